@@ -1,14 +1,14 @@
-//! What a gate has counted.
+//! Counters of a gate.
 
 use crate::messages::Why;
 use core::time::Duration;
 
-/// Each doubling of the wait is cut into so many buckets.
+/// Buckets to each doubling of the wait.
 const PARTS: u32 = 8;
-/// Doublings above a microsecond: up to about 19 hours.
+/// Doublings from one microsecond up, to about 19 hours.
 const DOUBLINGS: u32 = 36;
 
-/// Waits, in buckets that are an eighth of a doubling wide: a percentile is off by 6 % at most.
+/// A histogram of waits, in buckets an eighth of a doubling wide: a percentile is off by at most 6 %.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waits {
     counts: Vec<u64>,
@@ -50,17 +50,17 @@ impl Waits {
         self.sum += wait;
     }
 
-    /// How many waits.
+    /// Number of waits.
     pub fn count(&self) -> u64 {
         self.total
     }
 
-    /// All waits together.
+    /// Sum of all waits.
     pub fn sum(&self) -> Duration {
         self.sum
     }
 
-    /// The wait that this part of all (0 to 1) did not exceed; zero if there was none.
+    /// The wait that the fraction `part` (0 to 1) of all waits did not exceed, or zero if there were none.
     pub fn quantile(&self, part: f64) -> Duration {
         let wanted = (part.clamp(0.0, 1.0) * self.total as f64).ceil().max(1.0) as u64;
         let mut seen = 0;
@@ -73,17 +73,18 @@ impl Waits {
         Duration::ZERO
     }
 
-    /// The buckets that have any: upper end, and how many waits are in it (not cumulative), ascending.
+    /// The buckets that are not empty, ascending: the upper end, and the number of waits in the bucket (not
+    /// cumulative).
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         let filled = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
         filled.map(|(bucket, &count)| (end(bucket), count))
     }
 }
 
-/// Counts since the gate was made, and how things stand. All of one node process.
+/// Counters since the gate was made, and its present state. They cover one node process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// How many wait now.
+    /// Requests that wait now.
     pub waiting: usize,
     /// Requests that have a slot now.
     pub busy: u64,
@@ -91,23 +92,23 @@ pub struct Figures {
     pub free: u64,
     /// Requests that got a slot, at once or later.
     pub admitted: u64,
-    /// Those of them that had to wait.
+    /// Admitted requests that had to wait.
     pub queued: u64,
-    /// By reason, in the order of `Why::ALL`.
+    /// Requests refused, by reason, in the order of `Why::ALL`.
     pub refused: [u64; 5],
-    /// Waiters whose client went.
+    /// Waiting requests whose client left.
     pub gone: u64,
-    /// Waits of those who waited and got a slot.
+    /// Waits of the requests that waited and got a slot.
     pub waits: Waits,
 }
 
 impl Figures {
-    /// Slots in all: those in use and those that are free.
+    /// All slots: those in use and those that are free.
     pub fn slots(&self) -> u64 {
         self.busy + self.free
     }
 
-    /// How many were refused for this reason.
+    /// Number of requests refused for this reason.
     pub fn refused_for(&self, why: Why) -> u64 {
         self.refused[why as usize]
     }

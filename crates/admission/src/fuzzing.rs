@@ -1,30 +1,30 @@
-//! Doors for `fuzz/`: each function takes any bytes and panics where a rule of ours is broken. The corpora pass through
-//! them as ordinary tests.
+//! Entry points for `fuzz/`: each function takes arbitrary bytes and panics where an invariant is broken. The corpora
+//! also run as ordinary tests.
 
 use crate::permits::{Output, PermitIssuer, Session, Work, WorkId};
 use core::time::Duration;
 use forebay_units::{Mono, Rng};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A target's name, and what takes its bytes.
+/// A target's name, and the function that takes its bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All targets here, by the names of their corpora.
+/// All targets of this crate, by the names of their corpora.
 pub const TARGETS: &[Target] = &[("permit_issuer", permit_issuer)];
 
-/// Nodes at once.
+/// Number of nodes at once.
 const NODES: usize = 6;
 
-/// What one node believes.
+/// One node's view.
 #[derive(Default)]
 struct Node {
-    /// Ids as they came, used or not: a node may say them again at any time.
+    /// Ids as they came, used or not: a node may repeat them at any time.
     ids: Vec<WorkId>,
     seen: u64,
     recalled: usize,
 }
 
-/// An agent, its nodes, and all that must hold between them.
+/// An agent, its nodes, and the invariants between them.
 struct World {
     permit_issuer: PermitIssuer,
     now: Mono,
@@ -35,7 +35,7 @@ struct World {
     owners: BTreeMap<WorkId, Session>,
     limit: u32,
     draining: bool,
-    /// More than the limit may be out or in flight until it holds again.
+    /// Bound on permits out and requests in flight; may exceed the limit until the limit holds again.
     most: u32,
 }
 
@@ -121,7 +121,7 @@ impl World {
                 let seen = self.nodes[&session].seen;
                 self.permit_issuer.demand(self.now, session, amount as u64, seen);
             }
-            // A node that says anything: old news, ids of others, ids again.
+            // A node that sends anything: outdated reports, other nodes' ids, ids a second time.
             (4, Some(session)) => {
                 self.permit_issuer
                     .demand(self.now, session, u64::from(detail) << 56, u64::from(detail))
@@ -167,7 +167,7 @@ impl World {
         self.settle();
     }
 
-    /// Everyone but a newcomer is silent from here on: it gets every slot that no request holds, by deadlines alone.
+    /// From here on only a newcomer speaks: it must get every slot that no request holds, by deadlines alone.
     fn nothing_is_lost(mut self) {
         if self.draining || self.limit == 0 {
             return;
@@ -207,7 +207,8 @@ impl World {
     }
 }
 
-/// An agent and what nodes may say to it in any order, two bytes each; the first two bytes are the limit and the seed.
+/// An agent, and what nodes may send to it in any order, two bytes each. The first two bytes are the limit and the
+/// seed.
 pub fn permit_issuer(data: &[u8]) {
     let [limit, seed, operations @ ..] = data else {
         return;

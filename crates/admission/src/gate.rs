@@ -1,4 +1,4 @@
-//! The gate of a target group: who may start now, who waits, who is refused.
+//! The gate of a target group: decides which request starts now, which waits and which is refused.
 
 use crate::drain::Drain;
 use crate::figures::Figures;
@@ -12,24 +12,25 @@ use core::time::Duration;
 use forebay_units::{Mono, Rng};
 use std::collections::VecDeque;
 
-/// What a refusal promises at least and at most.
+/// The bounds of what a refusal promises.
 const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(300);
 
-/// Slots on their way are told again and again; those that nobody has spoken of for so long after their time are not expected any more.
+/// Expected slots are announced again and again. When this long after their time nobody has announced them again, they
+/// are not expected any more.
 const OVERDUE: Duration = Duration::from_secs(1);
 
-/// Slots that are on their way.
+/// Slots that are being started, as a planner expects them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coming {
     /// When they are expected.
     pub at: Mono,
-    /// How many.
+    /// Their number.
     pub slots: f64,
 }
 
 impl Coming {
-    /// What becomes of a wait of so many seconds that so many slots make.
+    /// Shortens a wait of `wait` seconds, predicted for `slots` slots, by the slots that come meanwhile.
     fn shortened(self, now: Mono, wait: f64, slots: u64) -> f64 {
         let until = self.at.since(now).as_secs_f64();
         if wait <= until || now.since(self.at) > OVERDUE {
@@ -40,22 +41,22 @@ impl Coming {
     }
 }
 
-/// Slots and queue of one group in one node process. After anything that may free a slot or end a wait, ask `poll` until
-/// it has nothing more: only then does no slot stay free while someone waits for it.
+/// Slots and queue of one group in one node process. After any call that may free a slot or end a wait, call `poll`
+/// until it returns `None`: only then is no slot free that a waiting request could use.
 #[derive(Debug)]
 pub struct Gate<T, W> {
     rules: Rules,
     targets: TargetSlots<T>,
     queue: Queue<W>,
-    /// Those whose wait is over and who were not yet told.
+    /// Requests whose wait is over and that `poll` has not returned yet.
     dismissed: VecDeque<Released<T, W>>,
     drain: Drain,
     figures: Figures,
-    /// Something has changed since `poll` had nothing more.
+    /// Something has changed since `poll` last returned `None`.
     stirred: bool,
-    /// Nobody comes in any more.
+    /// All arrivals are refused from now on.
     closed: bool,
-    /// What is on its way.
+    /// The slots expected next.
     coming: Option<Coming>,
 }
 
@@ -75,14 +76,14 @@ impl<T: Clone, W> Gate<T, W> {
         }
     }
 
-    /// Goes by these rules from now on. If fewer may wait than do, `poll` returns the newest refused: with `NoSlot` if none
-    /// may wait, else with `Full`. O(targets log targets + waiters log waiters).
+    /// Replaces the settings. If more requests wait than may wait now, `poll` returns the newest ones refused: with
+    /// `NoSlot` if none may wait, else with `Full`. O(targets log targets + waiters log waiters).
     pub fn set_rules(&mut self, now: Mono, rules: Rules) {
         self.stir(now);
         self.targets.set_limit(rules.limit, rules.balanced);
         let shorter = rules.length < self.rules.length;
         self.rules = rules;
-        // Slots that are free now, as with a larger limit, go before.
+        // A larger limit frees slots: waiting requests get them before any is refused for the shorter queue.
         while let Some(released) = self.serve(now) {
             self.dismissed.push_back(released);
         }
@@ -101,7 +102,7 @@ impl<T: Clone, W> Gate<T, W> {
         self.dismiss(now, &places, why);
     }
 
-    /// Refuses whoever waits, and whoever comes from now on.
+    /// Refuses all requests that wait, and all that arrive from now on.
     pub fn close(&mut self, now: Mono) {
         self.stir(now);
         self.closed = true;
@@ -117,20 +118,22 @@ impl<T: Clone, W> Gate<T, W> {
             self.figures.refused[why as usize] += 1;
             self.dismissed.push_back(Released {
                 waited: now.since(entry.since),
+                // Only the Retry-After of `late` is used: the wait predicted from the queue that is left.
                 outcome: Err(Refusal { why, ..self.late() }),
                 waiter: entry.waiter,
             });
         }
     }
 
-    /// Says who may be picked now. Counts, permits and pauses of those that stay are kept, and of those that leave until
-    /// they are nothing, so also of those that leave and come back. O(targets log targets).
+    /// Replaces the targets that may be picked. Counts, permits and pauses are kept of targets that stay. Those of
+    /// targets that leave are kept until they reach zero, so that a target may leave and come back. O(targets log
+    /// targets).
     pub fn arrange(&mut self, now: Mono, members: Vec<Member<T>>) {
         self.stir(now);
         self.targets.arrange(members);
     }
 
-    /// A request wants a slot. `rng` is not used by the orders there are now.
+    /// Asks for a slot. No present order draws from `rng`.
     pub fn arrive(
         &mut self,
         now: Mono,
@@ -138,10 +141,12 @@ impl<T: Clone, W> Gate<T, W> {
         _rng: &mut Rng,
         waiter: impl FnOnce() -> W,
     ) -> Verdict<T> {
+        // A pause that has ended frees a slot. Without this the arrival would wait, or be refused, though a slot is free.
         if self.targets.next_resume() <= now {
             self.stir(now);
         }
-        // Whoever waits has been served as far as possible, so a slot that is free now is of no use to them.
+        // Once the gate has settled, no waiting request can use any slot that is free (its zone differs), so the
+        // arrival may take one. While it is stirred, a free slot belongs to the queue.
         if (!self.stirred || self.queue.is_empty())
             && let Some(slot) = self.targets.take(arrival.zone, arrival.avoid, arrival.prefers)
         {
@@ -156,7 +161,7 @@ impl<T: Clone, W> Gate<T, W> {
         Verdict::Waits(self.queue.join(&arrival.claim(), waiter()))
     }
 
-    /// Whether this request must not wait. Makes room for it if its class is owed some.
+    /// Decides whether the request must be refused instead of waiting. Makes room for it if its class is owed a place.
     fn refusal(&mut self, now: Mono, arrival: &Arrival<'_>) -> Option<Refusal> {
         let refusal = |why, wait: Option<Duration>| {
             let retry_after = wait.unwrap_or(SOONEST).clamp(SOONEST, LATEST);
@@ -168,10 +173,12 @@ impl<T: Clone, W> Gate<T, W> {
         if arrival.deadline <= now {
             return refusal(Why::Late, self.predicted(now, arrival));
         }
+        // A request that had a slot was admitted once: the queue's length and the prediction are for newcomers.
         if arrival.front {
             return None;
         }
         let predicted = self.predicted(now, arrival);
+        // Before the prediction counts: without a queue the reason is the missing slot, not the wait.
         if self.rules.length == 0 {
             return refusal(Why::NoSlot, predicted);
         }
@@ -199,20 +206,24 @@ impl<T: Clone, W> Gate<T, W> {
         None
     }
 
-    /// So many slots are on their way: nobody is refused at the door who will have got one in time thanks to them.
+    /// Announces slots that are being started. An arrival is not refused for its predicted wait if these slots would
+    /// serve it in time.
     pub fn expect(&mut self, coming: Option<Coming>) {
         self.coming = coming;
     }
 
-    /// How long an arrival would wait. None if nothing tells, as with no target or before the first drained slot.
+    /// The wait that an arrival must expect. `None` if there is nothing to predict it from: no target, or no slot
+    /// drained yet.
     fn predicted(&self, now: Mono, arrival: &Arrival<'_>) -> Option<Duration> {
+        // Without slots or targets there is no rate at which the queue drains, and nobody is refused on a guess.
         if self.rules.limit == Limit::Open || self.targets.members() == 0 {
             return None;
         }
         let slots = self.all_slots();
         let rate = self.drain.rate(slots)?;
         let (ahead, share) = self.queue.ahead(arrival.class, arrival.weight, arrival.deadline);
-        // The class gets its share of what is drained, or more while others want less; it never waits for more than all.
+        // The class gets its share of the drained slots, or more while others want less. It never waits longer than the
+        // whole queue.
         let own = (ahead + 1) as f64 / (rate * share);
         let all = (self.queue.len() + 1) as f64 / rate;
         let wait = own.min(all);
@@ -222,7 +233,7 @@ impl<T: Clone, W> Gate<T, W> {
         Duration::try_from_secs_f64(wait).ok()
     }
 
-    /// A waiter leaves by itself. None if it was released already: then it has, or had, a slot or a refusal.
+    /// A waiting request leaves by itself. `None` if it was released already and so has, or had, a slot or a refusal.
     pub fn leave(&mut self, now: Mono, place: Place, why: Leaving) -> Option<(W, Refusal)> {
         self.drain.advance(now, !self.queue.is_empty());
         let entry = self.queue.leave(place)?;
@@ -249,9 +260,10 @@ impl<T: Clone, W> Gate<T, W> {
         }
     }
 
-    /// A request that had a slot is over. `took`, of a success, tells how long slots are held, and feeds `Limit::Auto`.
-    /// With `Limit::Permits` it frees nothing here: the agent grants anew.
+    /// A request that had a slot is over. `took` is given for a success: it tells how long slots are held and feeds
+    /// `Limit::Auto`. Under `Limit::Permits` no slot becomes free here: the agent grants a new permit.
     pub fn release(&mut self, now: Mono, key: Key, took: Option<Duration>) {
+        // There is nothing to settle while nobody waits, and every request passes here when it ends.
         if !self.queue.is_empty() {
             self.stir(now);
         }
@@ -261,62 +273,62 @@ impl<T: Clone, W> Gate<T, W> {
         self.targets.release(now, key, took);
     }
 
-    /// Takes out everyone who waits, in the order in which they came: somebody else serves them from now on.
+    /// Takes out all waiting requests in the order in which they came; another process serves them from now on.
     pub fn hand_over(&mut self, now: Mono) -> Vec<(Claim, W)> {
         self.drain.advance(now, !self.queue.is_empty());
         self.queue.take_all()
     }
 
-    /// Someone who was handed over comes back, and waits again: never refused, whatever the queue's length.
+    /// Puts a request back that was handed over. It is never refused, whatever the queue's length.
     pub fn rejoin(&mut self, now: Mono, claim: &Claim, waiter: W) -> Place {
         self.stir(now);
         self.queue.join(claim, waiter)
     }
 
-    /// A request is at this target already: it has a slot there, even if that is one more than there are.
+    /// Records a request that is at this target already: it has a slot there, even beyond the limit.
     pub fn occupy(&mut self, key: Key) {
         self.targets.occupy(key);
     }
 
-    /// Which targets requests have slots of, and how many.
+    /// The targets that have requests, and how many each.
     pub fn occupied(&self) -> Vec<(Key, u32)> {
         self.targets.occupied()
     }
 
-    /// Permits came. Those beyond 4,096 unused ones of a target are not kept.
+    /// Adds permits that an agent granted. Of one target, unused permits beyond 4,096 are not kept.
     pub fn grant(&mut self, now: Mono, key: Key, ids: &[WorkId]) {
         self.stir(now);
         self.targets.grant(key, ids);
     }
 
-    /// Takes back at most so many unused permits, the oldest; requests take the newest.
+    /// Takes back up to `count` unused permits, the oldest first; requests take the newest.
     pub fn take_back(&mut self, _now: Mono, key: Key, count: usize) -> Vec<WorkId> {
         self.targets.take_back(key, count)
     }
 
-    /// The channel to a target's agent is gone: its unused permits are void.
+    /// Voids a target's unused permits, because the channel to its agent is lost.
     pub fn lost(&mut self, now: Mono, key: Key) {
         self.take_back(now, key, usize::MAX);
     }
 
-    /// The target pushed back: it has a slot less until then. An open gate has no slots to lose.
+    /// The target pushed back: it has one slot less until `until`. An open gate has no slots to lose.
     pub fn pause(&mut self, now: Mono, key: Key, until: Mono) {
         self.targets.pause(now, key, until);
     }
 
-    /// Lets targets' limits that are being learned go on, now and then; then `poll` must be asked.
+    /// Moves on the measurements of learned limits; to be called now and then, followed by `poll`.
     pub fn measure(&mut self, now: Mono) {
         if self.targets.measure(now) {
             self.stir(now);
         }
     }
 
-    /// When `poll` must be asked again though nothing else has happened; `Mono::NEVER` if not at all.
+    /// When `poll` must be called again even if nothing else happens; `Mono::NEVER` if not at all.
     pub fn next_deadline(&self) -> Mono {
         self.targets.next_resume()
     }
 
-    /// The next one whose wait is over: it gets a slot, or was displaced, or its deadline has come.
+    /// The next request whose wait is over: it gets a slot, was displaced, or its deadline has passed.
     pub fn poll(&mut self, now: Mono) -> Option<Released<T, W>> {
         if let Some(released) = self.dismissed.pop_front() {
             return Some(released);
@@ -328,6 +340,7 @@ impl<T: Clone, W> Gate<T, W> {
             return None;
         }
         let released = self.serve(now);
+        // With nobody waiting there is nothing left to settle, and the next arrival may take a free slot at once.
         self.stirred = released.is_some() && !self.queue.is_empty();
         released
     }
@@ -338,6 +351,7 @@ impl<T: Clone, W> Gate<T, W> {
         }
         let place = self.queue.head(|zone| self.targets.has_free(zone))?;
         let entry = self.queue.entry(place)?;
+        // Its own timer may not have fired yet, but a slot is of no use to it any more and must go to the next request.
         if entry.deadline <= now {
             let entry = self.queue.leave(place)?;
             self.figures.refused[Why::Late as usize] += 1;
@@ -361,19 +375,20 @@ impl<T: Clone, W> Gate<T, W> {
         })
     }
 
-    /// Something changes: whoever waits may have to be served.
+    /// Marks that something changed, so that `poll` looks at the queue again.
     fn stir(&mut self, now: Mono) {
+        // Before anything changes, so that the time that has passed is counted under the state it had.
         self.drain.advance(now, !self.queue.is_empty());
         self.targets.resume(now);
         self.stirred = true;
     }
 
-    /// How many wait.
+    /// Number of requests that wait.
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }
 
-    /// How many wait that may use this target: what to tell its agent.
+    /// Number of waiting requests that may use this target: the demand to send to its agent.
     pub fn waiting_for(&self, key: Key) -> usize {
         if !self.targets.is_member(key) {
             return 0;
@@ -391,12 +406,12 @@ impl<T: Clone, W> Gate<T, W> {
         self.targets.slots(key)
     }
 
-    /// What it goes by.
+    /// The settings in force.
     pub fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// Counts, and how things stand.
+    /// The counters and the present state.
     pub fn figures(&self) -> Figures {
         Figures {
             waiting: self.queue.len(),
@@ -406,7 +421,7 @@ impl<T: Clone, W> Gate<T, W> {
         }
     }
 
-    /// Panics if what it keeps does not agree with itself, or if a slot is free that someone waits for.
+    /// Panics if the parts disagree, or if a slot is free that a waiting request could use.
     #[cfg(test)]
     pub(crate) fn check_invariants(&self) {
         self.targets.check_invariants();

@@ -1,11 +1,11 @@
-//! How many requests a target takes at once, learned from how long its answers take.
+//! Learns how many requests a target can take at once from how long its answers take.
 //!
-//! The gradient of Envoy's adaptive concurrency filter, after Netflix's concurrency-limits: limit' = limit x gradient + head
-//! room, with gradient = baseline x tolerance / latency of late, between 1/2 and 1 (above 1 the head room grows the limit).
-//! Head room is half the square root of the limit (theirs is all of it, which doubles the latency of a target with one or
-//! two slots). The baseline is what an answer takes when the target has little to do: it
-//! is measured again each minute by letting only few requests at a time through for some answers. With a queue in front
-//! that costs a short wait, not refusals. Latencies are medians: one slow answer says nothing.
+//! The gradient of Envoy's adaptive concurrency filter, after Netflix's concurrency-limits: limit' = limit x gradient +
+//! headroom, with gradient = baseline x tolerance / recent latency, between 1/2 and 1 (growth comes from the headroom).
+//! The headroom is half the square root of the limit. Theirs is all of it, which doubles the latency of a target with
+//! one or two slots. The baseline is what an answer takes while the target has little to do. It is measured again each
+//! minute by letting only a few requests at a time through for some answers; with a queue in front that costs a short
+//! wait, not refusals. Latencies are medians, so that one slow answer changes nothing.
 
 use core::time::Duration;
 use forebay_units::Mono;
@@ -13,19 +13,19 @@ use forebay_units::Mono;
 /// Settings of `Limit::Auto`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GradientSettings {
-    /// Where it begins.
+    /// The first limit.
     pub initial: u32,
-    /// Never less, and so many at a time while the baseline is measured.
+    /// The lowest limit, and the number of requests at a time while the baseline is measured.
     pub least: u32,
-    /// Never more.
+    /// The highest limit.
     pub most: u32,
-    /// Latency of late may be this many times the baseline before the limit shrinks.
+    /// How many times the baseline the recent latency may be before the limit shrinks.
     pub tolerance: f64,
-    /// Answers in a window at least: the limit changes once each.
+    /// Answers in a window, at least. The limit changes once per window.
     pub window: usize,
-    /// Answers that make a baseline.
+    /// Answers that make up a baseline.
     pub baseline: usize,
-    /// The baseline is measured again after so long.
+    /// Time after which the baseline is measured again.
     pub again: Duration,
 }
 
@@ -43,29 +43,29 @@ impl Default for GradientSettings {
     }
 }
 
-/// What one target's answers have taught.
+/// The learned limit of one target.
 #[derive(Debug)]
 pub(crate) struct Gradient {
     settings: GradientSettings,
     limit: f64,
-    /// Seconds; none until measured.
+    /// Seconds; `None` until measured.
     baseline: Option<f64>,
     measured: Mono,
     measuring: Option<Measuring>,
     window: Vec<f64>,
-    /// Some request of this window met a target that was more than half full.
+    /// A request of this window found the target at least half full.
     used: bool,
 }
 
-/// The baseline's measurement under way. Answers of requests that began before the limit was lowered are left out.
+/// A measurement of the baseline in progress. Answers to requests that began before the limit was lowered do not count.
 #[derive(Clone, Copy, Debug)]
 struct Measuring {
     since: Mono,
-    /// When an answer came last.
+    /// When the last answer came.
     moved: Mono,
-    /// Without an answer for so long, what is in flight (a WebSocket, say) is not waited for.
+    /// After this long without an answer, requests in flight (a WebSocket, say) are no longer waited for.
     patience: Duration,
-    /// Requests in flight that are not waited for.
+    /// Requests in flight that are no longer waited for.
     beside: u32,
 }
 
@@ -85,28 +85,30 @@ impl Gradient {
         }
     }
 
-    /// Slots now.
+    /// The present number of slots.
     pub(crate) fn limit(&self) -> u32 {
         let least = self.settings.least.max(1);
         let most = self.settings.most.max(least);
         let usual = (self.limit as u32).clamp(least, most);
         match self.measuring {
-            // Never more than it would be else, whatever stays.
+            // Capped by the usual limit: long-lived requests must not raise it by being measured.
             Some(measuring) => least.saturating_add(measuring.beside).min(usual),
             None => usual,
         }
     }
 
-    /// A success took so long; `busy` requests were at the target, this one with them.
+    /// Records a success that took `took`; `busy` requests were at the target, this one included.
     pub(crate) fn sample(&mut self, now: Mono, took: Duration, busy: u32) {
         let due = self.baseline.is_none() || now.since(self.measured) >= self.settings.again;
         match &mut self.measuring {
             Some(measuring) => {
                 measuring.moved = now;
+                // It began under the old limit, so its latency contains load that the baseline must not.
                 if took > now.since(measuring.since) {
                     return;
                 }
             }
+            // This success was served under the full limit, so it only starts the measurement.
             None if due => {
                 self.measuring = Some(Measuring {
                     since: now,
@@ -121,7 +123,7 @@ impl Gradient {
         }
         self.window.push(took.as_secs_f64());
         self.used |= f64::from(busy) * 2.0 >= self.limit;
-        // A change shows only in requests that begin after it: no window is shorter than what is in flight.
+        // A new limit shows only in requests that begin after it, so no window is shorter than the number in flight.
         let enough = if self.measuring.is_some() {
             self.settings.baseline
         } else {
@@ -146,7 +148,7 @@ impl Gradient {
             return;
         };
         let gradient = (baseline * self.settings.tolerance / median.max(1e-9)).clamp(0.5, 1.0);
-        // A target that nobody fills says nothing about how much it could take.
+        // A target that is never filled says nothing about how much it could take.
         if self.used || gradient < 1.0 {
             self.limit = self.limit * gradient + self.limit.sqrt() / 2.0;
         }
@@ -156,10 +158,11 @@ impl Gradient {
         );
     }
 
-    /// Lets a measurement go on that waits for an answer which does not come; whether the limit has changed.
+    /// Moves on a measurement that waits for an answer which does not come. Returns whether the limit has changed.
     pub(crate) fn tick(&mut self, now: Mono, busy: u32) -> bool {
         let limit = self.limit();
         match &mut self.measuring {
+            // Only if the lowered limit is used up: otherwise the next request will bring an answer.
             Some(measuring) if busy >= limit && now.since(measuring.moved) >= measuring.patience => {
                 (measuring.beside, measuring.moved) = (busy, now);
                 self.limit() != limit
@@ -168,7 +171,7 @@ impl Gradient {
         }
     }
 
-    /// The target said that it has too much to do.
+    /// The target reported that it is overloaded.
     pub(crate) fn pushed_back(&mut self) {
         self.limit = (self.limit * 0.9).max(f64::from(self.settings.least.max(1)));
     }
@@ -185,7 +188,7 @@ mod tests {
         gradient: Gradient,
         servers: usize,
         now: Mono,
-        /// When it ends, when it came.
+        /// When it ends, when it arrived, its number.
         served: BTreeSet<(Mono, Mono, u64)>,
         queued: VecDeque<Mono>,
         rng: Rng,
@@ -209,7 +212,7 @@ mod tests {
             self.served.len() + self.queued.len()
         }
 
-        /// Runs on; returns requests a second. At most `offered` are offered at a time.
+        /// Runs for `seconds` and returns requests a second. At most `offered` requests are offered at a time.
         fn run(&mut self, seconds: u64, offered: usize) -> f64 {
             let (begin, done) = (self.now, self.done);
             while self.now.since(begin) < Duration::from_secs(seconds) {
@@ -241,7 +244,7 @@ mod tests {
             for minute in 0..10 {
                 let rate = target.run(60, usize::MAX) / (servers as f64 * 10.0);
                 let limit = target.gradient.limit() as f64 / servers as f64;
-                // A little more than there are servers keeps them busy; the baseline's measurement costs a few per cent.
+                // A limit a little above the servers keeps them busy; measuring the baseline costs a few per cent.
                 assert!(
                     (0.9..=2.0).contains(&limit),
                     "{servers} servers, minute {minute}: {limit}"
@@ -298,7 +301,7 @@ mod tests {
         }
         assert_eq!(gradient.limit(), 4);
         assert_eq!(gradient.baseline, Some(0.1));
-        // Where nothing but such requests come, it lets in no more than it would without measuring.
+        // Where only long-lived requests come, it admits no more than it would without measuring.
         gradient.sample(at(70_000), took, 1);
         for second in 71..100 {
             let busy = gradient.limit();

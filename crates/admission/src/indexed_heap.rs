@@ -1,19 +1,19 @@
 //! Free targets by load: the least loaded first, and among equals the one that was taken longest ago.
 
-/// Load, then turn: less goes first.
+/// Load, then turn; the smallest goes first.
 type Rank = (u64, u64);
 const NOWHERE: u32 = u32::MAX;
 
-/// A binary heap that knows where each of its numbers stands.
+/// A binary heap that knows the position of each of its numbers.
 #[derive(Debug, Default)]
 pub(crate) struct IndexedHeap {
     heap: Vec<(Rank, u32)>,
-    /// By number.
+    /// Positions in `heap` by number.
     at: Vec<u32>,
 }
 
 impl IndexedHeap {
-    /// Puts a number in, or moves it. O(log n).
+    /// Inserts a number or changes its rank. O(log n).
     pub(crate) fn set(&mut self, number: u32, rank: Rank) {
         if number as usize >= self.at.len() {
             self.at.resize(number as usize + 1, NOWHERE);
@@ -41,7 +41,7 @@ impl IndexedHeap {
         }
     }
 
-    /// The least that is not among `besides`: O(1), or O(n) if the very least is.
+    /// The number of the lowest rank that is not in `besides`. O(1), or O(n) if the very lowest is in it.
     pub(crate) fn least(&self, besides: &[u32]) -> Option<u32> {
         let &(_, top) = self.heap.first()?;
         if !besides.contains(&top) {
@@ -51,7 +51,7 @@ impl IndexedHeap {
         others.min().map(|&(_, number)| number)
     }
 
-    /// Whether it holds none.
+    /// Whether the heap is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }

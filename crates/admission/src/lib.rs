@@ -1,5 +1,13 @@
-//! Decides who may start now: slots, permits and the queue of a target group that has limits.
+//! Decides which request may start now, at a target group that has limits: its slots, its permits and its surge queue.
 //! Never reads a clock, never draws ambient randomness, never touches a socket.
+//!
+//! In reading order:
+//! - `messages`: the types that the gate and its callers exchange.
+//! - `gate`: the entry point; admits, queues or refuses, over `target_slots` and `queue`.
+//! - `target_slots`: the slots of each target and the order in which they are taken (`ring`: round robin,
+//!   `indexed_heap`: least loaded); `gradient` learns a limit from latencies.
+//! - `queue`: the surge queue, fair between classes; `drain` predicts waits, `figures` counts.
+//! - `permits`: the agent's side of target control.
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod drain;

@@ -1,11 +1,11 @@
-//! What the gate and its users say to each other.
+//! The types that the gate and its callers exchange.
 
 use crate::gradient::GradientSettings;
 use crate::permits::WorkId;
 use core::time::Duration;
 use forebay_units::Mono;
 
-/// A target.
+/// Identifies a target.
 pub type Key = u64;
 
 /// How many requests a target takes at once.
@@ -13,7 +13,7 @@ pub type Key = u64;
 pub enum Limit {
     /// As many as an agent at the target grants, one permit for each request.
     Permits,
-    /// So many for each target, counted here.
+    /// A fixed number for each target, counted here.
     Fixed(u32),
     /// Learned for each target from how long its answers take.
     Auto(GradientSettings),
@@ -21,74 +21,75 @@ pub enum Limit {
     Open,
 }
 
-/// What a gate goes by.
+/// A gate's settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
-    /// Slots of each target.
+    /// How the number of slots of each target is found.
     pub limit: Limit,
-    /// So many may wait; 0 refuses whoever finds no slot.
+    /// Requests that may wait; with 0 a request that finds no slot is refused.
     pub length: usize,
-    /// So long a request usually waits at most. Each arrival brings its own deadline; this bounds what refusals promise.
+    /// The usual upper bound of a wait. Each arrival brings its own deadline; this bounds what refusals promise.
     pub wait: Duration,
-    /// The free target with the least in flight over its limit first, instead of round robin.
+    /// Take the free target with the fewest requests in flight relative to its limit first, instead of round robin.
     pub balanced: bool,
 }
 
 /// A target that may be picked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member<T> {
-    /// Which.
+    /// Identifies the target.
     pub key: Key,
-    /// Only for arrivals of this zone; none: for all.
+    /// The zone whose arrivals may use it, or `None` for all zones.
     pub zone: Option<u64>,
-    /// How often it has the limit that all have ([`Limit::Fixed`]): 1 unless targets are of different sizes.
+    /// Multiplies the common limit ([`Limit::Fixed`]): 1 unless targets are of different sizes.
     pub weight: u32,
-    /// What a slot of it hands out.
+    /// The value that a slot of this target hands out.
     pub target: T,
 }
 
 /// A request that wants a slot.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
-    /// It may use members of this zone and of none.
+    /// Its zone: it may use members of this zone and members without one.
     pub zone: u64,
-    /// Requests of a class share; classes share with each other by weight.
+    /// Its class. Requests of a class share what the class gets; classes share with each other by weight.
     pub class: u64,
-    /// What its class gets, relative to others; at least 1. The last arrival's weight holds for its class.
+    /// The share of its class relative to others, at least 1. The last arrival's weight holds for its class.
     pub weight: u32,
-    /// When the request first arrived: waits are counted from here.
+    /// When the request first arrived; waits are counted from here.
     pub since: Mono,
-    /// From then on a slot is of no use to it.
+    /// From this time on a slot is of no use to the request.
     pub deadline: Mono,
-    /// It had a slot and comes back: before all others, and never refused for the queue's length.
+    /// The request had a slot and comes back: it is served before all others and is never refused for the queue's
+    /// length.
     pub front: bool,
-    /// Passed over at arrival while another free target exists.
+    /// Targets to pass over at arrival while another one has a free slot.
     pub avoid: &'a [Key],
-    /// Taken if it has a free slot.
+    /// The target to take if it has a free slot, as for a sticky session.
     pub prefers: Option<Key>,
 }
 
-/// A request that waits for a slot, or is to.
+/// A request that waits for a slot, or is about to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// It may use members of this zone and of none.
+    /// Its zone: it may use members of this zone and members without one.
     pub zone: u64,
     /// Its class.
     pub class: u64,
-    /// What its class gets, relative to others.
+    /// The share of its class relative to others.
     pub weight: u32,
-    /// When it first arrived.
+    /// When the request first arrived.
     pub since: Mono,
-    /// From then on a slot is of no use to it.
+    /// From this time on a slot is of no use to the request.
     pub deadline: Mono,
-    /// It had a slot before: it goes before all others.
+    /// The request had a slot before, and is served before all others.
     pub front: bool,
-    /// Taken if it has a free slot.
+    /// The target to take if it has a free slot.
     pub prefers: Option<Key>,
 }
 
 impl Arrival<'_> {
-    /// What is left of it once it waits.
+    /// The part of the arrival that is kept while it waits.
     pub fn claim(&self) -> Claim {
         Claim {
             zone: self.zone,
@@ -105,32 +106,32 @@ impl Arrival<'_> {
 /// A right to send one request to a target. Give it back with `Gate::release`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot<T> {
-    /// Whose.
+    /// The target's key.
     pub key: Key,
-    /// As its member was arranged.
+    /// The target, as given to `Gate::arrange`.
     pub target: T,
-    /// The permit to send along, with `Limit::Permits`.
+    /// The permit to send with the request, under `Limit::Permits`.
     pub permit: Option<WorkId>,
 }
 
 /// Why a request was refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
-    /// No slot is free, and none may wait.
+    /// No slot is free, and requests may not wait.
     #[default]
     NoSlot,
     /// The queue is full.
     Full,
-    /// By what was drained of late, it would wait longer than it may.
+    /// The predicted wait is longer than the request may wait.
     TooLong,
-    /// Its deadline came while it waited.
+    /// Its deadline passed while it waited.
     Late,
     /// Its class held more than its share of a full queue, and another class needed a place.
     Displaced,
 }
 
 impl Why {
-    /// All of them, in the order of `Figures::refused`.
+    /// All reasons, in the order of `Figures::refused`.
     pub const ALL: [Why; 5] = [Why::NoSlot, Why::Full, Why::TooLong, Why::Late, Why::Displaced];
 
     /// The word for logs, metrics and answers.
@@ -148,57 +149,58 @@ impl Why {
 /// A refusal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
-    /// Its reason.
+    /// The reason.
     pub why: Why,
-    /// When to come again: the wait that a request of its class would meet now. At least a second, at most five minutes.
+    /// How long the client should wait before it tries again: the wait that a request of its class would meet now, from
+    /// a second to five minutes.
     pub retry_after: Duration,
 }
 
-/// Why a waiter leaves by itself.
+/// Why a waiting request leaves by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leaving {
-    /// Its client is gone.
+    /// Its client left.
     Gone,
-    /// Its deadline came.
+    /// Its deadline passed.
     Late,
 }
 
-/// Where a request waits. Never given twice.
+/// A waiting request's place in the queue. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     pub(crate) index: u32,
     pub(crate) number: u64,
 }
 
-/// What becomes of an arrival.
+/// The gate's decision on an arrival.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict<T> {
-    /// It has a slot.
+    /// The request has a slot.
     Admitted(Slot<T>),
-    /// It waits; `Gate::poll` will return its waiter unless it leaves first.
+    /// The request waits. `Gate::poll` will return its waiter unless it leaves first.
     Waits(Place),
-    /// It has none and does not wait.
+    /// The request has no slot and does not wait.
     Refused(Refusal),
 }
 
-/// Someone whose wait is over.
+/// A request whose wait is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Released<T, W> {
-    /// Who.
+    /// The waiter given to `Gate::arrive`.
     pub waiter: W,
-    /// Since it first arrived.
+    /// Time since the request first arrived.
     pub waited: Duration,
-    /// Its slot, or why it gets none.
+    /// The slot, or the reason why there is none.
     pub outcome: Result<Slot<T>, Refusal>,
 }
 
-/// Slots of one target as this gate sees them.
+/// Slots of one target, as this gate counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slots {
     /// Requests that have a slot.
     pub busy: u32,
-    /// Slots that the next request may take; 0 for an open gate, which does not count them.
+    /// Slots that the next requests may take; 0 for an open gate, which does not count them.
     pub free: u32,
-    /// Slots lost to push-back for now.
+    /// Slots lost for now because the target pushed back.
     pub paused: u32,
 }

@@ -1,28 +1,28 @@
-//! Who waits, and who goes first: start-time fair queueing between classes, earliest deadline first within one.
+//! The surge queue's order: start-time fair queueing between classes, earliest deadline first within one.
 //!
-//! After Goyal, Vin and Cheng, "Start-time Fair Queueing" (SIGCOMM 1996): each class has a start tag, the smallest goes next,
-//! and being served moves the class's tag by the inverse of its weight. Virtual time is the tag served last; a class that
-//! begins to wait starts there, or where its last service ended if that is later. So over any time in which two classes
-//! both wait, what they get differs from their weights by at most one request each.
+//! After Goyal, Vin and Cheng, "Start-time Fair Queueing" (SIGCOMM 1996). Each class has a start tag; the smallest goes
+//! next, and each service moves the class's tag on by the inverse of its weight. Virtual time is the tag served last. A
+//! class that begins to wait starts there, or where its last service ended if that is later. So while two classes both
+//! wait, what they get differs from their weights by at most one request each.
 
 use crate::messages::{Claim, Key, Place};
 use forebay_units::Mono;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a class of weight 1 pays for one request, in virtual time.
+/// Virtual time that a class of weight 1 pays for one request.
 const COST: u64 = 1 << 20;
-/// A class that weighs more weighs this: its cost must not vanish.
+/// Larger weights count as this one, because a class's cost must not round to zero.
 const MOST_WEIGHT: u32 = 10_000;
-/// So many classes are told apart at once; others share class 0.
+/// Number of classes told apart at once; all others share class 0.
 const MOST_CLASSES: usize = 1024;
 const SHARED: u32 = 0;
-/// After a rush of this many waiters, memory is given back once all are gone.
+/// The memory of a queue that has held more than this many is freed once all have left.
 const KEPT: usize = 1024;
 
-/// Deadline, then number: less goes first.
+/// Deadline, then number; the smallest is served first.
 type Rank = (Mono, u64);
 
-/// One that waits.
+/// A waiting request.
 #[derive(Debug)]
 pub(crate) struct Entry<W> {
     pub(crate) waiter: W,
@@ -40,14 +40,14 @@ struct Class {
     /// None for the shared class.
     id: Option<u64>,
     weight: u32,
-    /// Where its next service starts; with `turn` its place among classes.
+    /// Virtual time at which its next service starts; `turn` breaks ties.
     tag: u64,
     turn: u64,
-    /// Where its last service ended.
+    /// Virtual time at which its last service ended.
     finish: u64,
-    /// How many of it wait, those at the front not counted.
+    /// Number of its waiting requests, without those at the front.
     held: usize,
-    /// By zone.
+    /// Its waiting requests by zone.
     lines: Vec<(u64, BTreeMap<Rank, u32>)>,
 }
 
@@ -62,17 +62,18 @@ impl Class {
     }
 }
 
-/// What waits for targets of one zone.
+/// The waiting requests of one zone.
 #[derive(Debug)]
 struct Zone {
     zone: u64,
     waiting: usize,
     front: BTreeMap<Rank, u32>,
-    /// Classes of which someone waits here: tag, turn, class.
+    /// Classes with a request waiting here: tag, turn, class.
     classes: BTreeSet<(u64, u64, u32)>,
 }
 
-/// All that wait at a gate. Joining, leaving and being served cost O(log waiters + log classes), times the few zones.
+/// The requests that wait at a gate. To join, leave or be served costs O(log waiters + log classes), times the few
+/// zones.
 #[derive(Debug)]
 pub(crate) struct Queue<W> {
     slab: Vec<Option<Entry<W>>>,
@@ -82,10 +83,10 @@ pub(crate) struct Queue<W> {
     classes: Vec<Class>,
     vacant_classes: Vec<u32>,
     by_id: BTreeMap<u64, u32>,
-    /// Classes of which nobody waits but whose last service ends in the future of virtual time: finish, class.
+    /// Classes without waiting requests whose last service ends in the future of virtual time: finish, class.
     resting: BTreeSet<(u64, u32)>,
     virtual_time: u64,
-    /// Of all classes of which someone waits.
+    /// Sum of the weights of all classes with waiting requests.
     weights: u64,
     zones: Vec<Zone>,
 }
@@ -109,17 +110,17 @@ impl<W> Default for Queue<W> {
 }
 
 impl<W> Queue<W> {
-    /// How many wait.
+    /// Number of requests that wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting
     }
 
-    /// Whether nobody waits.
+    /// Whether no request waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting == 0
     }
 
-    /// How many wait that may use targets of this zone; all, for targets of no zone.
+    /// Number of waiting requests that may use a target of this zone, or of all for a target without a zone.
     pub(crate) fn waiting_for(&self, zone: Option<u64>) -> usize {
         let Some(zone) = zone else {
             return self.waiting;
@@ -128,7 +129,7 @@ impl<W> Queue<W> {
         found.map_or(0, |zone| zone.waiting)
     }
 
-    /// Those who must go so that only so many wait: who came last, those at the front not counted. O(n log n).
+    /// The requests to remove so that only `length` wait: the newest ones, never those at the front. O(n log n).
     pub(crate) fn beyond(&self, length: usize) -> Vec<Place> {
         let entries = (0..)
             .zip(&self.slab)
@@ -145,7 +146,7 @@ impl<W> Queue<W> {
         places
     }
 
-    /// Everyone who waits.
+    /// All places, in no particular order.
     pub(crate) fn places(&self) -> Vec<Place> {
         let entries = (0..).zip(&self.slab);
         entries
@@ -156,7 +157,7 @@ impl<W> Queue<W> {
             .collect()
     }
 
-    /// Takes out everyone, in the order in which they came.
+    /// Takes out all requests, in the order in which they came.
     pub(crate) fn take_all(&mut self) -> Vec<(Claim, W)> {
         let mut places = self.places();
         places.sort_by_key(|place| place.number);
@@ -179,11 +180,11 @@ impl<W> Queue<W> {
         taken.collect()
     }
 
-    /// Someone comes to wait.
+    /// Adds a waiting request.
     pub(crate) fn join(&mut self, comer: &Claim, waiter: W) -> Place {
         self.numbers += 1;
         let number = self.numbers;
-        // Whoever waits at the front waits before all classes, and is of none.
+        // Requests at the front wait before all classes and belong to none.
         let class = if comer.front {
             SHARED
         } else {
@@ -225,10 +226,13 @@ impl<W> Queue<W> {
         let state = &mut self.classes[class as usize];
         if state.held == 0 {
             self.resting.remove(&(state.finish, class));
+            // Not before virtual time, or a class could save up service while nothing of it waits. Not before its own
+            // finish, or it could start afresh by leaving and coming back.
             state.tag = state.finish.max(self.virtual_time);
             state.turn = rank.1;
             self.weights += u64::from(weight);
         } else {
+            // Each arrival may bring another weight for its class; the sum follows.
             self.weights = self.weights + u64::from(weight) - u64::from(state.weight);
         }
         state.weight = weight;
@@ -254,11 +258,13 @@ impl<W> Queue<W> {
         })
     }
 
-    /// The class's state, made if there is room.
+    /// The state of a class; made if there is room, else the shared one.
     fn class_of(&mut self, id: u64) -> u32 {
         if let Some(&class) = self.by_id.get(&id) {
             return class;
         }
+        // Only a full table forgets a resting class early: the class would start at virtual time again and gain up to a
+        // service.
         if self.by_id.len() >= MOST_CLASSES {
             let Some(&(_, class)) = self.resting.first() else {
                 return SHARED;
@@ -283,7 +289,7 @@ impl<W> Queue<W> {
         class
     }
 
-    /// Lets a class go of which nobody waits.
+    /// Forgets a class that has no waiting requests.
     fn forget(&mut self, class: u32) {
         let state = &mut self.classes[class as usize];
         self.resting.remove(&(state.finish, class));
@@ -294,7 +300,7 @@ impl<W> Queue<W> {
         }
     }
 
-    /// Who is next of those who may use a free slot: their zone is one for which `has_free` holds.
+    /// The request to serve next among those whose zone has a free slot, as `has_free` says.
     pub(crate) fn head(&self, has_free: impl Fn(u64) -> bool) -> Option<Place> {
         let zones = || self.zones.iter().filter(|zone| has_free(zone.zone));
         let front = zones().filter_map(|zone| zone.front.first_key_value()).min();
@@ -305,7 +311,7 @@ impl<W> Queue<W> {
             });
         }
         let &(_, _, class) = zones().filter_map(|zone| zone.classes.first()).min()?;
-        // Of its class the first in any of these zones: they may all use the slot, if it is of no zone.
+        // The first of the class in any of these zones: `has_free` holds for all of them, so each may use the slot.
         let lines = &self.classes[class as usize].lines;
         let lines = lines.iter().filter(|line| has_free(line.0));
         let (rank, &index) = lines.filter_map(|line| line.1.first_key_value()).min()?;
@@ -315,13 +321,13 @@ impl<W> Queue<W> {
         })
     }
 
-    /// Who waits there.
+    /// The request that waits at this place.
     pub(crate) fn entry(&self, place: Place) -> Option<&Entry<W>> {
         let entry = self.slab.get(place.index as usize)?.as_ref()?;
         (entry.number == place.number).then_some(entry)
     }
 
-    /// Takes out one that gets a slot: its class pays for it, unless it paid when it had a slot before.
+    /// Takes out a request that gets a slot. Its class pays, unless it paid when the request had a slot before.
     pub(crate) fn serve(&mut self, place: Place) -> Option<Entry<W>> {
         let (class, front) = self.entry(place).map(|entry| (entry.class, entry.front))?;
         if !front {
@@ -333,16 +339,19 @@ impl<W> Queue<W> {
     fn charge(&mut self, class: u32, number: u64) {
         let state = &mut self.classes[class as usize];
         let old = (state.tag, state.turn, class);
+        // A class that waited for a slot of its zone may be served with an old tag; virtual time must not go back.
         self.virtual_time = self.virtual_time.max(state.tag);
         state.finish = state.tag + COST / u64::from(state.weight.max(1));
-        // Among equal tags, whoever was served longer ago goes first.
+        // Among equal tags, the class that was served longest ago goes first.
         (state.tag, state.turn) = (state.finish, self.numbers.max(number));
         let new = (state.tag, state.turn, class);
+        // The class may wait in several zones, and its rank changes in each.
         for zone in &mut self.zones {
             if zone.classes.remove(&old) {
                 zone.classes.insert(new);
             }
         }
+        // Past its finish, a resting class would start at virtual time anyway: forgetting it loses nothing.
         while let Some(&(finish, class)) = self.resting.first()
             && finish <= self.virtual_time
         {
@@ -350,7 +359,7 @@ impl<W> Queue<W> {
         }
     }
 
-    /// Takes one out; none if it is not there any more.
+    /// Takes out a request; `None` if it has left already.
     pub(crate) fn leave(&mut self, place: Place) -> Option<Entry<W>> {
         self.entry(place)?;
         let entry = self.slab[place.index as usize].take()?;
@@ -384,6 +393,7 @@ impl<W> Queue<W> {
             return;
         }
         self.weights -= u64::from(state.weight);
+        // Forgotten now, it could come back at once and be served ahead of its share.
         if state.finish > self.virtual_time && state.id.is_some() {
             self.resting.insert((state.finish, class));
         } else {
@@ -391,7 +401,7 @@ impl<W> Queue<W> {
         }
     }
 
-    /// Nobody waits: nobody owes anybody anything.
+    /// Resets virtual time once nobody waits: no class owes service then, and tags must not grow without bound.
     fn rest(&mut self) {
         while let Some(&(_, class)) = self.resting.first() {
             self.forget(class);
@@ -403,8 +413,8 @@ impl<W> Queue<W> {
         }
     }
 
-    /// For one that would come now: how many of its class wait and would go before it, and its class's share of the
-    /// whole, from 0 to 1. Those with deadlines between are taken as evenly spread.
+    /// For a request that would arrive now: how many of its class are ahead of it, and the share of its class, 0 to 1.
+    /// The deadlines of a class are taken as evenly spread.
     pub(crate) fn ahead(&self, class: u64, weight: u32, deadline: Mono) -> (usize, f64) {
         let weight = u64::from(weight.clamp(1, MOST_WEIGHT));
         let state = self.by_id.get(&class).map(|&class| &self.classes[class as usize]);
@@ -427,8 +437,8 @@ impl<W> Queue<W> {
         (ahead as usize, weight as f64 / weights as f64)
     }
 
-    /// In a full queue of `length` places: who must go so that one of this class may come. None if its class holds its
-    /// share already, or nobody holds more. O(classes).
+    /// In a full queue of `length` places, the request that must leave so that one of class `id` may join. `None` if
+    /// that class holds its share already, or no other class holds more. O(classes).
     pub(crate) fn to_displace(&self, id: u64, weight: u32, length: usize) -> Option<Place> {
         let (weight, class) = (
             u64::from(weight.clamp(1, MOST_WEIGHT)),
@@ -447,7 +457,7 @@ impl<W> Queue<W> {
         let others = (0..)
             .zip(&self.classes)
             .filter(|&(number, state)| state.held > 0 && Some(number) != class);
-        // Compared as fractions: held over weight.
+        // The class that holds most relative to its weight; compared crosswise, without division.
         let (_, most) = others.max_by(|(_, a), (_, b)| {
             let (left, right) = (
                 a.held as u64 * u64::from(b.weight),
@@ -458,6 +468,7 @@ impl<W> Queue<W> {
         if most.held as u64 * weight <= held * u64::from(most.weight) {
             return None;
         }
+        // The one that would be served last.
         let lasts = most.lines.iter().filter_map(|line| line.1.last_key_value());
         let (rank, &index) = lasts.max()?;
         Some(Place {
@@ -465,9 +476,11 @@ impl<W> Queue<W> {
             number: rank.1,
         })
     }
+}
 
-    /// Panics if the orders are not what the entries say.
-    #[cfg(test)]
+#[cfg(test)]
+impl<W> Queue<W> {
+    /// Panics if the orders disagree with the entries.
     pub(crate) fn check_invariants(&self) {
         let entries = || self.slab.iter().flatten();
         assert_eq!(entries().count(), self.waiting);

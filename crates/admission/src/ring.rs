@@ -1,6 +1,6 @@
-//! A set of small numbers that is walked round and round: finding the next costs a few words of memory.
+//! A set of small numbers that is walked in a circle. Finding the next one touches a few words of memory.
 
-/// Numbers below 2^32, in two levels of bits: each bit of `rows` says whether a word of `bits` has any.
+/// Numbers below 2^32 in two levels of bits: a bit of `rows` says whether that word of `bits` has any bit set.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
     bits: Vec<u64>,
@@ -20,7 +20,7 @@ fn first(words: &[u64], from: usize) -> Option<usize> {
 }
 
 impl Ring {
-    /// Adds a number, or takes it out. O(1), and grows to the largest number.
+    /// Adds a number or takes it out. O(1); memory grows with the largest number.
     pub(crate) fn set(&mut self, number: u32, within: bool) {
         let (word, bit) = (number as usize / 64, 1 << (number % 64));
         if word >= self.bits.len() {
@@ -59,8 +59,8 @@ impl Ring {
         u32::try_from(word * 64 + rest.trailing_zeros() as usize).ok()
     }
 
-    /// The next after the one that was taken last, round and round, that is not among `besides`. Costs a word of rows for
-    /// each 4,096 numbers at most, for each that it passes over.
+    /// The next number after the one taken last, in a circle, that is not in `besides`. Each number passed over costs
+    /// at most a word of `rows` per 4,096 numbers.
     pub(crate) fn next(&self, besides: &[u32]) -> Option<u32> {
         let mut from = self.after as usize;
         for _ in 0..=besides.len() {
@@ -73,12 +73,12 @@ impl Ring {
         None
     }
 
-    /// The walk goes on behind this one.
+    /// Continues the walk after this number.
     pub(crate) fn taken(&mut self, number: u32) {
         self.after = number.wrapping_add(1);
     }
 
-    /// Whether it holds none.
+    /// Whether the set is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.iter().all(|&row| row == 0)
     }

@@ -1,4 +1,4 @@
-//! Targets and their slots: who has one free, and which is taken next.
+//! Targets and their slots: which target has one free, and which slot is taken next.
 
 use crate::gradient::Gradient;
 use crate::indexed_heap::IndexedHeap;
@@ -10,28 +10,28 @@ use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
-/// A target's unused permits and its pauses are bounded; ids beyond are not kept, so the agent revokes them.
+/// Bounds a target's unused permits and its pauses. Permits beyond are not kept, so the agent revokes them.
 const MOST_HELD: usize = 4096;
 
 #[derive(Debug)]
 struct TargetEntry<T> {
     key: Key,
-    /// None: it may not be picked now, but something of it is still in flight, held or paused.
+    /// `None` if the target may not be picked now, but still has requests in flight, permits or pauses.
     target: Option<T>,
     side: usize,
-    /// How often it has the limit that all have.
+    /// Multiplies the common limit.
     weight: u32,
     busy: u32,
     paused: u32,
     permits: VecDeque<WorkId>,
     learner: Option<Box<Gradient>>,
-    /// As counted in the totals and in its side.
+    /// The values last added to the totals and to the order of its side.
     free: u32,
     counted_busy: u32,
     turn: u64,
 }
 
-/// Targets of one zone, or of none.
+/// The targets of one zone, or those without a zone.
 #[derive(Debug)]
 struct Side {
     zone: Option<u64>,
@@ -91,7 +91,7 @@ impl<T: Clone> TargetSlots<T> {
         }
     }
 
-    /// O(members log members).
+    /// Replaces the members. O(members log members).
     pub(crate) fn arrange(&mut self, members: Vec<Member<T>>) {
         let mut stay = vec![false; self.targets.len()];
         self.members = members.len();
@@ -116,7 +116,7 @@ impl<T: Clone> TargetSlots<T> {
         }
     }
 
-    /// The side of a zone. Sides are as few as zones.
+    /// The side of a zone, made if there is none. There are as few sides as zones.
     fn side(&mut self, zone: Option<u64>) -> usize {
         let found = self.sides.iter().position(|side| side.zone == zone);
         found.unwrap_or_else(|| {
@@ -139,7 +139,7 @@ impl<T: Clone> TargetSlots<T> {
         }
     }
 
-    /// The entry of a target, a new one if it has none.
+    /// The entry of a target, made if there is none.
     fn number(&mut self, key: Key) -> u32 {
         if let Some(&number) = self.by_key.get(&key) {
             return number;
@@ -170,7 +170,7 @@ impl<T: Clone> TargetSlots<T> {
         Some((number, self.targets[number as usize].as_mut()?))
     }
 
-    /// Sets totals and order to what the entry is now; lets it go once nothing is left of it.
+    /// Brings totals and order up to date with an entry, and drops the entry once nothing is left of it.
     fn refresh(&mut self, number: u32) {
         let Some(entry) = self.targets[number as usize].as_mut() else {
             return;
@@ -182,7 +182,8 @@ impl<T: Clone> TargetSlots<T> {
         (entry.free, entry.counted_busy) = (free, entry.busy);
         if let Some(side) = self.sides.get_mut(entry.side) {
             if self.balanced && free > 0 {
-                // How full it is, as a fraction of 2^32. An open gate's target is as full as it has requests.
+                // Busy over all slots, as a fraction of 2^32. A target of an open gate counts as one slot, so its rank
+                // is its requests.
                 let slots = if self.limit == Limit::Open {
                     1
                 } else {
@@ -204,8 +205,8 @@ impl<T: Clone> TargetSlots<T> {
         }
     }
 
-    /// Takes a free slot that someone of this zone may use: the preferred target's, else the next that is not avoided, else
-    /// the next.
+    /// Takes a free slot that a request of this zone may use: the preferred target's, else the next target's that is
+    /// not avoided, else the next one's.
     pub(crate) fn take(&mut self, zone: u64, avoid: &[Key], prefers: Option<Key>) -> Option<Slot<T>> {
         if self.free == 0 {
             return None;
@@ -230,6 +231,7 @@ impl<T: Clone> TargetSlots<T> {
         {
             side.ring.taken(number);
         }
+        // Here a request changes nothing but the count; `refresh` would cost every request of an open gate.
         if open && !self.balanced {
             entry.counted_busy += 1;
             self.busy += 1;
@@ -275,7 +277,7 @@ impl<T: Clone> TargetSlots<T> {
         })
     }
 
-    /// Whether someone of this zone would find a free slot.
+    /// Whether a request of this zone would find a free slot.
     pub(crate) fn has_free(&self, zone: u64) -> bool {
         self.free > 0
             && self.sides.iter().any(|side| {
@@ -283,7 +285,7 @@ impl<T: Clone> TargetSlots<T> {
             })
     }
 
-    /// One request more has a slot there.
+    /// Adds a request to a target, within its limit or not.
     pub(crate) fn occupy(&mut self, key: Key) {
         let number = self.number(key);
         if let Some(entry) = self.targets[number as usize].as_mut() {
@@ -292,14 +294,14 @@ impl<T: Clone> TargetSlots<T> {
         self.refresh(number);
     }
 
-    /// Who has requests, and how many.
+    /// The targets that have requests, and how many each.
     pub(crate) fn occupied(&self) -> Vec<(Key, u32)> {
         let entries = self.targets.iter().flatten();
         let busy = entries.filter(|entry| entry.busy > 0);
         busy.map(|entry| (entry.key, entry.busy)).collect()
     }
 
-    /// A request is over.
+    /// Records that a request at a target is over.
     pub(crate) fn release(&mut self, now: Mono, key: Key, took: Option<Duration>) {
         let Some((number, entry)) = self.find(key) else {
             return;
@@ -311,7 +313,7 @@ impl<T: Clone> TargetSlots<T> {
         self.refresh(number);
     }
 
-    /// Permits that came.
+    /// Adds permits that came.
     pub(crate) fn grant(&mut self, key: Key, ids: &[WorkId]) {
         if self.limit != Limit::Permits {
             return;
@@ -324,7 +326,7 @@ impl<T: Clone> TargetSlots<T> {
         self.refresh(number);
     }
 
-    /// Takes back at most so many unused permits, the oldest: those that the agent will revoke first.
+    /// Takes back up to `count` unused permits, the oldest first: those the agent would revoke first.
     pub(crate) fn take_back(&mut self, key: Key, count: usize) -> Vec<WorkId> {
         let Some((number, entry)) = self.find(key) else {
             return Vec::new();
@@ -334,7 +336,7 @@ impl<T: Clone> TargetSlots<T> {
         ids
     }
 
-    /// The target has one slot less until then.
+    /// Takes one slot from the target until `until`.
     pub(crate) fn pause(&mut self, now: Mono, key: Key, until: Mono) {
         if until <= now {
             return;
@@ -352,7 +354,7 @@ impl<T: Clone> TargetSlots<T> {
         }
     }
 
-    /// Ends the pauses that are over; whether there were any.
+    /// Ends the pauses that are over. Returns whether there were any.
     pub(crate) fn resume(&mut self, now: Mono) -> bool {
         let mut any = false;
         while let Some(&Reverse((until, number))) = self.pauses.peek() {
@@ -361,7 +363,7 @@ impl<T: Clone> TargetSlots<T> {
             }
             self.pauses.pop();
             any = true;
-            // A entry stays as long as it is paused, so the number still means the same target.
+            // An entry stays while it is paused, so the number still means the same target.
             if let Some(entry) = self.targets[number as usize].as_mut() {
                 entry.paused = entry.paused.saturating_sub(1);
                 self.refresh(number);
@@ -370,7 +372,7 @@ impl<T: Clone> TargetSlots<T> {
         any
     }
 
-    /// Lets measurements of targets' limits go on; whether a limit has changed.
+    /// Moves on the measurements of learned limits. Returns whether a limit has changed.
     pub(crate) fn measure(&mut self, now: Mono) -> bool {
         let mut any = false;
         if !matches!(self.limit, Limit::Auto(_)) {
@@ -393,7 +395,7 @@ impl<T: Clone> TargetSlots<T> {
         any
     }
 
-    /// When the next pause is over.
+    /// When the next pause ends.
     pub(crate) fn next_resume(&self) -> Mono {
         self.pauses.peek().map_or(Mono::NEVER, |pause| pause.0.0)
     }
@@ -408,7 +410,7 @@ impl<T: Clone> TargetSlots<T> {
         })
     }
 
-    /// The zone that a target is of; none if it is of no zone, or not known.
+    /// The zone of a target; `None` if it has none or is not known.
     pub(crate) fn zone_of(&self, key: Key) -> Option<u64> {
         let number = *self.by_key.get(&key)?;
         self.sides.get(self.targets[number as usize].as_ref()?.side)?.zone
@@ -423,22 +425,22 @@ impl<T: Clone> TargetSlots<T> {
         entry.is_some_and(|entry| entry.target.is_some())
     }
 
-    /// How many may be picked.
+    /// Number of targets that may be picked.
     pub(crate) fn members(&self) -> usize {
         self.members
     }
 
-    /// Requests that have a slot.
+    /// Number of requests that have a slot.
     pub(crate) fn busy(&self) -> u64 {
         self.busy
     }
 
-    /// Free slots; 0 for an open gate.
+    /// Number of free slots; 0 for an open gate.
     pub(crate) fn free(&self) -> u64 {
         if self.limit == Limit::Open { 0 } else { self.free }
     }
 
-    /// Panics if totals or orders are not what the entries say.
+    /// Panics if totals or orders disagree with the entries.
     #[cfg(test)]
     pub(crate) fn check_invariants(&self) {
         let targets = || {

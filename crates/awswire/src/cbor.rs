@@ -1,5 +1,5 @@
-//! Reads and writes CBOR bodies by an operation's shapes, as Smithy's RPC v2 has them: members by their names, blobs as byte strings,
-//! timestamps as seconds under tag 1. Inside, both are what they are in JSON: base64 and numbers.
+//! Reads and writes CBOR bodies by an operation's shapes, as in Smithy's RPC v2: members by name, blobs as byte strings,
+//! timestamps as seconds under tag 1. Inside the crate both are represented as in JSON: base64 and numbers.
 
 use crate::ApiError;
 use crate::model::{Kind, Model, ShapeId};
@@ -9,12 +9,13 @@ use ciborium::Value as Cbor;
 use ciborium::de::from_reader_with_recursion_limit;
 use serde_json::{Map, Number, Value};
 
-/// Levels in one body, tags among them. The deepest input of any operation has ten. An item of one byte becomes a value of some 32,
-/// and nothing is allocated for a length before its bytes are there: a body's own limit bounds what it becomes.
+/// Maximum nesting of a body, including tags. The deepest input of any operation has ten levels. A one-byte item becomes
+/// a value of some 32 bytes, and nothing is allocated for a length before its bytes are there, so the limit on a body's
+/// size bounds its memory.
 const DEPTH_LIMIT: usize = 64;
-/// RFC 8949, section 3.4.2: seconds since 1970.
+/// The tag for seconds since 1970 (RFC 8949, section 3.4.2).
 const EPOCH: u64 = 1;
-/// Beyond this a float is no whole number that can be trusted.
+/// Beyond this a float is not reliably a whole number.
 const WHOLE_LIMIT: f64 = 9e15;
 
 /// The operation's input; an empty body is an empty structure.
@@ -33,7 +34,7 @@ pub(crate) fn input(model: &Model, shape: ShapeId, body: &[u8]) -> Result<Value,
     read(model, shape, raw)
 }
 
-/// The body of an operation's answer. Members that the shape does not have are left out.
+/// The body of an operation's answer, without members that the shape does not have.
 pub(crate) fn output(model: &Model, shape: ShapeId, value: &Value) -> Vec<u8> {
     bytes(&write(model, shape, value))
 }
@@ -60,7 +61,7 @@ fn read(model: &Model, shape: ShapeId, raw: Cbor) -> Result<Value, ApiError> {
             let mut object = Map::new();
             for (key, below) in given {
                 let name = key.as_text().ok_or_else(|| wrong(&key, "a member's name"))?;
-                // Members that nobody knows are left out, as in JSON.
+                // Unknown members are ignored, as in JSON.
                 if let Some(member) = members.iter().find(|member| member.name == name)
                     && !below.is_null()
                 {
@@ -86,13 +87,13 @@ fn read(model: &Model, shape: ShapeId, raw: Cbor) -> Result<Value, ApiError> {
     }
 }
 
-/// A single value; none if it is of another type.
+/// A single value; `None` if it has another type.
 fn scalar(kind: &Kind, raw: &Cbor) -> Option<Value> {
     match (kind, raw) {
         (Kind::Text, Cbor::Text(text)) => Some(Value::from(text.as_str())),
         (Kind::Boolean, Cbor::Bool(truth)) => Some(Value::from(*truth)),
         (Kind::Integer, Cbor::Integer(whole)) => i64::try_from(*whole).ok().map(Value::from),
-        // Clients whose numbers are all floats send 80.0 for 80, as in JSON.
+        // Clients that encode all numbers as floats send 80.0 for 80, as in JSON.
         (Kind::Integer, Cbor::Float(float)) if float.fract() == 0.0 && float.abs() < WHOLE_LIMIT => {
             Some(Value::from(*float as i64))
         }
@@ -103,7 +104,7 @@ fn scalar(kind: &Kind, raw: &Cbor) -> Option<Value> {
     }
 }
 
-/// A number; text if it is not finite, for which there is no other place inside.
+/// A number. One that is not finite becomes text, because JSON cannot represent it.
 fn seconds(raw: &Cbor) -> Option<Value> {
     match raw {
         Cbor::Integer(whole) => i64::try_from(*whole).ok().map(Value::from),
@@ -144,7 +145,7 @@ fn write(model: &Model, shape: ShapeId, value: &Value) -> Cbor {
     }
 }
 
-/// A value as it stands.
+/// The value as it is, without a shape.
 fn plain(value: &Value) -> Cbor {
     match value {
         Value::Null => Cbor::Null,
@@ -190,7 +191,7 @@ mod tests {
         of(Model::of(Service::Acm).operation(operation).unwrap()).unwrap()
     }
 
-    /// What the bound on a body's memory is reckoned from.
+    /// The size that the bound on a body's memory is computed from.
     #[test]
     fn item_has_the_size_that_is_reckoned_with() {
         assert_eq!(size_of::<Cbor>(), 32);
@@ -231,7 +232,7 @@ mod tests {
         );
     }
 
-    /// A value of a shape: every member there, or every second one.
+    /// A value of a shape, with all members or every second one.
     fn value(shape: ShapeId, depth: usize, seed: u64) -> Value {
         let model = Model::of(Service::Acm);
         match &model.shape(shape).kind {

@@ -1,4 +1,4 @@
-//! Writes an operation's answer, or its error, in the caller's protocol.
+//! Writes an operation's answer or error in the caller's protocol.
 
 use crate::model::{Kind, Model, ShapeId};
 use crate::protocol::RPC_V2_CBOR;
@@ -18,8 +18,9 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// Writes `result` for a call of `operation` in `protocol`. Without a service (the envelope could not be opened) only errors
-/// make sense. Members that the output shape does not have are left out; a value of the wrong type is written as it stands.
+/// Writes `result` for a call of `operation` in `protocol`. Without a service (the envelope could not be opened) only
+/// errors make sense. Members that the output shape does not have are left out; a value of the wrong type is written as
+/// it is.
 pub fn encode(
     protocol: Protocol,
     call: Option<(Service, &str)>,
@@ -46,7 +47,7 @@ pub fn encode(
     headers.append(&mut own_headers);
     if protocol == Protocol::Cbor {
         headers.push(("smithy-protocol", RPC_V2_CBOR.to_owned()));
-        // RPC v2: an answer without a body has no type.
+        // RPC v2: an answer without a body has no content type.
         headers.retain(|(name, _)| *name != "content-type" || !body.is_empty());
     }
     if let Err(error) = result {
@@ -65,8 +66,8 @@ pub fn encode(
     }
 }
 
-/// Where `value` holds what the operation's output has no place for: such members would be left out or written as they stand.
-/// For tests of those who make answers.
+/// The places where `value` has something that the operation's output shape lacks, which would be left out or written as
+/// it is. For tests of operations.
 pub fn left_out(service: Service, operation: &str, value: &Value) -> Vec<String> {
     let model = Model::of(service);
     let mut found = Vec::new();
@@ -109,7 +110,7 @@ fn misfits(model: &Model, shape: ShapeId, value: &Value, path: &str, found: &mut
     }
 }
 
-/// An answer whose members stand in several places.
+/// An answer with members in headers and status as well as in the body.
 fn rest_answer(service: Service, operation: &str, value: &Value) -> rest::Parts {
     let model = Model::of(service);
     let output = model.operation(operation).and_then(|shapes| shapes.output);
@@ -129,7 +130,7 @@ fn success(
     let output = shapes.and_then(|shapes| shapes.output);
     match (protocol, output) {
         (Protocol::Query | Protocol::Ec2, _) => {}
-        // AWS answers an operation without output with an empty body.
+        // AWS answers an operation that has no output with an empty body.
         (_, None) => return Vec::new(),
         (Protocol::Json10 | Protocol::Json11 | Protocol::RestJson, Some(shape)) => {
             return json(model, shape, value).to_string().into_bytes();
@@ -160,7 +161,7 @@ fn success(
     xml.text.into_bytes()
 }
 
-/// What JSON and CBOR call an error: its shape, of a service whose codes are Query's; its code, of any other.
+/// The type of an error in JSON and CBOR: the shape's name, in services whose codes are Query's; otherwise the code.
 fn error_type<'a>(call: Option<(Service, &str)>, error: &'a ApiError) -> Cow<'a, str> {
     let shape = call.and_then(|(service, operation)| {
         let model = Model::of(service);
@@ -277,7 +278,7 @@ impl Xml {
         self.close(element);
     }
 
-    /// The members of a structure, without an element around them.
+    /// The members of a structure, without an enclosing element.
     fn members(&mut self, model: &Model, shape: ShapeId, value: &Value) {
         if let (Kind::Structure(members), Value::Object(given)) = (&model.shape(shape).kind, value) {
             for member in members {
@@ -347,7 +348,7 @@ impl Xml {
     }
 }
 
-/// `2024-01-02T03:04:05.678Z`, the form that every XML service of AWS uses, of seconds since 1970.
+/// Seconds since 1970 as `2024-01-02T03:04:05.678Z`, the form that all XML services of AWS use.
 pub fn timestamp(seconds: f64) -> String {
     let millis = (seconds * 1e3).round();
     match jiff::Timestamp::from_millisecond(millis as i64) {
@@ -356,7 +357,7 @@ pub fn timestamp(seconds: f64) -> String {
     }
 }
 
-/// Escapes `text` for element content. Characters that XML 1.0 cannot hold become the replacement character.
+/// Escapes `text` for element content. Characters that XML 1.0 cannot represent become the replacement character.
 fn escape(text: &str, out: &mut String) {
     for letter in text.chars() {
         match letter {
@@ -364,7 +365,7 @@ fn escape(text: &str, out: &mut String) {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            // A bare carriage return would be read back as a line feed.
+            // A plain carriage return would be read as a line feed.
             '\r' => out.push_str("&#xD;"),
             '\t' | '\n' => out.push(letter),
             '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),

@@ -1,32 +1,32 @@
-//! The error that an API call answers with.
+//! The error of an API call.
 
 use std::borrow::Cow;
 
-/// Whose fault an error is; AWS calls it the error's type.
+/// Who is at fault; AWS calls this the error's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
     /// The caller sent something wrong.
     Sender,
-    /// We failed.
+    /// The server failed.
     Receiver,
 }
 
-/// AWS's code and message, with the HTTP status that carries them.
+/// AWS's error code and message, with the HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct ApiError {
-    /// The code that clients match on, e.g. `LoadBalancerNotFound`.
+    /// The code that clients match on, such as `LoadBalancerNotFound`.
     pub code: String,
-    /// The text for people.
+    /// The message for people.
     pub message: String,
     /// The HTTP status.
     pub status: u16,
-    /// Whose fault it is.
+    /// Who is at fault.
     pub blame: Blame,
 }
 
 impl ApiError {
-    /// An error that the caller made: status 400.
+    /// An error caused by the caller, with status 400.
     pub fn sender(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> ApiError {
         ApiError {
             code: code.into().into_owned(),
@@ -36,7 +36,7 @@ impl ApiError {
         }
     }
 
-    /// An error that we made, e.g. `InternalFailure` with 500 or `ServiceUnavailable` with 503.
+    /// An error of the server, such as `InternalFailure` with 500 or `ServiceUnavailable` with 503.
     pub fn receiver(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> ApiError {
         ApiError {
             code: code.into().into_owned(),
@@ -46,19 +46,19 @@ impl ApiError {
         }
     }
 
-    /// The same error under another HTTP status.
+    /// The error with another HTTP status.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> ApiError {
         self.status = status;
         self
     }
 
-    /// A body that is not what its model says, in the words of JSON and CBOR: `SerializationException`.
+    /// A body that does not fit its model, in the words of JSON and CBOR: `SerializationException`.
     pub(crate) fn serialization(message: impl Into<String>) -> ApiError {
         ApiError::sender("SerializationException", message)
     }
 
-    /// A parameter that breaks a rule, in AWS Query's words: `ValidationError`.
+    /// A parameter that violates a rule, in the words of AWS Query: `ValidationError`.
     pub fn validation(message: impl Into<String>) -> ApiError {
         ApiError::sender("ValidationError", message)
     }

@@ -1,19 +1,19 @@
-//! Doors for `fuzz/`: each function takes any bytes and panics where a rule of ours is broken. The corpora pass through
-//! them as ordinary tests.
+//! Entry points for `fuzz/`: each function takes arbitrary bytes and panics where an invariant is broken. The corpora
+//! also run as ordinary tests.
 
 use crate::sigv4::{Problem, Signer, sign, verify};
 use crate::{HttpRequest, Protocol, Service, encode, open};
 use forebay_units::Wall;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// A target's name, and what takes its bytes.
+/// A target's name, and the function that takes its bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All targets here, by the names of their corpora.
+/// All targets of this crate, by the names of their corpora.
 pub const TARGETS: &[Target] = &[("api_call", api_call), ("sigv4", sigv4)];
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-/// 2015-08-30 12:36:00, the time of AWS's worked examples.
+/// 2015-08-30 12:36:00, the time of AWS's published examples.
 const NOW: i64 = 1_440_938_160;
 
 fn line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
@@ -29,8 +29,8 @@ fn put(headers: &mut HeaderMap, name: &[u8], value: &[u8]) {
     }
 }
 
-/// A call of any service. A line with the service's number and the query string, the target header or (of CBOR) the path, then
-/// the body: the input that comes out is stable, and whatever comes out can be answered.
+/// A call of any service: a line with the service's number and the query string, the target header or (for CBOR) the
+/// path, and then the body. The input that is read is stable, and any input can be answered.
 pub fn api_call(data: &[u8]) {
     let [number, rest @ ..] = data else { return };
     let mut body = rest;
@@ -96,8 +96,8 @@ pub fn api_call(data: &[u8]) {
     }
 }
 
-/// A request with anything in its signature is refused without harm; one that we sign is accepted, and not when a byte
-/// differs. Lines: method, path, query, headers as `name:value` until an empty line, body.
+/// A request with anything in its signature is refused without harm; one that is signed here is accepted, but not if a
+/// byte differs. Lines: method, path, query, headers as `name:value` until an empty line, body.
 pub fn sigv4(data: &[u8]) {
     let mut rest = data;
     let text = |bytes| core::str::from_utf8(bytes).ok();
@@ -142,10 +142,10 @@ pub fn sigv4(data: &[u8]) {
     round_trip(&request, now);
 }
 
-/// What we sign verifies, and what was changed after does not.
+/// What is signed here verifies, and what was changed afterwards does not.
 fn round_trip(request: &HttpRequest<'_>, now: Wall) {
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    // As a server gets them: an absolute path without a fragment, a query that signs nothing itself.
+    // As a server gets requests: an absolute path without a fragment, and a query without signature parameters.
     if !matches!(request.method, "GET" | "POST" | "PUT")
         || !request.path.starts_with('/')
         || !plain(request.path)

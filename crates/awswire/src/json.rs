@@ -6,7 +6,7 @@ use crate::query::epoch_seconds;
 use base64::Engine as _;
 use serde_json::{Map, Value};
 
-/// The names of numbers that JSON does not have.
+/// Texts for numbers that JSON does not have.
 const NOT_FINITE: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
 /// The operation's input from a JSON 1.1 body; an empty body is an empty object.
@@ -20,17 +20,17 @@ pub(crate) fn input(model: &Model, shape: ShapeId, body: &[u8]) -> Result<Value,
     value(model, shape, raw, Names::OfTheWire)
 }
 
-/// The operation's input from a document in which members have the names of AWS's SDKs. What the shape does not have is refused.
+/// The operation's input from a document whose members have the names used by AWS's SDKs. Unknown members are refused.
 pub(crate) fn named_input(model: &Model, shape: ShapeId, document: Value) -> Result<Value, ApiError> {
     value(model, shape, document, Names::Own)
 }
 
-/// What members are called.
+/// Which names members have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Names {
-    /// As the protocol has them.
+    /// The protocol's names.
     OfTheWire,
-    /// By their own names.
+    /// The model's own names.
     Own,
 }
 
@@ -72,7 +72,7 @@ fn value(model: &Model, shape: ShapeId, raw: Value, names: Names) -> Result<Valu
         (Kind::Text, text @ Value::String(_)) | (Kind::Boolean, text @ Value::Bool(_)) => Ok(text),
         (Kind::Integer, Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
             (Some(whole), _) => Ok(Value::from(whole)),
-            // JSON has one kind of number: 80.0 is 80.
+            // JSON has only one kind of number: 80.0 is 80.
             (None, Some(float)) if float.fract() == 0.0 && float.abs() < 9e15 => {
                 Ok(Value::from(float as i64))
             }
@@ -81,7 +81,7 @@ fn value(model: &Model, shape: ShapeId, raw: Value, names: Names) -> Result<Valu
             )),
         },
         (Kind::Float | Kind::Timestamp, number @ Value::Number(_)) => Ok(number),
-        // JSON has no such numbers, so clients send their names. Operations say that they take none.
+        // JSON cannot represent these numbers, so clients send their names; operations then refuse them.
         (Kind::Float, Value::String(text)) if NOT_FINITE.contains(&text.as_str()) => Ok(Value::String(text)),
         (Kind::Timestamp, Value::String(text)) => epoch_seconds(&text)
             .ok_or_else(|| ApiError::serialization("STRING_VALUE can not be converted to a Timestamp")),

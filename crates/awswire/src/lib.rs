@@ -1,5 +1,13 @@
-//! Turns AWS API requests into operation values and operation values into answers: AWS Query, EC2 Query, JSON and CBOR, with
-//! SigV4 and the constraint checks of the service models. Never does I/O, reads no clock and knows nothing of any operation's meaning.
+//! Turns AWS API requests into operation inputs, and operation outputs into answers: AWS Query, EC2 Query, JSON, CBOR and
+//! REST-JSON, with SigV4 and the constraint checks of the service models. Never does I/O, reads no clock and knows
+//! nothing of what an operation means.
+//!
+//! In reading order:
+//! - `request`: the entry point; opens a request's envelope and reads its input. `encode` writes the answer, `error` is
+//!   what fails.
+//! - `service`, `protocol`, `model`: the services, their protocols, and their operations and shapes.
+//! - `query` (with `tree` and `query_names`), `json`, `cbor`, `rest` (with `route`): one protocol each.
+//! - `validate`: the constraints of the models; `sigv4`: signatures.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cbor;

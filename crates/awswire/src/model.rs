@@ -1,4 +1,4 @@
-//! The service models: operations and shapes, read once from the stripped botocore data in `models/`.
+//! The service models: operations and shapes, parsed once from the stripped botocore data in `models/`.
 
 use crate::route::{Place, Route};
 use crate::{Protocol, Service, query_names};
@@ -10,7 +10,7 @@ use std::sync::{LazyLock, OnceLock};
 #[cfg(test)]
 mod tests;
 
-/// Where a shape stands in [`Model::shapes`].
+/// Index of a shape in [`Model::shapes`].
 pub(crate) type ShapeId = usize;
 
 /// One service's operations and shapes.
@@ -18,16 +18,17 @@ pub(crate) struct Model {
     pub(crate) version: String,
     pub(crate) xmlns: String,
     pub(crate) target: String,
-    /// Whether the service spoke Query first: errors of its other protocols tell Query's codes too (awsQueryCompatible).
+    /// Whether the service first spoke Query, so that errors in its other protocols carry Query's codes too
+    /// (awsQueryCompatible).
     pub(crate) query_compatible: bool,
-    /// What stands before the shape's name where JSON tells an error's type.
+    /// Prefix of a shape's name in the error types of JSON.
     pub(crate) error_namespace: &'static str,
-    /// Whether a missing member is told by `MissingParameter`, as SQS does.
+    /// Whether a missing member is reported as `MissingParameter`, as SQS does.
     pub(crate) tells_missing: bool,
-    /// Where operations of REST-JSON stand.
+    /// The routes of REST-JSON operations.
     pub(crate) routes: Vec<Route>,
     operations: BTreeMap<String, Operation>,
-    /// Operations that AWS has and the model leaves out, sorted.
+    /// Operations of AWS that the model leaves out, sorted.
     others: Vec<String>,
     shapes: Vec<Shape>,
 }
@@ -36,9 +37,9 @@ pub(crate) struct Model {
 pub(crate) struct Operation {
     pub(crate) input: Option<ShapeId>,
     pub(crate) output: Option<ShapeId>,
-    /// The XML element around the output, for AWS Query.
+    /// The XML element around the output, in AWS Query.
     pub(crate) wrapper: Option<String>,
-    /// The status of its answer, where the protocol has another than 200.
+    /// The HTTP status of its answer, if the protocol defines another than 200.
     pub(crate) status: u16,
     errors: Vec<DocumentedError>,
 }
@@ -47,11 +48,11 @@ pub(crate) struct Operation {
 struct DocumentedError {
     code: String,
     status: u16,
-    /// The name of its shape, which JSON and CBOR tell.
+    /// The name of its shape, which JSON and CBOR use.
     shape: String,
 }
 
-/// One type with its constraints.
+/// A type with its constraints.
 pub(crate) struct Shape {
     pub(crate) kind: Kind,
     pub(crate) min: Option<i64>,
@@ -60,21 +61,21 @@ pub(crate) struct Shape {
     pub(crate) choices: Vec<String>,
 }
 
-/// What a shape is made of.
+/// The type of a shape.
 pub(crate) enum Kind {
     Structure(Vec<Member>),
     List {
         item: ShapeId,
         name: String,
-        /// In requests, items stand where the list would.
+        /// In requests, the items take the place of the list.
         flattened: bool,
-        /// In answers, too.
+        /// In answers, the items take the place of the list.
         repeated: bool,
     },
     Map {
         key: ShapeId,
         value: ShapeId,
-        /// What an entry is called, if entries stand where the map would.
+        /// The name of an entry, if entries take the place of the map.
         entry: Option<String>,
         key_name: String,
         value_name: String,
@@ -88,7 +89,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What AWS's errors of JSON and CBOR call it.
+    /// The type's name in the errors of JSON and CBOR.
     pub(crate) fn expected(&self) -> &'static str {
         match self {
             Kind::Structure(_) => "a structure",
@@ -104,7 +105,7 @@ impl Kind {
     }
 }
 
-/// One member of a structure.
+/// A member of a structure.
 pub(crate) struct Member {
     pub(crate) name: String,
     /// Its name in requests.
@@ -113,29 +114,30 @@ pub(crate) struct Member {
     pub(crate) output: String,
     pub(crate) shape: ShapeId,
     pub(crate) required: bool,
-    /// Where REST-JSON has it.
+    /// Its place in REST-JSON.
     pub(crate) place: Place,
 }
 
-/// A Java pattern of the model, compiled when it is first needed.
+/// A Java pattern of the model, compiled at first use.
 pub(crate) struct Pattern {
     pub(crate) source: String,
     compiled: OnceLock<Option<Regex>>,
 }
 
 impl Pattern {
-    /// Whether the whole of `text` matches, as Java's `matches()` asks. A pattern that Rust cannot compile matches everything.
+    /// Whether the whole of `text` matches, as with Java's `matches()`. A pattern that the Rust engine cannot compile
+    /// matches everything.
     pub(crate) fn matches(&self, text: &str) -> bool {
         self.compiled().is_none_or(|regex| regex.is_match(text))
     }
 
     pub(crate) fn compiled(&self) -> Option<&Regex> {
         let compile = || {
-            // Java writes the characters beyond the basic plane as surrogates.
+            // Java writes characters beyond the basic plane as surrogates.
             let source = self
                 .source
                 .replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\x{10000}-\x{10FFFF}")
-                // Regions have names here that AWS has not.
+                // Regions may have names here that AWS does not have.
                 .replace(
                     r"(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}",
                     "[a-z0-9-]+",
@@ -155,7 +157,7 @@ static MODELS: LazyLock<[Model; Service::ALL.len()]> = LazyLock::new(|| {
 });
 
 impl Service {
-    /// Every operation that AWS has in this service, in alphabetical order, whether we serve it or not.
+    /// All operations that AWS has in this service, in alphabetical order, whether served or not.
     pub fn operations(self) -> Vec<&'static str> {
         Model::of(self).names().collect()
     }
@@ -172,19 +174,19 @@ impl Model {
         &MODELS[service as usize]
     }
 
-    /// The operation of that name, if the model has its shapes.
+    /// The operation with this name, if the model has its shapes.
     pub(crate) fn operation(&self, name: &str) -> Option<&Operation> {
         self.operations.get(name)
     }
 
-    /// Whether AWS has an operation of that name which the model leaves out.
+    /// Whether AWS has an operation with this name that the model leaves out.
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.others
             .binary_search_by(|other| other.as_str().cmp(name))
             .is_ok()
     }
 
-    /// All operation names that AWS has.
+    /// The names of all operations that AWS has.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let mut names: Vec<&str> = self
             .operations
@@ -221,8 +223,8 @@ impl Model {
         &self.shapes[id]
     }
 
-    /// What a member is called in forms and XML, of which `name` is its name: lists and maps that are not there themselves are called
-    /// as their items are, if these have a name.
+    /// The name of a member called `name` in forms and XML. Lists and maps whose items take their place have the name of
+    /// their items, if these have one.
     pub(crate) fn element<'a>(&'a self, shape: ShapeId, name: &'a str) -> &'a str {
         match &self.shape(shape).kind {
             Kind::List {
@@ -307,7 +309,7 @@ impl Model {
     }
 }
 
-/// The operations that the model leaves out, sorted; their routes are added to those that there are.
+/// The operations that the model leaves out, sorted; their routes are added to the others.
 fn others(raw: &Value, routes: &mut Vec<Route>) -> Option<Vec<String>> {
     let theirs = raw.get("other_routes").and_then(Value::as_object);
     let theirs = theirs.into_iter().flatten();
@@ -318,7 +320,7 @@ fn others(raw: &Value, routes: &mut Vec<Route>) -> Option<Vec<String>> {
     Some(others)
 }
 
-/// A shape in the order in which AWS goes through it, where it is known to be another than the data's.
+/// A shape with its members in the order in which AWS checks them, where that is known to differ from the data's.
 fn in_order(name: &str, mut shape: Shape) -> Shape {
     match (name, &mut shape.kind) {
         ("RuleTransform", Kind::Structure(members)) => members.sort_by_key(|member| member.required),
@@ -328,7 +330,8 @@ fn in_order(name: &str, mut shape: Shape) -> Shape {
     shape
 }
 
-/// A shape of SQS with the names that its Query protocol has; and no enums: an attribute that there is not is told in words of SQS's own.
+/// A shape of SQS with the names of its Query protocol, and without enums: unknown attributes are reported in SQS's own
+/// words.
 fn named(name: &str, mut shape: Shape) -> Shape {
     shape.choices.clear();
     match &mut shape.kind {
@@ -358,7 +361,7 @@ fn named(name: &str, mut shape: Shape) -> Shape {
     shape
 }
 
-/// The code an error shape has on the wire, with its status. JSON services use the shape's own name, but for SQS.
+/// The code of an error shape on the wire, with its status. JSON services use the shape's own name, except SQS.
 fn error_code(name: &str, shape: &Value, is_sqs: bool) -> Option<DocumentedError> {
     let code = shape.get("code").and_then(Value::as_str).map(str::to_owned);
     let own = || {
@@ -471,7 +474,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// A reference's shape, `locationName` and `queryName`.
+    /// The shape, `locationName` and `queryName` of a reference.
     fn reference(&self, raw: &Value) -> Option<(ShapeId, Option<String>, Option<String>)> {
         if let Some(name) = raw.as_str() {
             return Some((*self.ids.get(name)?, None, None));

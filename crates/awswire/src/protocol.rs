@@ -1,8 +1,8 @@
-//! The protocols that AWS's services speak, and how a request shows which one it is in.
+//! The protocols of AWS's services, and how a request shows which one it uses.
 
 use http::HeaderMap;
 
-/// How operations look on the wire.
+/// A wire protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// AWS Query: a form, answered with XML.
@@ -15,16 +15,16 @@ pub enum Protocol {
     Json11,
     /// Smithy's RPC v2 with CBOR.
     Cbor,
-    /// REST with JSON: the operation is told by method and path, and no head shows it: only the service does.
+    /// REST with JSON: method and path name the operation. No header shows the protocol; it follows from the service.
     RestJson,
 }
 
-/// What the header `smithy-protocol` says of CBOR.
+/// The value of the `smithy-protocol` header for CBOR.
 pub(crate) const RPC_V2_CBOR: &str = "rpc-v2-cbor";
 
 impl Protocol {
-    /// The protocol that a request's head shows. Versions and dialects that only the service tells are the most common ones:
-    /// Query of forms, 1.1 of JSON.
+    /// The protocol that a request's head shows. Versions and dialects that depend on the service are reported as the
+    /// most common one: Query for forms, 1.1 for JSON.
     pub fn shown(headers: &HeaderMap) -> Protocol {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         if text("smithy-protocol") == Some(RPC_V2_CBOR) {
@@ -39,24 +39,24 @@ impl Protocol {
         }
     }
 
-    /// Whether it is AWS JSON, of either version.
+    /// Whether it is AWS JSON, in either version.
     pub const fn is_json(self) -> bool {
         matches!(self, Protocol::Json10 | Protocol::Json11)
     }
 
-    /// Whether requests are forms and answers XML. Such services have other error codes than the rest.
+    /// Whether requests are forms and answers XML. Such services have other error codes.
     pub const fn is_form(self) -> bool {
         matches!(self, Protocol::Query | Protocol::Ec2)
     }
 
-    /// Whether it is `other`, or differs from it by what a request's head does not tell.
+    /// Whether it is `other`, or differs from it only in what a request's head does not show.
     pub(crate) const fn resembles(self, other: Protocol) -> bool {
         matches!((self, other), (Protocol::Cbor, Protocol::Cbor))
             || self.is_json() && other.is_json()
             || self.is_form() && other.is_form()
     }
 
-    /// The code of an error about an operation that is not there.
+    /// The error code for an operation that does not exist.
     pub(crate) const fn unknown_operation(self) -> &'static str {
         if self.is_form() {
             "InvalidAction"
@@ -65,7 +65,7 @@ impl Protocol {
         }
     }
 
-    /// The code of an error about input that breaks its shape's rules.
+    /// The error code for input that violates its shape's constraints.
     pub(crate) const fn broken_rule(self) -> &'static str {
         if self.is_form() {
             "ValidationError"
@@ -74,7 +74,7 @@ impl Protocol {
         }
     }
 
-    /// What the header `content-type` of an answer says.
+    /// The `content-type` of an answer.
     pub(crate) const fn content_type(self) -> &'static str {
         match self {
             Protocol::Query | Protocol::Ec2 => "text/xml",

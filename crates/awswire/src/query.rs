@@ -1,4 +1,4 @@
-//! Reads a form's tree by an operation's input shape: AWS Query and EC2's dialect of it.
+//! Reads a form's tree by an operation's input shape, for AWS Query and EC2's dialect of it.
 
 use crate::ApiError;
 use crate::model::{Kind, Model, ShapeId};
@@ -6,10 +6,10 @@ use crate::tree::Node;
 use base64::Engine as _;
 use serde_json::{Map, Number, Value};
 
-/// Items in one list. The service models allow far fewer.
+/// Maximum number of items in one list. The service models allow far fewer.
 const LIST_LIMIT: usize = 10_000;
 
-/// Names at the top of a form that belong to the protocol, not to the operation.
+/// Top-level names of a form that belong to the protocol and not to the operation.
 const PROTOCOL_NAMES: [&str; 9] = [
     "Action",
     "Version",
@@ -22,14 +22,14 @@ const PROTOCOL_NAMES: [&str; 9] = [
     "Expires",
 ];
 
-/// Reads forms of one service.
+/// Reads the forms of one service.
 pub(crate) struct Form {
     pub(crate) model: &'static Model,
     pub(crate) ec2: bool,
 }
 
 impl Form {
-    /// The operation's input. Names that the shape does not have are ignored, as AWS Query does; EC2 refuses them.
+    /// The operation's input. Unknown names are ignored, as in AWS Query; EC2 refuses them.
     pub(crate) fn input(&self, shape: ShapeId, root: &Node) -> Result<Value, ApiError> {
         if self.ec2
             && let Kind::Structure(members) = &self.model.shape(shape).kind
@@ -62,7 +62,7 @@ impl Form {
                         let value = self.value(member.shape, below, &join(path, called))?;
                         object.insert(member.name.clone(), value);
                     } else if member.required && called != member.input {
-                        // Its items stand in its place: without any it is empty.
+                        // Its items take its place, so without any it is empty.
                         let empty = self.value(member.shape, &Node::default(), called)?;
                         object.insert(member.name.clone(), empty);
                     }
@@ -72,7 +72,7 @@ impl Form {
             Kind::List {
                 item, repeated: true, ..
             } if node.below.is_empty() && node.text.is_some() => {
-                // The only one, without a number.
+                // The only item, without a number.
                 Ok(Value::Array(vec![self.value(*item, node, path)?]))
             }
             Kind::List {
@@ -90,7 +90,7 @@ impl Form {
             } => {
                 let mut object = Map::new();
                 let entries = if entry.is_some() && node.below.contains_key(key_name) {
-                    // The only one, without a number.
+                    // The only entry, without a number.
                     vec![(path.to_owned(), node)]
                 } else if entry.is_some() {
                     self.indexed(Some(node), path)?
@@ -136,7 +136,7 @@ impl Form {
         Ok(Value::Array(items?))
     }
 
-    /// The numbered children in the order of their numbers, whatever gaps there are between them.
+    /// The numbered children in the order of their numbers; gaps are allowed.
     fn indexed<'n>(&self, node: Option<&'n Node>, path: &str) -> Result<Vec<(String, &'n Node)>, ApiError> {
         let Some(node) = node else { return Ok(Vec::new()) };
         let mut entries = Vec::with_capacity(node.below.len().min(LIST_LIMIT));
@@ -167,7 +167,7 @@ impl Form {
         let value =
             match kind {
                 Kind::Integer => text.trim().parse::<i64>().ok().map(Value::from),
-                // One that is not finite stays text: there is no other place for it inside, and operations say that they take none.
+                // A number that is not finite stays text, because a value cannot represent it; operations then refuse it.
                 Kind::Float => text.trim().parse::<f64>().ok().map(|float| {
                     Number::from_f64(float).map_or_else(|| Value::from(text.trim()), Value::Number)
                 }),
@@ -210,7 +210,7 @@ impl Form {
     }
 }
 
-/// Seconds since the epoch from an ISO 8601 text or a plain number.
+/// Seconds since the epoch, from an ISO 8601 text or a plain number.
 pub(crate) fn epoch_seconds(text: &str) -> Option<Value> {
     if let Ok(at) = text.trim().parse::<jiff::Timestamp>() {
         return Number::from_f64(at.as_microsecond() as f64 / 1e6).map(Value::Number);

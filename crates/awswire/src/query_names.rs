@@ -1,7 +1,8 @@
-//! What SQS's Query protocol calls things. Its model of today describes JSON alone; older clients go on speaking Query, and clients of
-//! JSON read Query's error codes (`x-amzn-query-error`). The names are those of the API reference's examples and of WSDL 2012-11-05.
+//! The names of SQS's Query protocol. Its present model describes only JSON, but older clients still speak Query, and
+//! clients of JSON read Query's error codes (`x-amzn-query-error`). The names are those of the API reference's examples
+//! and of WSDL 2012-11-05.
 
-/// The namespace of answers, if they are SQS's.
+/// The XML namespace of answers, for SQS.
 pub(crate) fn namespace(is_sqs: bool) -> &'static str {
     if is_sqs {
         "http://queue.amazonaws.com/doc/2012-11-05/"
@@ -10,12 +11,12 @@ pub(crate) fn namespace(is_sqs: bool) -> &'static str {
     }
 }
 
-/// Where its errors' shapes are, if it is SQS.
+/// The namespace of error shapes, for SQS.
 pub(crate) fn errors(is_sqs: bool) -> &'static str {
     if is_sqs { "com.amazonaws.sqs#" } else { "" }
 }
 
-/// A map's entries: the shape, what an entry is called, its key, its value.
+/// Entries of maps: the shape, and the names of an entry, its key and its value.
 const MAPS: &[(&str, &str, &str, &str)] = &[
     ("QueueAttributeMap", "Attribute", "Name", "Value"),
     ("MessageBodyAttributeMap", "MessageAttribute", "Name", "Value"),
@@ -29,7 +30,7 @@ const MAPS: &[(&str, &str, &str, &str)] = &[
     ("TagMap", "Tag", "Key", "Value"),
 ];
 
-/// Lists whose items are not called as the list is, without `List`.
+/// Lists whose items are not named after the list without `List`.
 const LISTS: &[(&str, &str)] = &[
     ("AttributeNameList", "AttributeName"),
     ("MessageSystemAttributeList", "MessageSystemAttributeName"),
@@ -37,13 +38,13 @@ const LISTS: &[(&str, &str)] = &[
     ("BinaryList", "BinaryListValue"),
 ];
 
-/// Errors whose codes are not their shapes' names.
+/// Errors whose codes differ from their shapes' names.
 const CODES: &[(&str, &str)] = &[
     ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"),
     ("QueueNameExists", "QueueAlreadyExists"),
 ];
 
-/// Those that are, behind a prefix.
+/// Errors whose codes are their shapes' names with a prefix.
 const PREFIXED: &[&str] = &[
     "BatchEntryIdsNotDistinct",
     "BatchRequestTooLong",
@@ -56,7 +57,7 @@ const PREFIXED: &[&str] = &[
     "UnsupportedOperation",
 ];
 
-/// The code of an error of this shape.
+/// The code of the error with this shape.
 pub(crate) fn code(shape: &str) -> String {
     if let Some((_, code)) = CODES.iter().find(|(name, _)| *name == shape) {
         return (*code).to_owned();
@@ -67,13 +68,13 @@ pub(crate) fn code(shape: &str) -> String {
     shape.to_owned()
 }
 
-/// What an item of a list of this shape is called.
+/// The name of an item in a list of this shape.
 pub(crate) fn item(list: &str) -> &str {
     let other = LISTS.iter().find(|(name, _)| *name == list);
     other.map_or_else(|| list.strip_suffix("List").unwrap_or(list), |(_, item)| item)
 }
 
-/// What an entry of a map of this shape is called, its key, and its value.
+/// The names of an entry in a map of this shape, its key, and its value.
 pub(crate) fn entry(map: &str) -> Option<(&'static str, &'static str, &'static str)> {
     let found = MAPS.iter().find(|(name, ..)| *name == map);
     found.map(|(_, entry, key, value)| (*entry, *key, *value))

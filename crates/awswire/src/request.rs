@@ -1,4 +1,4 @@
-//! Opens a request's envelope: which service, which operation, which region; then reads the operation's input.
+//! Opens a request's envelope (service, operation, region), and then reads the operation's input.
 
 use crate::model::Model;
 use crate::query::Form;
@@ -6,32 +6,32 @@ use crate::tree::Node;
 use crate::{ApiError, HttpRequest, Protocol, Service, cbor, json, rest, sigv4, validate};
 use serde_json::{Map, Value};
 
-/// A request whose envelope is open: we know what it asks for, not yet with which input.
+/// A request whose envelope is open: the operation is known, its input is not yet read.
 #[derive(Debug)]
 pub struct Call {
     /// The service.
     pub service: Service,
-    /// The operation, which AWS's model of the service has with its shapes.
+    /// The operation; AWS's model of the service has its shapes.
     pub operation: String,
-    /// The region that the credential scope names, if there is one.
+    /// The region in the credential scope, if there is one.
     pub region: Option<String>,
-    /// The access key id that the credential scope names. Not yet proven.
+    /// The access key id in the credential scope. Not verified yet.
     pub access_key: Option<String>,
-    /// How the answer must look.
+    /// The protocol of the answer.
     pub protocol: Protocol,
     form: Node,
 }
 
-/// A request that cannot be opened, and the protocol in which to say so.
+/// A request whose envelope cannot be opened, and the protocol of the error.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The most likely protocol of the caller.
+    /// The caller's most likely protocol.
     pub protocol: Protocol,
-    /// What was wrong.
+    /// The error.
     pub error: ApiError,
 }
 
-/// The service that a request's head names: by its credential scope, or its target.
+/// The service that a request's head names, by its credential scope or its target.
 pub fn named(head: &HttpRequest<'_>) -> Option<Service> {
     if let Some(scope) = sigv4::scope(head) {
         return Service::from_scope(&scope.service);
@@ -53,9 +53,9 @@ pub fn answered_in(head: &HttpRequest<'_>) -> Option<Protocol> {
     Some(service.understands(Protocol::shown(head.headers)))
 }
 
-/// Opens the envelope. The service is told by the credential scope, then by path, target header, or action and version, as the
-/// protocol has it; the protocol by the request's head, as far as the service speaks it.
-/// Needs no valid signature: that is [`sigv4::verify`]'s work.
+/// Opens the envelope. The service follows from the credential scope; otherwise from the path, the target header, or
+/// action and version, depending on the protocol. The protocol follows from the request's head, as far as the service
+/// speaks it. No valid signature is required: that is checked by [`sigv4::verify`].
 pub fn open(request: &HttpRequest<'_>) -> Result<Call, Refusal> {
     let scope = sigv4::scope(request);
     let named = scope.as_ref().map(|scope| scope.service.as_str());
@@ -82,7 +82,8 @@ pub fn open(request: &HttpRequest<'_>) -> Result<Call, Refusal> {
     }
     .map_err(refuse(guess))?;
     if service == Service::Sqs && request.path.len() > 1 {
-        // Older clients ask the queue itself, and do not name it again (developer guide, "Making Query API requests").
+        // Older clients send the request to the queue's own path and do not name it again (developer guide, "Making Query
+        // API requests").
         let queue = form.below.entry("QueueUrl".to_owned()).or_default();
         queue.text.get_or_insert_with(|| request.path.to_owned());
     }
@@ -100,7 +101,7 @@ pub fn open(request: &HttpRequest<'_>) -> Result<Call, Refusal> {
 }
 
 impl Call {
-    /// The operation's input, checked against every constraint of the model.
+    /// The operation's input, checked against all constraints of the model.
     pub fn input(&self, request: &HttpRequest<'_>) -> Result<Value, ApiError> {
         let model = Model::of(self.service);
         let Some(shape) = model
@@ -124,8 +125,8 @@ impl Call {
     }
 }
 
-/// An operation's input from a document that has members by their own names, as AWS's SDKs do; checked against every constraint of the
-/// model. A member that the shape does not have is refused.
+/// An operation's input from a document whose members have their own names, as in AWS's SDKs, checked against all
+/// constraints of the model. Unknown members are refused.
 pub fn input_of(service: Service, operation: &str, document: &Value) -> Result<Value, ApiError> {
     let model = Model::of(service);
     let protocol = service.protocols()[0];
@@ -138,7 +139,7 @@ pub fn input_of(service: Service, operation: &str, document: &Value) -> Result<V
     Ok(input)
 }
 
-/// The query string's and the body's parameters in one tree.
+/// The parameters of query string and body in one tree.
 fn read_form(request: &HttpRequest<'_>) -> Result<Node, ApiError> {
     let (mut form, mut nodes) = (Node::default(), 0);
     form.add_form(request.query.as_bytes(), &mut nodes)?;
@@ -161,7 +162,7 @@ fn by_target(named: Option<&str>, request: &HttpRequest<'_>) -> Result<(Service,
     Ok((found, operation.to_owned()))
 }
 
-/// Whatever stands before `/service/` belongs to the endpoint.
+/// Whatever precedes `/service/` belongs to the endpoint.
 fn by_path(named: Option<&str>, path: &str) -> Result<(Service, String), ApiError> {
     let call = path.rsplit_once("/service/").map(|(_, call)| call);
     let (name, operation) = call
@@ -182,7 +183,7 @@ fn by_route(named: Option<&str>, request: &HttpRequest<'_>) -> Result<(Service, 
     })
 }
 
-/// The service that bears this name in headers and paths, if it is the one of the scope and speaks such a protocol.
+/// The service with this name in headers and paths, if it is the one of the scope and speaks such a protocol.
 fn with_target(name: &str, named: Option<&str>, protocol: Protocol) -> Option<Service> {
     Service::ALL.into_iter().find(|service| {
         service.understands(protocol).resembles(protocol)
@@ -215,7 +216,7 @@ fn by_action(named: Option<&str>, form: &Node) -> Result<(Service, String), ApiE
     }
 }
 
-/// Whether the model has the operation's shapes. EC2 accepts every version of its API, as AWS does.
+/// Checks that the model has the operation's shapes. EC2 accepts every version of its API, as in AWS.
 fn supported(service: Service, protocol: Protocol, operation: &str, form: &Node) -> Result<(), ApiError> {
     let model = Model::of(service);
     let version = form.text_of("Version");

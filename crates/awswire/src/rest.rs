@@ -1,4 +1,4 @@
-//! REST-JSON: which operation a method and a path name, and an operation's input and answer in path, query, headers and body.
+//! REST-JSON: the operation that a method and a path name, and its input and answer in path, query, headers and body.
 
 use crate::model::{Kind, Model, Shape, ShapeId};
 use crate::query::epoch_seconds;
@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-/// The operation of a service that the request's method and path name.
+/// The operation of a service with this method and path.
 pub(crate) fn operation(model: &Model, request: &HttpRequest<'_>) -> Option<String> {
     let routes = model.routes.iter();
     let routes = routes.filter(|route| route.fits(request.method, request.path, request.query));
@@ -16,14 +16,14 @@ pub(crate) fn operation(model: &Model, request: &HttpRequest<'_>) -> Option<Stri
     Some(route.operation.clone())
 }
 
-/// The service of REST-JSON whose operation the request's method and path name.
+/// The REST-JSON service that has an operation with this method and path.
 pub(crate) fn service(request: &HttpRequest<'_>) -> Option<Service> {
     Service::ALL.into_iter().find(|service| {
         service.protocols().contains(&Protocol::RestJson) && operation(Model::of(*service), request).is_some()
     })
 }
 
-/// Whether a request's method and path are those of an operation, so that it needs no other sign of being one.
+/// Whether method and path are those of an operation, so that the request needs no other sign of being an API call.
 pub fn is_routed(request: &HttpRequest<'_>) -> bool {
     service(request).is_some()
 }
@@ -73,7 +73,7 @@ pub(crate) fn input(
                 found.map(str::to_owned).into_iter().collect()
             }
         };
-        // What stands elsewhere does not stand in the body.
+        // A member with another place is not read from the body.
         object.remove(&member.name);
         if !texts.is_empty() {
             object.insert(
@@ -85,7 +85,7 @@ pub(crate) fn input(
     Ok(Value::Object(object))
 }
 
-/// What `texts` say: a list's items, or a single value.
+/// The value of `texts`: a list of items, or a single value.
 fn value(model: &Model, shape: &Shape, called: &str, texts: Vec<String>) -> Result<Value, ApiError> {
     if let Kind::List { item, .. } = &shape.kind {
         let item = model.shape(*item);
@@ -111,14 +111,15 @@ fn value(model: &Model, shape: &Shape, called: &str, texts: Vec<String>) -> Resu
     })
 }
 
-/// An answer's parts.
+/// The parts of an answer.
 pub(crate) struct Parts {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
 }
 
-/// Where the members of an operation's answer stand. `document` is the answer with what its shape has.
+/// Distributes the members of an operation's answer to their places. `document` is the answer with only the members of
+/// its shape.
 pub(crate) fn output(model: &'static Model, operation: &str, value: &Value, document: &Value) -> Parts {
     let shapes = model.operation(operation);
     let mut parts = Parts {
@@ -157,7 +158,7 @@ pub(crate) fn output(model: &'static Model, operation: &str, value: &Value, docu
     }
     parts.body = match payload {
         Some(payload) => payload,
-        // AWS has no body where nothing may be in it.
+        // AWS sends no body with this status.
         None if parts.status == 204 => Vec::new(),
         None => Value::Object(document).to_string().into_bytes(),
     };

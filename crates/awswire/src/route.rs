@@ -1,14 +1,14 @@
-//! Where REST-JSON has an operation, and its members.
+//! The routes of REST-JSON operations, and the places of their members.
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// Where a member stands.
+/// The place of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// In the body's document.
+    /// A member of the JSON body.
     Body,
-    /// The whole body.
+    /// The complete body.
     Payload,
     /// In the path.
     Path,
@@ -21,7 +21,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// Of the member `name` of `structure`, by its reference.
+    /// The place of the member `name` of `structure`, from its reference.
     pub(crate) fn read(name: &str, reference: &Value, structure: &Value) -> Option<Place> {
         if structure.get("payload").and_then(Value::as_str) == Some(name) {
             return Some(Place::Payload);
@@ -37,17 +37,17 @@ impl Place {
     }
 }
 
-/// Where an operation stands.
+/// The route of an operation.
 pub(crate) struct Route {
     pub(crate) operation: String,
     pub(crate) status: u16,
     method: String,
     steps: Vec<Step>,
-    /// What stands in the query string, where the path alone is another operation's, too.
+    /// The query string required, where the path alone is also another operation's.
     query: Option<String>,
 }
 
-/// What stands between two slashes.
+/// A path segment.
 enum Step {
     Is(String),
     Member(String),
@@ -73,19 +73,19 @@ impl Route {
         })
     }
 
-    /// Whether it is told from others by the query string.
+    /// Whether only the query string distinguishes it from another route.
     pub(crate) fn is_told_by_query(&self) -> bool {
         self.query.is_some()
     }
 
-    /// Whether this is a request's route.
+    /// Whether a request has this route.
     pub(crate) fn fits(&self, method: &str, path: &str, query: &str) -> bool {
         let wanted = self.query.as_deref();
         wanted.is_none_or(|wanted| query.split('&').any(|part| part == wanted))
             && self.members(method, path).is_some()
     }
 
-    /// What the path says of the input's members, if this is the route.
+    /// The input members in the path, if this is the route.
     pub(crate) fn members(&self, method: &str, path: &str) -> Option<Vec<(&str, String)>> {
         if self.method != method || steps(path).count() != self.steps.len() {
             return None;
@@ -105,7 +105,7 @@ impl Route {
     }
 }
 
-/// A path's parts. A slash at its end makes no other path.
+/// The segments of a path; a slash at its end is ignored.
 fn steps(path: &str) -> impl Iterator<Item = &str> {
     path.trim_matches('/').split('/')
 }

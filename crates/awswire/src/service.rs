@@ -1,4 +1,4 @@
-//! The services that one endpoint answers for, and the protocols they speak.
+//! The services behind the endpoint, and their protocols.
 
 use crate::{ApiError, Protocol};
 
@@ -19,11 +19,11 @@ pub enum Service {
     CloudWatch,
     /// Resource Groups Tagging: resources of all services by their tags.
     Tagging,
-    /// Shield: that there is no subscription.
+    /// Shield: reports that there is no subscription.
     Shield,
-    /// Web application firewall, second version: that no resource has an ACL.
+    /// Web application firewall, version 2: reports that no resource has an ACL.
     Wafv2,
-    /// Web application firewall, first version: that no resource has an ACL.
+    /// Web application firewall, version 1: reports that no resource has an ACL.
     WafRegional,
     /// EC2 Auto Scaling: groups of instances.
     AutoScaling,
@@ -39,20 +39,20 @@ pub enum Service {
     Events,
 }
 
-/// What there is to say of a service.
+/// The properties of a service.
 struct ServiceSpec {
     service: Service,
-    /// For people, in the generated documentation.
+    /// The name for people, in the generated documentation.
     title: &'static str,
-    /// Its name in a SigV4 credential scope.
+    /// The name in a SigV4 credential scope.
     scope: &'static str,
-    /// Those that it speaks. A request that shows none of them is answered in the first.
+    /// Its protocols. A request that shows none of them is answered in the first.
     protocols: &'static [Protocol],
-    /// botocore's model of it, stripped.
+    /// Its stripped botocore model.
     model: &'static str,
 }
 
-// To add a service: a variant of `Service`, an entry here in its place, and its operations in `control`.
+// To add a service: a variant of `Service`, an entry at the same position here, and its operations in `control`.
 static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Elbv2,
@@ -169,12 +169,12 @@ static SERVICES: [ServiceSpec; 16] = [
 ];
 
 impl Service {
-    /// Every service, in the order of the generated documentation.
+    /// All services, in the order of the generated documentation.
     pub const ALL: [Service; SERVICES.len()] = {
         let mut all = [Service::Elbv2; SERVICES.len()];
         let mut place = 0;
         while place < all.len() {
-            // Entries are found by their place, so the table is in the order of the enum.
+            // Entries are looked up by position, so the table must be in the order of the enum.
             assert!(SERVICES[place].service as usize == place);
             all[place] = SERVICES[place].service;
             place += 1;
@@ -186,7 +186,7 @@ impl Service {
         &SERVICES[self as usize]
     }
 
-    /// The service that a SigV4 credential scope names.
+    /// The service with this name in a SigV4 credential scope.
     pub fn from_scope(name: &str) -> Option<Service> {
         Service::ALL.into_iter().find(|service| service.scope() == name)
     }
@@ -201,8 +201,8 @@ impl Service {
         self.spec().protocols
     }
 
-    /// The protocol in which the service understands a request that shows `shown`: that one, or what resembles it, or else its
-    /// first, in whose words it refuses what it cannot read.
+    /// The protocol in which the service understands a request that shows `shown`: that one, or one that resembles it, or
+    /// else its first, in which it refuses what it cannot read.
     pub(crate) fn understands(self, shown: Protocol) -> Protocol {
         let spoken = self.protocols();
         let same = spoken.iter().find(|&&protocol| protocol == shown);
@@ -210,17 +210,17 @@ impl Service {
         *same.or_else(alike).unwrap_or(&spoken[0])
     }
 
-    /// The service's name for people, with the command line's name for it.
+    /// The service's name for people, with its name in the command line.
     pub const fn title(self) -> &'static str {
         self.spec().title
     }
 
-    /// botocore's model of the service, stripped.
+    /// The service's stripped botocore model.
     pub(crate) const fn model(self) -> &'static str {
         self.spec().model
     }
 
-    /// What to answer to an operation that AWS has and Forebay does not serve yet.
+    /// The error for an operation that AWS has and Forebay does not serve yet.
     pub fn unsupported(self, protocol: Protocol, operation: &str) -> ApiError {
         let name = self.scope();
         ApiError::sender(
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    /// What AWS lists for a service's newest clients; older ones may speak more.
+    /// The protocols that AWS lists for a service's newest clients; older clients may speak more.
     #[test]
     fn services_speak_what_aws_says() {
         for service in Service::ALL {

@@ -1,8 +1,8 @@
-//! AWS Signature Version 4: who signed a request, whether the signature holds, and how to sign one's own.
+//! AWS Signature Version 4: who signed a request, whether the signature is valid, and how to sign a request.
 //!
 //! A signature is checked by signing the same request again with the `aws-sigv4` crate and comparing in constant time.
-//! Only the headers that the caller lists as signed take part; the host and all of AWS's own must be among them. The body always
-//! takes part: `UNSIGNED-PAYLOAD` is for S3 alone.
+//! Only headers listed as signed take part; the host and all of AWS's own must be among them. The body always takes part,
+//! because `UNSIGNED-PAYLOAD` is for S3 only.
 
 use crate::{ApiError, HttpRequest, Protocol};
 use aws_credential_types::Credentials;
@@ -20,16 +20,16 @@ use subtle::ConstantTimeEq as _;
 mod sign;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// How far the caller's clock may be from ours (AWS: 5 minutes for signed headers).
+/// How far the caller's clock may differ from the server's (AWS: 5 minutes for signed headers).
 const SKEW: Duration = Duration::from_secs(300);
-/// The longest life of a presigned request (AWS: 7 days).
+/// Maximum lifetime of a presigned request (AWS: 7 days).
 const EXPIRES_LIMIT: u64 = 604_800;
-/// Of temporary keys: those of roles in AWS, which nobody has here, and those of instances.
+/// Part of temporary keys: of roles, which do not exist here, and of instances.
 const TOKEN: &str = "x-amz-security-token";
-/// What every header of AWS's own begins with, but for `x-amzn-` ones, which proxies add.
+/// Prefix of all of AWS's own headers, except `x-amzn-` ones, which proxies add.
 const OWN_HEADER: &str = "x-amz-";
 
-/// The credential scope of a request: who claims to have signed it, for what.
+/// The credential scope of a request: who claims to have signed it, and for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     /// The access key id.
@@ -43,31 +43,31 @@ pub struct Scope {
     terminator: String,
 }
 
-/// Why a request is not accepted as signed.
+/// Why a signature is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// Nothing of a signature is there.
+    /// There is no signature.
     #[error("request is not signed")]
     Missing,
     /// A part of the signature is missing or malformed.
     #[error("incomplete signature: {0}")]
     Incomplete(String),
-    /// Nobody has that access key, or a session token came along (there are only long-term keys here).
+    /// The access key is unknown, or a session token was sent that is not one of an instance (no others exist here).
     #[error("unknown access key")]
     UnknownKey,
-    /// The signature is not the one that the key gives, or its scope contradicts the request.
+    /// The signature is not the key's, or its scope contradicts the request.
     #[error("signature does not match")]
     Mismatch(Option<String>),
     /// The signature is too old.
     #[error("signature expired")]
     Expired(String),
-    /// The signature's time lies ahead of our clock.
+    /// The signature's time is ahead of the server's clock.
     #[error("signature not yet current")]
     NotYet(String),
 }
 
 impl Problem {
-    /// The error that AWS answers with; each protocol has its own codes.
+    /// The error that AWS sends; each protocol has its own codes.
     pub fn error(&self, protocol: Protocol) -> ApiError {
         const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. Check your AWS \
             Secret Access Key and signing method. Consult the service documentation for details.";
@@ -114,7 +114,7 @@ impl Problem {
     }
 }
 
-/// The credential scope of a request, if it has one that can be read. Proves nothing.
+/// The credential scope of a request, if it can be parsed. Proves nothing.
 pub fn scope(request: &HttpRequest<'_>) -> Option<Scope> {
     if let Some(header) = header_text(request, "authorization")
         && let Some(credential) = field(header, "Credential")
@@ -124,18 +124,18 @@ pub fn scope(request: &HttpRequest<'_>) -> Option<Scope> {
     read_scope(&query_value(request, "X-Amz-Credential")?)
 }
 
-/// The id of the instance whose keys a request bears, if it is one's.
+/// The id of the instance whose keys a request was signed with, if it was.
 pub fn instance<'a>(request: &HttpRequest<'a>) -> Option<&'a str> {
     header_text(request, TOKEN)?.strip_prefix(INSTANCE_TOKEN)
 }
 
-/// A signature of which the head was checked. Proves nothing yet.
+/// A signature whose head was checked. Proves nothing yet.
 pub struct Claimed {
     claim: Claim,
     secret: String,
 }
 
-/// Checks a request's signature at `now`. `secret` finds the secret of an access key id.
+/// Verifies a request's signature at `now`. `secret` returns the secret of an access key id.
 pub fn verify(
     request: &HttpRequest<'_>,
     now: Wall,
@@ -144,8 +144,8 @@ pub fn verify(
     check_head(request, now, secret)?.verify(request)
 }
 
-/// Checks what a request's head tells of its signature at `now`: whether it is there and whole, whether there is such a key, and
-/// the time. The request's body does not matter.
+/// Checks everything about a signature that does not need the body, at `now`: that it is present and complete, that the
+/// key exists, and the time.
 pub fn check_head(
     request: &HttpRequest<'_>,
     now: Wall,
@@ -155,7 +155,7 @@ pub fn check_head(
     claim.check_scope()?;
     claim.check_time(now)?;
     claim.check_headers(request)?;
-    // An empty one is none: some clients send that with keys of the metadata service.
+    // Some clients send an empty token with keys of the metadata service.
     let in_header = header_text(request, TOKEN)
         .is_some_and(|token| !token.is_empty() && !token.starts_with(INSTANCE_TOKEN));
     if in_header || query_value(request, "X-Amz-Security-Token").is_some() {
@@ -166,7 +166,7 @@ pub fn check_head(
 }
 
 impl Claimed {
-    /// Checks the signature of the whole request, whose head this is.
+    /// Verifies the signature of the complete request with this head.
     pub fn verify(self, request: &HttpRequest<'_>) -> Result<Scope, Problem> {
         let expected = resign(request, &self.claim, &self.secret).ok_or(Problem::Mismatch(None))?;
         if bool::from(expected.as_bytes().ct_eq(self.claim.signature.as_bytes())) {
@@ -177,16 +177,16 @@ impl Claimed {
     }
 }
 
-/// What a signed request claims.
+/// The claims of a signed request.
 struct Claim {
     scope: Scope,
     signed_headers: Vec<String>,
     signature: String,
-    /// As the caller wrote it, `YYYYMMDDTHHMMSSZ`.
+    /// The time as written by the caller, `YYYYMMDDTHHMMSSZ`.
     stamp: String,
     /// Seconds since the epoch.
     time: i64,
-    /// Life in seconds, for the presigned form.
+    /// Lifetime in seconds, of a presigned request.
     expires: Option<u64>,
 }
 
@@ -211,7 +211,7 @@ impl Claim {
         Ok(())
     }
 
-    /// A header of AWS's own that is not signed could be anybody's: `X-Amz-Target` decides which operation is called.
+    /// An unsigned header of AWS's own could be anyone's, and `X-Amz-Target` decides which operation is called.
     fn check_headers(&self, request: &HttpRequest<'_>) -> Result<(), Problem> {
         let own = request.headers.keys().map(http::HeaderName::as_str);
         let mut own = own.filter(|name| name.starts_with(OWN_HEADER));
@@ -368,7 +368,7 @@ fn build_claim(
 }
 
 fn read_scope(credential: &str) -> Option<Scope> {
-    // The access key id may itself hold no slash, so there are exactly five parts.
+    // An access key id contains no slash, so there are exactly five parts.
     let parts: Vec<&str> = credential.split('/').collect();
     let [access_key, day, region, service, terminator] = parts[..] else {
         return None;
@@ -385,7 +385,7 @@ fn read_scope(credential: &str) -> Option<Scope> {
     })
 }
 
-/// The signature that `secret` gives for what the caller says it signed.
+/// The signature that `secret` gives for what the caller claims to have signed.
 fn resign(request: &HttpRequest<'_>, claim: &Claim, secret: &str) -> Option<String> {
     let mut headers: Vec<(&str, &str)> = Vec::with_capacity(claim.signed_headers.len());
     for name in &claim.signed_headers {
@@ -394,11 +394,11 @@ fn resign(request: &HttpRequest<'_>, claim: &Claim, secret: &str) -> Option<Stri
         for value in values {
             headers.push((name.as_str(), value.to_str().ok()?));
         }
-        // Each name stands for all its lines: repeated names would multiply them.
+        // Each name stands for all lines of its header, so repeated names would multiply them.
         (headers.len() <= request.headers.len()).then_some(())?;
     }
     let mut settings = SigningSettings::default();
-    // What to leave out is the signer's choice, not ours.
+    // The signer decides which headers are left out.
     settings.excluded_headers = None;
     settings.uri_path_normalization_mode = UriPathNormalizationMode::Enabled;
     let mut query = Cow::Borrowed(request.query);
@@ -408,7 +408,7 @@ fn resign(request: &HttpRequest<'_>, claim: &Claim, secret: &str) -> Option<Stri
         query = Cow::Owned(without_signature(request.query));
     }
     let body = SignableBody::Bytes(request.body);
-    // The authority is only a place-holder: the signed `host` header is the one that counts.
+    // The authority is only a placeholder, because the signed `host` header counts.
     let separator = if query.is_empty() { "" } else { "?" };
     let url = format!("http://forebay.invalid{}{separator}{query}", request.path);
     let signable = SignableRequest::new(request.method, url, headers.into_iter(), body).ok()?;
@@ -482,7 +482,7 @@ fn parse_stamp(text: &str) -> Option<i64> {
         .ok()?
         .timestamp()
         .as_second();
-    // Re-signing goes through `SystemTime`, which need not reach before the epoch.
+    // Signing again uses `SystemTime`, which may not reach before the epoch.
     (seconds >= 0).then_some(seconds)
 }
 

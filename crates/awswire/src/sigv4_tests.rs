@@ -138,7 +138,7 @@ fn own_signature_verifies() {
         verify(&request, now, known).unwrap().service,
         "elasticloadbalancing"
     );
-    // A header of AWS's own must be signed; a session token that is belongs to no key of ours.
+    // A header of AWS's own must be signed; a signed session token belongs to no key that exists here.
     for name in ["x-amz-security-token", "x-amz-target"] {
         let mut more = all.clone();
         more.insert(name, "token".parse().unwrap());
@@ -171,7 +171,7 @@ fn own_signature_verifies() {
     assert_eq!(verify(&request, now, known).unwrap_err(), Problem::UnknownKey);
 }
 
-/// `UNSIGNED-PAYLOAD` is for S3 alone: others sign the body whatever the header says, so the signatures differ.
+/// `UNSIGNED-PAYLOAD` is for S3 only: other services sign the body whatever the header says, so the signatures differ.
 #[test]
 fn body_must_be_signed() {
     let now = Wall::from_seconds(1_700_000_000);
@@ -211,7 +211,7 @@ fn body_must_be_signed() {
     }
 }
 
-/// Nothing is multiplied before a signature is known to be right.
+/// Nothing is multiplied before a signature is known to be valid.
 #[test]
 fn headers_are_signed_once() {
     let names = format!("host;x-amz-date{}", ";a".repeat(5_000));

@@ -1,4 +1,4 @@
-//! A form's dotted names as a tree: `Tags.member.1.Key=a` is four steps down.
+//! The dotted names of a form as a tree: `Tags.member.1.Key=a` is four steps down.
 
 use crate::ApiError;
 use percent_encoding::percent_decode;
@@ -6,15 +6,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// Steps in one name. The deepest name of any operation has ten.
+/// Maximum number of steps in one name. The deepest name of any operation has ten.
 const DEPTH_LIMIT: usize = 24;
-/// Pairs in one form. The largest call (1,000 targets with three fields each) has about 3,000.
+/// Maximum number of pairs in one form. The largest call (1,000 targets with three fields each) has about 3,000.
 const PAIR_LIMIT: usize = 20_000;
-/// Steps of all names together, each counted once. A step costs some 800 bytes, and is made before anybody is asked for a
-/// signature. The largest call makes about 5,000.
+/// Maximum number of steps of all names together, each counted once. A step takes some 800 bytes, and it is made before
+/// the signature is checked. The largest call makes about 5,000.
 const NODE_LIMIT: usize = 20_000;
 
-/// One step: the value given for it, and what lies below. Lists are sparse: an index costs one node, however large it is.
+/// A step: its value, and what is below it. Lists are sparse: an index costs one node, however large it is.
 #[derive(Debug, Default)]
 pub(crate) struct Node {
     pub(crate) text: Option<String>,
@@ -22,7 +22,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Adds one form to the tree, of which `nodes` counts the steps. The first value of a repeated name counts.
+    /// Adds a form to the tree; `nodes` counts the steps. The first value of a repeated name counts.
     pub(crate) fn add_form(&mut self, form: &[u8], nodes: &mut usize) -> Result<(), ApiError> {
         let pairs = form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
         for (count, pair) in pairs.enumerate() {

@@ -1,17 +1,17 @@
-//! Holds an operation's input against its shape: required, length, range, pattern and enum, in AWS's own words.
+//! Checks an operation's input against its shape (required, length, range, pattern and enum), with AWS's messages.
 
 use crate::model::{Kind, Model, Shape, ShapeId, capitalised};
 use crate::{ApiError, Protocol};
 use serde_json::Value;
 
-/// Members whose checks an operation makes itself, because AWS answers with the operation's own words there:
-/// (operation, path with list indexes left out).
+/// Members that an operation checks itself, because AWS answers with the operation's own message there: (operation, path
+/// without list indexes).
 const EXEMPT: &[(&str, &str)] = &[
     // "Protocol X is not supported" instead of the enum's text.
     ("ModifyListener", "protocol"),
     // The operation lists fewer protocols than the model does.
     ("CreateListener", "protocol"),
-    // Under the moto dialect these take any text; `control` gives the enum's text otherwise.
+    // Under the moto dialect any text is accepted; otherwise `control` answers with the enum's message.
     ("CreateTargetGroup", "healthCheckProtocol"),
     ("CreateTargetGroup", "targetType"),
     (
@@ -53,9 +53,9 @@ const EXEMPT: &[(&str, &str)] = &[
     ("ModifyRule", "actions.member.fixedResponseConfig.contentType"),
 ];
 
-/// How many violations one answer lists.
+/// Maximum number of violations listed in one answer.
 const VIOLATION_LIMIT: usize = 10;
-/// How much of a wrong value an answer repeats.
+/// Maximum number of characters of a wrong value that an answer repeats.
 const ECHO_LIMIT: usize = 1024;
 
 /// Checks `input`, which has the types of `shape`, against the shape's constraints.
@@ -97,7 +97,7 @@ pub(crate) fn check(
     }
 }
 
-/// A broken rule: the value (none if it is missing), where, and what the rule is.
+/// A violated rule: the value (`None` if it is missing), its path, and the rule.
 struct Violation {
     value: Option<String>,
     path: String,
@@ -131,7 +131,7 @@ fn ec2_error(value: Option<&str>, path: &str, rule: &str) -> ApiError {
     }
 }
 
-/// Where in the input we are: as told to the caller, and without indexes for [`EXEMPT`].
+/// The present path in the input: as told to the caller, and without indexes for [`EXEMPT`].
 #[derive(Clone, Default)]
 struct Path {
     told: String,
@@ -199,7 +199,7 @@ impl Check<'_> {
         }
     }
 
-    /// A list of plain values is judged as one value, as AWS does; a list of structures item by item.
+    /// A list of plain values is reported as one value, as in AWS; a list of structures item by item.
     fn items(&mut self, item: ShapeId, list: &Value, items: &[Value], path: &Path) {
         let shape = self.model.shape(item);
         if matches!(
@@ -238,7 +238,7 @@ impl Check<'_> {
     }
 }
 
-/// The rules of `shape` that this one value breaks; what lies below it is not looked at.
+/// The rules of `shape` that this value itself violates, without those of its members.
 fn broken(shape: &Shape, value: &Value) -> Vec<String> {
     let measure = match (&shape.kind, value) {
         (Kind::Text | Kind::Blob, Value::String(text)) => Some(text.chars().count() as i64),
@@ -272,7 +272,7 @@ fn broken(shape: &Shape, value: &Value) -> Vec<String> {
     broken
 }
 
-/// Every rule of a shape.
+/// All rules of a shape.
 fn rules(shape: &Shape) -> Vec<String> {
     [
         rule_max(shape),
@@ -326,7 +326,7 @@ fn rule_choices(shape: &Shape) -> Option<String> {
     ))
 }
 
-/// The value as AWS repeats it: bare texts, lists in brackets.
+/// The value as AWS repeats it: plain texts, and lists in brackets.
 fn echo(value: &Value) -> String {
     fn write(value: &Value, out: &mut String) {
         if out.len() > ECHO_LIMIT {

@@ -1,4 +1,4 @@
-//! Calls in RPC v2 CBOR, from the envelope to the answer. The bytes are written and read by a codec that knows no model.
+//! Calls in RPC v2 CBOR, from the envelope to the answer. The bytes are written and read by a codec without a model.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use ciborium::Value as Cbor;
@@ -130,7 +130,7 @@ fn errors_bear_the_codes_of_the_protocol() {
     assert_eq!((answer.status, header(&answer, "x-amzn-errortype")), (400, None));
 }
 
-/// Its credential scope names a service that has no CBOR: it is answered in what that has.
+/// The credential scope names a service that does not speak CBOR, so the answer is in a protocol that it does speak.
 #[test]
 fn service_that_does_not_speak_cbor_answers_in_its_own_protocol() {
     let mut headers = headers();
@@ -141,7 +141,7 @@ fn service_that_does_not_speak_cbor_answers_in_its_own_protocol() {
         (protocol, error.code.as_str()),
         (Protocol::Query, "MissingAction")
     );
-    // Without a scope the path does, and acm has no CBOR.
+    // Without a scope the path names the service, and acm does not speak CBOR.
     assert_eq!(
         code("/service/CertificateManager/operation/ListCertificates", b""),
         "UnknownOperationException"
@@ -171,18 +171,18 @@ fn service_that_speaks_both_answers_in_the_one_asked() {
 #[test]
 fn hostile_bytes_cost_neither_stack_nor_memory() {
     for (first, rest) in [
-        // Arrays, maps and tags without end.
+        // Endless arrays, maps and tags.
         (vec![], 0x9f),
         (vec![], 0x81),
         (vec![], 0xbf),
         (vec![], 0xa1),
         (vec![], 0xc1),
-        // Byte strings, text strings, arrays and maps of 2^63 items.
+        // Byte strings, text strings, arrays and maps with 2^63 items.
         (vec![0x5b, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], 0),
         (vec![0x7b, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], 0),
         (vec![0x9b, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], 0),
         (vec![0xbb, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], 0),
-        // Strings in pieces without end.
+        // Strings in endless pieces.
         (vec![], 0x5f),
         (vec![], 0x7f),
     ] {

@@ -1,5 +1,5 @@
-//! A service that spoke Query first and speaks JSON and CBOR too (awsQueryCompatible): all three read the same, and their errors bear
-//! the same codes.
+//! A service that first spoke Query and also speaks JSON and CBOR (awsQueryCompatible): all three read the same input,
+//! and their errors have the same codes.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use ciborium::Value as Cbor;
@@ -81,7 +81,7 @@ fn all_three_read_the_same() {
     }
 }
 
-/// There is no place for them in a value, so operations see their names and say that they take none.
+/// A value cannot represent them, so operations see their names and refuse them.
 #[test]
 fn numbers_that_are_not_finite_are_told_by_name() {
     let wanted = json!({"Namespace": "App", "MetricData": [{"MetricName": "m", "Value": "NaN"}]});
@@ -145,12 +145,12 @@ fn errors_tell_querys_code_beside_their_own() {
             .contains("<Code>InvalidParameterValue</Code>")
     );
     assert_eq!(header(&answer, "x-amzn-query-error"), None);
-    // Ours to blame; and a code that the model does not have is its own shape.
+    // The server's fault; and a code that the model does not have is its own shape.
     let error = ApiError::receiver(500, "Broken", "us");
     let answer = encode(Protocol::Json10, call, "id", Err(&error));
     assert_eq!(header(&answer, "x-amzn-query-error"), Some("Broken;Receiver"));
     assert_eq!(header(&answer, "x-amzn-errortype"), Some("Broken"));
-    // A service that never spoke Query tells one code.
+    // A service that never spoke Query sends only one code.
     let answer = encode(
         Protocol::Json11,
         Some((Service::Shield, "GetSubscriptionState")),

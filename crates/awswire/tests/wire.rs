@@ -1,4 +1,4 @@
-//! Requests and answers as they cross the wire, judged by AWS's documented texts.
+//! Requests and answers on the wire, compared with AWS's documented texts.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use forebay_awswire::{Answer, ApiError, Call, HttpRequest, Protocol, Service, encode, open};
@@ -53,7 +53,7 @@ fn query_input_becomes_a_tree() {
          &Actions.member.1.ForwardConfig.TargetGroups.member.1.Weight=7\
          &Actions.member.1.ForwardConfig.TargetGroupStickinessConfig.Enabled=true&Tags=",
     );
-    // An empty list is sent as an empty value, and a list's gaps close.
+    // An empty list is sent as an empty value, and gaps in a list close.
     assert!(
         input.clone().unwrap_err().message.contains("at 'tags' failed"),
         "{input:?}"
@@ -96,7 +96,7 @@ fn query_string_serves_as_well_as_a_body() {
     );
 }
 
-/// Developer guide of SQS, "Making Query API requests".
+/// Amazon SQS Developer Guide, "Making Query API requests".
 #[test]
 fn a_queue_is_named_by_the_path_of_older_clients() {
     let headers = HeaderMap::new();
@@ -212,7 +212,7 @@ fn coral_texts_of_constraints() {
         "ValidationError: 1 validation error detected: Value '0' at 'pageSize' failed to satisfy constraint: Member must have \
          value greater than or equal to 1"
     );
-    // Of a transform AWS looks at the type last, and at the types in another order than the model has.
+    // AWS checks a transform's type last, and the types in another order than the model's.
     assert_eq!(
         message(
             "Action=CreateRule&ListenerArn=a&Priority=1&Conditions=&Actions=&Transforms.member.1.Unknown=x\
@@ -287,7 +287,7 @@ fn wrong_types_are_refused() {
         acm("ListCertificates", r#"{"MaxItems":"x"}"#).unwrap_err().code,
         "SerializationException"
     );
-    // A list index costs nothing by being large.
+    // A large list index costs nothing extra.
     let input = elbv2("Action=DescribeTags&ResourceArns.member.4000000000=a").unwrap();
     assert_eq!(input["ResourceArns"], json!(["a"]));
 }

@@ -1,5 +1,8 @@
-//! Which targets behave unlike their peers, and what weight that leaves them (alb reference, section 7). Looked at every five
-//! seconds, when at least three targets are healthy; see `evidence` for the test.
+//! Finds targets that behave unlike their peers, and sets the weights that this leaves them (user guide for Application
+//! Load Balancers, "Automatic Target Weights"). Runs every five seconds while at least three targets are healthy.
+//!
+//! In reading order: `record` (what is kept of a target), `judge` (one look at a group), `evidence` (the statistical
+//! test), `latencies` (latencies in classes, for medians).
 
 mod evidence;
 mod judge;

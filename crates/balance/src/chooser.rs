@@ -1,4 +1,4 @@
-//! All algorithms behind one name.
+//! All algorithms behind one type.
 
 use crate::eligible::{Choose, EligibleTargets};
 use crate::least_outstanding_requests::LeastOutstandingRequests;
@@ -10,25 +10,25 @@ use crate::weighted_random::WeightedRandom;
 use forebay_model::Algorithm;
 use forebay_units::{Mono, Rng};
 
-/// A group's algorithm with what it remembers.
+/// A group's algorithm with its state.
 #[derive(Clone, Debug)]
 pub enum Chooser {
     /// Each target in turn.
     RoundRobin(RoundRobin),
     /// The least load over weight.
     LeastOutstandingRequests(LeastOutstandingRequests),
-    /// By lot.
+    /// At random, in proportion to weights.
     WeightedRandom(WeightedRandom),
-    /// The lesser of two.
+    /// The less loaded of two drawn targets.
     PowerOfTwo(PowerOfTwo),
-    /// The lesser of two by latency times load.
+    /// Of two drawn targets, the one with less latency times load.
     PeakEwma(PeakEwma),
-    /// Hot and cold.
+    /// The fastest of a few drawn targets whose load is not high.
     Prequal(Prequal),
 }
 
 impl Chooser {
-    /// One that remembers nothing yet.
+    /// The algorithm with empty state.
     pub fn new(algorithm: Algorithm) -> Chooser {
         match algorithm {
             Algorithm::RoundRobin => Chooser::RoundRobin(RoundRobin::default()),
@@ -42,7 +42,7 @@ impl Chooser {
         }
     }
 
-    /// Which algorithm it is.
+    /// The algorithm's name.
     pub fn algorithm(&self) -> Algorithm {
         match self {
             Chooser::RoundRobin(_) => Algorithm::RoundRobin,

@@ -1,14 +1,14 @@
-//! Which target has the least load over weight: exactly, in O(1), at any number of targets.
+//! Finds the target with the least load over weight: exactly, and in O(1) for any number of targets.
 //!
-//! Targets stand in buckets by load, one row of buckets for each of 32 levels of weight. A row knows its lowest bucket that
-//! holds a target from a bitmap. Setting a target's load moves it between two buckets; finding the least compares the lowest
-//! buckets of the rows in use, which is one row unless some weight is below full.
+//! Targets are in buckets by load, with one row of buckets for each of 32 levels of weight. A row finds its lowest
+//! bucket that is not empty with a bitmap. Setting a target's load moves it between two buckets. Finding the least
+//! compares the lowest buckets of the rows in use, which is a single row unless some weight is below full.
 
 use crate::weight::Weight;
 use forebay_units::Rng;
 
 const LEVELS: usize = Weight::LEVELS as usize;
-/// A bucket that is empty gives its memory back if it has room for more targets than this.
+/// An empty bucket with room for more targets than this gives its memory back.
 const KEPT: usize = 64;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ struct Place {
     /// 1 to 32; 0 if the target is not in the index.
     level: u8,
     load: u32,
-    /// Where in its bucket.
+    /// Position in its bucket.
     at: u32,
 }
 
@@ -24,7 +24,7 @@ struct Place {
 struct Row {
     /// Targets by load.
     buckets: Vec<Vec<u32>>,
-    /// One bit a bucket: it holds a target.
+    /// One bit per bucket: whether it holds a target.
     occupied: Vec<u64>,
     /// No word of `occupied` before this one has a bit set.
     low: usize,
@@ -46,7 +46,7 @@ impl Row {
         (bucket.len() - 1) as u32
     }
 
-    /// Takes out what is at `at`; returns the target that stands there now.
+    /// Takes out the target at position `at`; returns the target that was moved there, if any.
     fn take(&mut self, load: u32, at: u32) -> Option<u32> {
         let index = load as usize;
         let bucket = &mut self.buckets[index];
@@ -58,7 +58,8 @@ impl Row {
             }
             self.occupied[index / 64] &= !(1 << (index % 64));
             if self.targets == 0 {
-                // As many buckets as the highest load ever: not kept for a row that is out of use.
+                // A row has as many buckets as its highest load ever; that memory is not kept for a row that is no
+                // longer in use.
                 *self = Row::default();
             }
             return None;
@@ -66,7 +67,7 @@ impl Row {
         self.buckets[index].get(at as usize).copied()
     }
 
-    /// The lowest load at which there is a target.
+    /// The lowest load that a target of this row has.
     fn least(&mut self) -> Option<u32> {
         let words = &self.occupied[self.low.min(self.occupied.len())..];
         let ahead = words.iter().position(|&word| word != 0)?;
@@ -76,12 +77,12 @@ impl Row {
     }
 }
 
-/// The targets of one set of eligible targets, by load and weight. Memory: O(targets + highest load).
+/// A set of eligible targets, ordered by load and weight. Memory: O(targets + highest load).
 #[derive(Clone, Debug)]
 pub struct LeastLoadedIndex {
     places: Vec<Place>,
     rows: Vec<Row>,
-    /// Bit l - 1: row l holds a target.
+    /// Bit l - 1 is set if row l holds a target.
     used: u32,
 }
 
@@ -96,8 +97,8 @@ impl Default for LeastLoadedIndex {
 }
 
 impl LeastLoadedIndex {
-    /// Puts a target in the index, or changes its load or weight. O(1), but for growth. Setting what is so already does nothing,
-    /// so whoever has seen a count change may set the count as it is now, whatever others did meanwhile.
+    /// Inserts a target, or changes its load or weight. O(1), except for growth. Setting the same values again changes
+    /// nothing, so any thread that saw a count change may set the present count, whatever others did meanwhile.
     pub fn set(&mut self, target: u32, load: u32, weight: Weight) {
         let level = weight.level() as u8;
         if let Some(place) = self.places.get(target as usize)
@@ -116,7 +117,7 @@ impl LeastLoadedIndex {
         self.places[index] = Place { level, load, at };
     }
 
-    /// Takes a target off the index. O(1).
+    /// Removes a target. O(1).
     pub fn remove(&mut self, target: u32) {
         let Some(place) = self.places.get_mut(target as usize) else {
             return;
@@ -141,8 +142,8 @@ impl LeastLoadedIndex {
             .is_some_and(|place| place.level != 0)
     }
 
-    /// Says that a target is about to be set to a higher load: what that will touch is fetched now, while the caller fetches
-    /// what it needs itself. Changes nothing.
+    /// A hint that a target is about to get a higher load: fetches the memory that this will touch while the caller
+    /// fetches its own. Changes nothing.
     pub fn foresee(&self, target: u32) {
         let Some(place) = self.places.get(target as usize).filter(|place| place.level != 0) else {
             return;
@@ -158,7 +159,7 @@ impl LeastLoadedIndex {
         );
     }
 
-    /// Targets in the index.
+    /// Number of targets in the index.
     pub fn len(&self) -> usize {
         self.rows.iter().map(|row| row.targets).sum()
     }
@@ -168,8 +169,9 @@ impl LeastLoadedIndex {
         self.used == 0
     }
 
-    /// A target of least cost ([`Weight::cost`]). While targets of the highest weight are idle: an idle one, by weight. Else
-    /// ties go by lot, and a lower level takes part by lot in proportion to its weight. O(levels in use).
+    /// A target of least cost ([`Weight::cost`]). While targets of the highest weight are idle, an idle one, drawn by
+    /// weight. Otherwise ties are broken at random, and a lower level takes part with a chance in proportion to its
+    /// weight. O(levels in use).
     pub fn least(&mut self, rng: &mut Rng) -> Option<u32> {
         let top = 32 - self.used.leading_zeros();
         if top == 0 {
@@ -214,7 +216,7 @@ impl LeastLoadedIndex {
         None
     }
 
-    /// An idle target, by weight.
+    /// An idle target, drawn by weight.
     fn idle(&self, rng: &mut Rng) -> Option<u32> {
         let idle = |level: u32| {
             self.rows[level as usize]
@@ -233,7 +235,7 @@ impl LeastLoadedIndex {
         None
     }
 
-    /// The same, not among `besides`. O(besides).
+    /// Like [`Self::least`], but never one of `besides`. O(besides).
     pub fn least_besides(&mut self, besides: &[u32], rng: &mut Rng) -> Option<u32> {
         let mut away = Vec::new();
         for &target in besides {
@@ -246,6 +248,7 @@ impl LeastLoadedIndex {
         }
         let least = self.least(rng);
         for (target, place) in away {
+            // The weight of the level is enough: it puts the target back into the same row.
             self.set(
                 target,
                 place.load,
@@ -272,7 +275,7 @@ fn levels(mut bits: u32) -> impl Iterator<Item = u32> {
     })
 }
 
-/// [`Weight::cost`] of a level, exactly: a numerator and a denominator.
+/// [`Weight::cost`] of a level as an exact fraction: numerator and denominator.
 fn fraction(load: u32, level: u32) -> (u64, u64) {
     if load == 0 {
         (1, 1)
@@ -352,7 +355,7 @@ mod tests {
         }
     }
 
-    /// What was found costs the least of some highest levels (lower ones may not have taken part).
+    /// The result costs the least of some of the highest levels; lower ones may not have taken part.
     fn check(
         model: &BTreeMap<u32, (u32, u32)>,
         besides: &[u32],

@@ -1,5 +1,13 @@
-//! Decides which target gets a request, from the targets that may get one, and which of them behave unlike their peers.
-//! Never counts, probes or connects: what it needs to know comes in.
+//! Decides which of the eligible targets gets a request, and which targets behave unlike their peers. Never counts,
+//! probes or connects: everything it needs to know is passed in.
+//!
+//! In reading order:
+//! - `eligible`: the targets as an algorithm sees them (`EligibleTargets`), and what an algorithm is (`Choose`);
+//!   `weight`: a target's share.
+//! - `chooser`: the algorithms behind one type: `round_robin`, `least_outstanding_requests` (over `least_loaded`),
+//!   `weighted_random`, `power_of_two`, `peak_ewma`, `prequal`; `sample` draws by weight.
+//! - `slow_start`, `anomaly`: what reduces a target's weight.
+//! - `service_time`, `retry_budget`, `sticky`: failed slots, retries, sticky cookies.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod anomaly;

@@ -1,23 +1,23 @@
-//! Peak EWMA: of two targets drawn by weight, the one whose latency times its load is less. The latency is an average
-//! that jumps to every peak at once and falls off exponentially, so that a target that has slowed down is left at once.
-//! As in Finagle's and Linkerd's balancers: M. Luca and O. Gould, "Beyond Round Robin: Load Balancing for Latency",
-//! 2016; the average is R. Jain's, "The Art of Computer Systems Performance Analysis", 1991, weighted by elapsed time.
+//! Peak EWMA: of two targets drawn by weight, the one with less latency times load. The latency is an average that
+//! jumps to every peak at once and decays exponentially, so that a target that slows down is left at once. As in
+//! Finagle's and Linkerd's balancers: M. Luca and O. Gould, "Beyond Round Robin: Load Balancing for Latency", 2016; the
+//! average is R. Jain's, "The Art of Computer Systems Performance Analysis", 1991, weighted by elapsed time.
 //!
-//! A known flaw, that fast errors lower the cost, is not ours: whoever measures tells a failure's latency as at least
-//! that of a success.
+//! A known flaw of the method is that fast errors lower the cost. They do not here: a failure's latency is recorded as
+//! at least that of a success (`service_time`).
 
 use crate::eligible::{Choose, EligibleTargets};
 use crate::power_of_two::cheaper;
 use core::time::Duration;
 use forebay_units::{Mono, Rng};
 
-/// Time in which a peak falls to 1/e (Finagle's default).
+/// Time in which a peak decays to 1/e (Finagle's default).
 const DECAY_NANOS: f32 = 10e9;
-/// What a target costs about which nothing is known but that a request is there already: the first answer decides
-/// whether it gets more (Finagle's penalty).
+/// Cost of a target that has a request but was never measured: its first answer decides whether it gets more (Finagle's
+/// penalty).
 const UNKNOWN: f64 = 1e18;
 
-/// Remembers nothing: latencies are kept by target, for all workers.
+/// Has no state: latencies are kept per target, for all workers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PeakEwma;
 
@@ -36,26 +36,26 @@ impl Choose for PeakEwma {
     }
 }
 
-/// A target's latency, in one word that may live in an atomic: the average as f32 nanoseconds in the high half, when it
-/// was made in the low one. Zero: nothing measured.
+/// A target's latency in one word that fits an atomic: the average in nanoseconds as an f32 in the high half, and the
+/// time of the last change in the low half. Zero if nothing was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeakLatency(pub u64);
 
-/// Nanoseconds in a tick of the stamp: 2^20, about a millisecond; stamps go round in 52 days.
+/// Nanoseconds per tick of the stamp: 2^20, about a millisecond. Stamps wrap after 52 days.
 pub(crate) const STAMP_SHIFT: u32 = 20;
 
 pub(crate) fn stamp(now: Mono) -> u32 {
     (now.0 >> STAMP_SHIFT) as u32
 }
 
-/// Nanoseconds since a stamp; a stamp that is a tick ahead (written by another worker) counts as now.
+/// Nanoseconds since a stamp. A stamp that is a tick ahead, written by another worker, counts as now.
 pub(crate) fn nanos_since(now: Mono, then: u32) -> f32 {
     let ticks = stamp(now).wrapping_sub(then) as i32;
     ticks.max(0) as f32 * (1_u32 << STAMP_SHIFT) as f32
 }
 
 impl PeakLatency {
-    /// With one more latency measured.
+    /// The average with one more measured latency.
     #[must_use]
     pub fn with(self, now: Mono, latency: Duration) -> PeakLatency {
         let measured = (latency.as_nanos() as f32).max(1.0);
@@ -73,11 +73,11 @@ impl PeakLatency {
         (self.0 != 0).then(|| (f32::from_bits((self.0 >> 32) as u32), self.0 as u32))
     }
 
-    /// The average now, in nanoseconds: it falls off while nothing is measured. None if nothing ever was.
+    /// The average now, in nanoseconds; it decays while nothing is measured. `None` if nothing ever was.
     pub fn nanos(self, now: Mono) -> Option<f32> {
         let (average, then) = self.parts()?;
         let idle = nanos_since(now, then);
-        // Within a hundredth of the decay the difference is below 1 %, and exp() costs.
+        // Within a hundredth of the decay time the difference is below 1 %, and `exp` is expensive.
         Some(if idle < DECAY_NANOS / 100.0 {
             average
         } else {

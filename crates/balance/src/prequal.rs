@@ -1,11 +1,11 @@
-//! Prequal: hot and cold, lexicographically. A target whose load is above a high quantile of all loads is hot. Of a few
-//! drawn targets, the cold one with the lowest latency gets the request; if all are hot, the one with the least load.
-//! B. Wydrowski et al., "Load is not what you should balance: Introducing Prequal", NSDI 2024.
+//! Prequal: hot and cold, lexicographically. A target is hot if its load is above a high quantile of all loads. Of a
+//! few drawn targets, the cold one with the lowest latency gets the request; if all are hot, the one with the least
+//! load. B. Wydrowski et al., "Load is not what you should balance: Introducing Prequal", NSDI 2024.
 //!
-//! Not as in the paper: a balancer knows its own requests in flight exactly and for free, so nothing is probed over the
-//! network and there is no pool of probe answers; the quantile of loads is tracked step by step (Q. Ma et al., "Frugal
-//! Streaming for Estimating Quantiles", 2013); the median latency near the present load is kept in classes of load, each
-//! twice as wide as the one before, likewise tracked step by step.
+//! This differs from the paper. A load balancer knows its own requests in flight exactly and for free, so nothing is
+//! probed over the network and there is no pool of probe answers. The quantile of loads is tracked step by step (Q. Ma
+//! et al., "Frugal Streaming for Estimating Quantiles", 2013). The median latency near the present load is kept in
+//! classes of load, each twice as wide as the one before, and tracked the same way.
 
 use crate::eligible::{Choose, EligibleTargets};
 use crate::peak_ewma::{nanos_since, stamp};
@@ -13,29 +13,31 @@ use crate::sample::sample;
 use core::time::Duration;
 use forebay_units::{Mono, Rng};
 
-/// Targets drawn for one pick: as many as the paper sends probes a request. A fourth takes a tenth off the tail and adds a third
-/// to the cost.
+/// Targets drawn per pick, as many as the paper's probes per request. A fourth would cut a tenth off the tail and add a
+/// third to the cost.
 const DRAWN: usize = 3;
-/// Loads above this quantile are hot: the paper's 2^-0.25.
+/// Loads above this quantile are hot; the paper's value, 2^-0.25.
 const QUANTILE: f32 = 0.84;
-/// A median older than this says nothing: the target counts as fast until it is measured again, so a target that was slow
-/// once is not shunned for ever.
+/// A median older than this is ignored. The target then counts as fast until it is measured again, so that one slow
+/// phase does not exclude it for ever.
 const FRESH_NANOS: f32 = 10e9;
-/// Latencies that differ by less than this factor are alike: a median is known to within a tenth, and targets that are as
-/// fast as each other should get as much.
+/// Latencies that differ by less than this factor count as equal: a median is known to within a tenth, and equally fast
+/// targets should get equal shares.
 const ALIKE: f32 = 1.25;
-/// Classes of load.
+/// Number of classes of load.
 pub const LOADS: usize = 8;
 
-/// What is remembered: where hot begins.
+/// The state: the load above which a target is hot.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Prequal {
     hot: f32,
 }
 
 impl Prequal {
-    /// Moves the quantile's estimate by one load seen.
+    /// Moves the quantile's estimate by one observed load.
     fn see(&mut self, load: f32) {
+        // Proportional to the estimate, so that it follows small and large loads alike. Steps up and down balance where
+        // a fraction of 1 - QUANTILE of all loads is above.
         let step = 0.05 * (1.0 + self.hot);
         if load > self.hot {
             self.hot += step * QUANTILE;
@@ -45,7 +47,7 @@ impl Prequal {
     }
 }
 
-/// A drawn target beside others.
+/// A drawn target's rank among the others.
 #[derive(Clone, Copy, Debug)]
 struct Rank {
     hot: bool,
@@ -54,7 +56,7 @@ struct Rank {
 }
 
 impl Rank {
-    /// Cold before hot, then the clearly faster if cold, then the one with less load; the one drawn first among equals.
+    /// Cold before hot. Then the clearly faster one if cold, then the one with less load, then the one drawn first.
     fn is_before(self, other: Rank) -> bool {
         if self.hot != other.hot {
             return other.hot;
@@ -68,7 +70,8 @@ impl Rank {
 
 impl Choose for Prequal {
     fn choose<S: EligibleTargets>(&mut self, now: Mono, targets: &S, rng: &mut Rng) -> Option<S::Taken> {
-        // All are read before any is looked at: so their cache lines come together, not one after the other.
+        // All loads are read before any is used, so that their cache lines are fetched together and not one after the
+        // other.
         let mut drawn = [(0, 0); DRAWN];
         let mut count = 0;
         let mut last = None;
@@ -84,6 +87,7 @@ impl Choose for Prequal {
             // An idle target's load is zero whatever its weight.
             let weighed = (targets.weight(index).cost(load) - 1.0) as f32;
             let hot = weighed > self.hot;
+            // Hot targets get the same latency, so that only their loads are compared.
             let latency = if hot {
                 0.0
             } else {
@@ -103,18 +107,18 @@ impl Choose for Prequal {
     }
 }
 
-/// The class of a load: 0, 1, 2 to 3, 4 to 7 and so on; the last has no end.
+/// The class of a load: 0, 1, 2 to 3, 4 to 7 and so on; the last one is open-ended.
 pub fn load_class(load: u32) -> usize {
     ((32 - load.leading_zeros()) as usize).min(LOADS - 1)
 }
 
-/// A target's median latency in one class of load, in one word that may live in an atomic; made like
-/// [`crate::PeakLatency`]. Zero: nothing measured.
+/// A target's median latency in one class of load, in one word that fits an atomic, laid out like
+/// [`crate::PeakLatency`]. Zero if nothing was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MedianLatency(pub u64);
 
 impl MedianLatency {
-    /// With one more latency measured: the median moves by a tenth towards it, or less if it is nearer.
+    /// The median with one more measured latency: it moves by a tenth towards that, or by less if it is nearer.
     #[must_use]
     pub fn with(self, now: Mono, latency: Duration) -> MedianLatency {
         let measured = (latency.as_nanos() as f32).max(1.0);
@@ -125,7 +129,7 @@ impl MedianLatency {
         MedianLatency(u64::from(median.to_bits()) << 32 | u64::from(stamp(now)))
     }
 
-    /// The median in nanoseconds; none if nothing was measured lately.
+    /// The median in nanoseconds; `None` if nothing was measured lately.
     pub fn nanos(self, now: Mono) -> Option<f32> {
         let fresh = self.0 != 0 && nanos_since(now, self.0 as u32) < FRESH_NANOS;
         fresh.then(|| f32::from_bits((self.0 >> 32) as u32))
@@ -150,7 +154,7 @@ mod tests {
         let mut rng = Rng::named(3, "latencies");
         let mut median = MedianLatency::default();
         for number in 0..5_000 {
-            // One in five takes 100 times as long: the mean would be 21 times the median.
+            // One in five takes 100 times as long, so the mean would be 21 times the median.
             let long = rng.below(5) == 0;
             let span = Duration::from_micros(if long { 100_000 } else { 900 + rng.below(200) });
             median = median.with(Mono::from_millis(number), span);

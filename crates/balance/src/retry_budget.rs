@@ -1,12 +1,12 @@
-//! How many requests may be sent again: a share of all requests and a floor, so that retries help while few targets fail and
-//! do not double the load when all do.
+//! How many requests may be sent again: a fraction of all requests, plus a floor. So retries help while few targets
+//! fail, and do not double the load when all do.
 
 use core::time::Duration;
 use forebay_units::Mono;
 
-/// Thousandths of a retry that each request earns: one in five.
+/// Thousandths of a retry that each request earns: one retry per five requests.
 const PER_REQUEST: u64 = 200;
-/// Retries earned by each second, whatever the load.
+/// Retries earned per second, whatever the load.
 const PER_SECOND: u64 = 10;
 /// Retries that can be saved up.
 const SAVED: u64 = 100;
@@ -17,12 +17,12 @@ const RETRY: u64 = 1000;
 pub struct RetryBudget {
     /// Thousandths of retries.
     saved: u64,
-    /// To when the floor was earned.
+    /// The time up to which the floor was earned.
     earned: Option<Mono>,
 }
 
 impl Default for RetryBudget {
-    /// What one second earns.
+    /// Starts with the retries of one second.
     fn default() -> RetryBudget {
         RetryBudget {
             saved: PER_SECOND * RETRY,
@@ -32,15 +32,15 @@ impl Default for RetryBudget {
 }
 
 impl RetryBudget {
-    /// A request came that may be sent again.
+    /// Adds what one request earns.
     pub fn earn(&mut self) {
         self.saved = (self.saved + PER_REQUEST).min(SAVED * RETRY);
     }
 
-    /// Whether a request may be sent again now; if so, that is paid for.
+    /// Spends a retry; false if there is none.
     pub fn spend(&mut self, now: Mono) -> bool {
         let since = *self.earned.get_or_insert(now);
-        // In whole thousandths: a remainder stays to be earned.
+        // In whole milliseconds; a remainder is left to be earned later.
         let millis = u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX);
         let earned = millis.saturating_mul(PER_SECOND);
         if earned > 0 {
@@ -68,7 +68,7 @@ mod tests {
             budget.earn();
             retries += u64::from(budget.spend(Mono::from_millis(request)));
         }
-        // 10 to begin with, 2,000 of 10,000 requests, 10 for each of 10 seconds.
+        // 10 to begin with, 2,000 of 10,000 requests, and 10 for each of 10 seconds.
         assert!((2_100..=2_110).contains(&retries), "{retries}");
         let mut budget = RetryBudget::default();
         let retries = (0..1_000_u64)

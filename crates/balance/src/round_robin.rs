@@ -1,23 +1,23 @@
-//! Round robin: each target in turn. O(1) a choice, O(tried) when some must be passed over.
+//! Round robin: each target in turn. O(1) per pick, O(tried) when some must be passed over.
 //!
-//! With weights, each visit adds the target's weight to its credit, and it is taken when the credit reaches one: shares
-//! are proportional to weights, at 1 / mean weight visits a choice. Credits begin at random, so that targets that start
-//! together do not come due together.
+//! With weights, each visit adds the target's weight to its credit, and the target is taken when its credit reaches
+//! one. So shares are proportional to weights, at 1 / mean weight visits per pick. Credits start at random, so that
+//! targets that start together are not all taken in the same round.
 
 use crate::eligible::{Choose, EligibleTargets};
 use crate::weight::Weight;
 use forebay_units::{Mono, Rng};
 
-/// Where the next turn is.
+/// The next turn, and the credits of targets.
 #[derive(Clone, Debug, Default)]
 pub struct RoundRobin {
     turn: usize,
-    /// By target, below one; empty while all weights are full.
+    /// Credits by target, each below one; empty while all weights are full.
     credits: Vec<u32>,
 }
 
 impl RoundRobin {
-    /// Whether the target's credit suffices now.
+    /// Whether the target's credit reaches one at this visit.
     fn is_due(&mut self, index: usize, weight: Weight, rng: &mut Rng) -> bool {
         while self.credits.len() <= index {
             self.credits
@@ -34,14 +34,15 @@ impl RoundRobin {
 }
 
 impl Choose for RoundRobin {
-    /// Over n targets of full weight, any k choices in a row differ by at most one per target.
+    /// Over n targets of full weight, any k picks in a row differ by at most one per target.
     fn choose<S: EligibleTargets>(&mut self, _: Mono, targets: &S, rng: &mut Rng) -> Option<S::Taken> {
         let count = targets.count();
         let weighted = targets.is_weighted();
+        // Credits are not kept up to date without weights, and old ones would distort the next slow start.
         if !weighted && !self.credits.is_empty() {
             self.credits = Vec::new();
         }
-        // The lightest weight is due after so many rounds at the latest.
+        // Even the lowest weight adds up to one within this many rounds.
         let rounds = if weighted { Weight::LEVELS as usize + 1 } else { 1 };
         for _ in 0..count * rounds {
             if self.turn >= count {

@@ -3,12 +3,12 @@
 use crate::eligible::EligibleTargets;
 use forebay_units::Rng;
 
-/// Draws before the rest is settled by a walk. Weights are at least 1/32: a draw fails 64 times in a row with a chance
-/// of 13 % if all of them are least, and then a walk is as good.
+/// Draws before falling back to a walk. Weights are at least 1/32, so if all are that low, 64 draws in a row fail with
+/// a chance of 13 %, and then a walk is just as good.
 const TRIES: usize = 64;
 
-/// A target that is not `besides` nor passed over, by weight; none if there is none. By rejection: 1 / mean weight draws on
-/// average. Where most are passed over: a walk from a drawn place, O(targets).
+/// Draws a target by weight that is neither `besides` nor passed over; `None` if there is none. By rejection, at 1 /
+/// mean weight draws on average. If most are passed over, walks from a drawn position: O(targets).
 pub(crate) fn sample<S: EligibleTargets>(
     targets: &S,
     rng: &mut Rng,
@@ -21,7 +21,7 @@ pub(crate) fn sample<S: EligibleTargets>(
     }
     let mut start = 0;
     for _ in 0..TRIES {
-        // The high bits choose the target; the low 16 say whether it takes part.
+        // The high bits choose the target; the low 16 decide whether it takes part.
         let draw = rng.next_u64();
         let index = ((u128::from(draw) * count as u128) >> 64) as usize;
         let fits = besides != Some(index) && (!weighted || targets.weight(index).takes_part(draw));

@@ -1,15 +1,15 @@
-//! How long successes take, for the black-hole guard: a slot whose request failed stays counted as busy as long as a
-//! success would have kept it, so that a target that fails fast never looks idle and never draws more than its share.
+//! How long successes take, for the black-hole guard: a failed slot stays counted as busy for as long as a success
+//! would have kept it. So a target that fails fast never looks idle and never draws more than its share.
 
 use core::time::Duration;
 use forebay_units::Mono;
 
-/// No slot is kept longer, whatever successes take.
+/// The longest time a failed slot is kept, however long successes take.
 const LONGEST: Duration = Duration::from_secs(60);
-/// The mean is over about so many successes.
+/// Number of successes that the mean goes over.
 const MEMORY: f64 = 64.0;
 
-/// What one worker knows of one group's successes.
+/// One worker's knowledge of one group's successes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ServiceTime {
     mean_nanos: f64,
@@ -18,7 +18,7 @@ pub struct ServiceTime {
 }
 
 impl ServiceTime {
-    /// Takes a success: the whole time it kept its slot, and the time to its answer's head.
+    /// Records a success: the time that it kept its slot, and the time to its answer's head.
     pub fn succeeded(&mut self, whole: Duration, latency: Duration) {
         self.seen = (self.seen + 1.0).min(MEMORY);
         let whole = whole.min(LONGEST).as_nanos() as f64;
@@ -26,19 +26,19 @@ impl ServiceTime {
         self.latency = latency;
     }
 
-    /// Until when a slot that was taken at `start` and failed stays counted; none if nothing is known.
+    /// Until when a slot that was taken at `start` and failed stays counted; `None` if nothing is known.
     pub fn busy_until(&self, start: Mono) -> Option<Mono> {
         (self.seen > 0.0).then(|| start + Duration::from_nanos(self.mean_nanos as u64))
     }
 
-    /// What a failure's latency counts as where peaks are looked at: no less than the last success's. The last, not the
-    /// mean: so failures have the same peaks as successes, and no difference is seen.
+    /// The latency to record for a failure where peaks count: at least that of the last success. The last and not the
+    /// mean, so that failures have the same peaks as successes and the algorithm sees no difference.
     pub fn failure_peak(&self, measured: Duration) -> Duration {
         measured.max(self.latency)
     }
 
-    /// What it counts as where medians are looked at: no less than the mean time of successes. Where most successes are
-    /// quick and some are not, failures that took as long as a quick one would make the fastest target of all.
+    /// The latency to record for a failure where medians count: at least the mean time of successes. If most successes
+    /// are quick and some are not, failures as quick as a quick success would make the fastest target of all.
     pub fn failure_time(&self, measured: Duration) -> Duration {
         measured.max(Duration::from_nanos(self.mean_nanos as u64))
     }

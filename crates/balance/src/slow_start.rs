@@ -1,4 +1,4 @@
-//! Slow start: a new target's weight grows in a straight line (alb reference, section 7).
+//! Slow start: a new target's weight grows linearly (user guide for Application Load Balancers, "Slow start mode").
 
 use crate::weight::Weight;
 use core::time::Duration;
@@ -12,14 +12,14 @@ pub struct Ramp {
 }
 
 impl Ramp {
-    /// The weight now; none once `duration` is over.
+    /// The weight now; `None` once `duration` is over.
     pub fn weight(self, now: Mono, duration: Duration) -> Option<Weight> {
         let age = now.since(self.began);
         (age < duration).then(|| Weight::of(age.as_secs_f64() / duration.as_secs_f64()))
     }
 
-    /// How often its weight is worth a look: no step is larger than a level of the index, and none is shorter than a
-    /// quarter of a second.
+    /// How often the weight should be updated: no step exceeds a level of the index, and none is shorter than a quarter
+    /// of a second.
     pub fn step(duration: Duration) -> Duration {
         (duration / Weight::LEVELS).clamp(Duration::from_millis(250), Duration::from_secs(1))
     }

@@ -1,4 +1,4 @@
-//! Sealed cookies: what a client brings back so that its requests go on to the same target, or the same group.
+//! Sealed cookies, which a client returns so that its requests go to the same target or the same group.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -7,9 +7,9 @@
 //! | 64 | sealed with AES-256-GCM-SIV: form, when it was issued, what it names |
 //! | 16 | tag |
 //!
-//! In base64 without padding that is 124 characters, as ALB's cookies have. What a cookie is for (which kind, which
-//! group) is authenticated along: one that is replayed elsewhere does not open. Each day has a key of its own, derived
-//! from one secret that all nodes share; cookies live seven days, so keys of the last eight days open.
+//! In base64 without padding that is 124 characters, like ALB's cookies. The cookie's kind and its group are
+//! authenticated too, so that one that is replayed elsewhere does not open. Each day has a key of its own, derived from
+//! one secret that all nodes share. Cookies live for seven days, so the keys of the last eight days open them.
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
@@ -18,21 +18,21 @@ use forebay_model::Secret;
 use forebay_units::Wall;
 use std::collections::BTreeMap;
 
-/// Bytes of a sealed cookie.
+/// Length of a sealed cookie in bytes.
 const SEALED: usize = 93;
-/// Bytes of what is sealed in it.
+/// Length of the plaintext in bytes.
 const INNER: usize = 64;
 const NONCE: usize = 12;
-/// The form of what is sealed; another form would have another number.
+/// Version of the plaintext's format.
 const FORM: u8 = 1;
 const DAY: i64 = 86_400;
 /// Days after which no key opens a cookie any more.
 const DAYS: i64 = 8;
 
-/// Characters of a cookie's value.
+/// Length of a cookie's value in characters.
 pub const COOKIE_LENGTH: usize = 124;
 
-/// What a cookie is for: nothing sealed for one opens for another.
+/// The purpose of a cookie: one sealed for one scope does not open for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope<'a> {
     /// A target of this group (its ARN), for AWSALB and AWSALBCORS.
@@ -57,12 +57,12 @@ impl Scope<'_> {
     }
 }
 
-/// What a cookie names, in 32 bytes.
+/// The target or group that a cookie names, in 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark([u8; 32]);
 
 impl Mark {
-    /// A target, by where it is reached: it stays the same when this process starts anew.
+    /// A target, named by its address, which stays the same when this process restarts.
     pub fn target(address: SocketAddr) -> Mark {
         let mut mark = [0; 32];
         let ip = match address.ip() {
@@ -74,12 +74,12 @@ impl Mark {
         Mark(mark)
     }
 
-    /// A function. Its group has no other, so that which one it is does not matter.
+    /// A function. It is the only target of its group, so its identity does not matter.
     pub fn function() -> Mark {
         Mark([0xff; 32])
     }
 
-    /// A group, by the end of its ARN: a random id.
+    /// A group, named by the end of its ARN, which is a random id.
     pub fn group(arn: &str) -> Mark {
         let mut mark = [0; 32];
         let tail = arn.len().saturating_sub(mark.len());
@@ -93,21 +93,21 @@ impl Mark {
 /// An opened cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// What it names.
+    /// The target or group that it names.
     pub mark: Mark,
     /// When it was issued, to the second.
     pub issued: Wall,
 }
 
 impl Opened {
-    /// Whether it is no older than `seconds`, and not from the future (nodes' clocks may differ by a minute).
+    /// Whether it is younger than `seconds`, and not from the future. Clocks of nodes may differ by a minute.
     pub fn is_fresh(&self, now: Wall, seconds: u64) -> bool {
         let age = now.seconds() - self.issued.seconds();
         age >= -60 && age < i64::try_from(seconds).unwrap_or(i64::MAX)
     }
 }
 
-/// Keys by day, made when first needed.
+/// Keys by day, derived on first use.
 #[derive(Debug, Default)]
 pub struct Keys {
     secret: Secret,
@@ -123,7 +123,7 @@ impl KeyType for Length {
 }
 
 impl Keys {
-    /// Keys from this secret.
+    /// Keys derived from this secret.
     pub fn new(secret: Secret) -> Keys {
         Keys {
             secret,
@@ -131,14 +131,14 @@ impl Keys {
         }
     }
 
-    /// The secret they come from.
+    /// The secret that the keys are derived from.
     pub fn secret(&self) -> Secret {
         self.secret
     }
 
     fn key(&mut self, day: i64) -> Option<&LessSafeKey> {
         if !self.by_day.contains_key(&day) {
-            // Days go by, and nobody asks for keys of long ago.
+            // Keys of days long past are not needed any more.
             while self.by_day.len() as i64 > DAYS + 1 {
                 self.by_day.pop_first();
             }
@@ -156,7 +156,7 @@ impl Keys {
         self.by_day.get(&day)
     }
 
-    /// A cookie's value that names `mark`; `rng` are 96 random bits. None only if the cipher fails.
+    /// A cookie's value that names `mark`; 96 bits of `rng` are used. `None` only if the cipher fails.
     pub fn seal(
         &mut self,
         now: Wall,
@@ -190,7 +190,7 @@ impl Keys {
         Some(text)
     }
 
-    /// What a cookie's value names; none if it was not sealed here for this, or too long ago.
+    /// Opens a cookie's value; `None` if it was not sealed with this secret for this scope, or too long ago.
     pub fn open(&mut self, now: Wall, scope: Scope<'_>, text: &[u8]) -> Option<Opened> {
         if text.len() != COOKIE_LENGTH {
             return None;
@@ -198,7 +198,7 @@ impl Keys {
         let mut sealed = [0; SEALED];
         base64::Engine::decode_slice(&base64::prelude::BASE64_STANDARD_NO_PAD, text, &mut sealed).ok()?;
         let today = now.seconds().div_euclid(DAY);
-        // Tomorrow's too: another node's clock may be ahead.
+        // Tomorrow's key as well: another node's clock may be ahead.
         let day = (today - DAYS..=today + 1).find(|day| day.to_be_bytes()[7] == sealed[0])?;
         let mut nonce = [0; NONCE];
         nonce.copy_from_slice(&sealed[1..=NONCE]);

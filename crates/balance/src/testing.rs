@@ -1,4 +1,4 @@
-//! Targets for tests: loads that grow with each pick unless told otherwise.
+//! Targets for tests. Loads grow with each pick unless `keep` is set.
 
 use crate::eligible::EligibleTargets;
 use crate::least_loaded::LeastLoadedIndex;
@@ -25,9 +25,9 @@ pub(crate) struct TestTargets {
     pub(crate) passed_over: Vec<usize>,
     /// Loads stay as they are.
     pub(crate) keep: bool,
-    /// Keeps the order for `take_least`.
+    /// The order for `take_least`.
     pub(crate) least_loaded: RefCell<LeastLoadedIndex>,
-    /// Weights asked for and loads read: what a pick costs.
+    /// Weights and loads read: the cost of picks.
     pub(crate) reads: Cell<u64>,
 }
 
@@ -48,7 +48,7 @@ impl TestTargets {
         TestTargets { weights, ..room }
     }
 
-    /// All requests are over.
+    /// Ends all requests.
     pub(crate) fn settle_all(&self) {
         if !self.keep {
             for index in 0..self.count() {
@@ -57,7 +57,7 @@ impl TestTargets {
         }
     }
 
-    /// The request of some target is over: loads stay small.
+    /// Ends the request of some target, so that loads stay small.
     pub(crate) fn settle_one(&self, number: u64) {
         let index = number as usize % self.count();
         self.put(index, 0);

@@ -1,11 +1,11 @@
-//! Weighted random: each target with a chance in proportion to its weight. By rejection: no table to rebuild when weights
-//! change, and 1 / mean weight draws a choice.
+//! Weighted random: each target with a chance in proportion to its weight. By rejection, so there is no table to
+//! rebuild when weights change, at 1 / mean weight draws per pick.
 
 use crate::eligible::{Choose, EligibleTargets};
 use crate::sample::sample;
 use forebay_units::{Mono, Rng};
 
-/// Remembers nothing.
+/// Has no state.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WeightedRandom;
 

@@ -1,5 +1,8 @@
-//! Functions as targets of a load balancer: the documents that ALB sends and takes, as the Application Load Balancer guide's page
-//! "Use Lambda functions as targets" has them.
+//! Functions as targets of a load balancer: the documents that ALB sends and accepts (user guide for Application Load
+//! Balancers, "Use Lambda functions as targets of an Application Load Balancer").
+//!
+//! `event` makes the event for a request, `answer` reads the function's answer; `values` and `limits` are what both
+//! depend on.
 
 mod answer;
 mod event;
@@ -11,7 +14,7 @@ pub use event::{NotUtf8, Request, event, health_check_event};
 pub use limits::{ANSWER_BYTES, BODY_BYTES};
 pub use values::Values;
 
-/// The function that a target's ARN names, without its qualifier; none if it is no function's ARN.
+/// The function that a target's ARN names, without its qualifier; `None` if it is not a function's ARN.
 pub fn function_of(target: &str) -> Option<&str> {
     let parts: Vec<&str> = target.split(':').collect();
     let [

@@ -1,22 +1,24 @@
-//! How a function is asked, and what comes of it. Whoever asks (the API, a load balancer, a queue's poller) sees only this.
+//! The port through which a function is invoked. Its callers (the API, a load balancer, a queue's poller) see nothing
+//! else.
 
-/// Asked in the moment in which a function is about to get its event; it says whether the function is to have it.
+/// Called when a function is about to get its event; the callback says whether the function may have it.
 pub type Begin = Box<dyn FnOnce(Box<dyn FnOnce(bool) + Send>) + Send>;
 
-/// What is asked.
+/// An invocation.
 #[derive(Default)]
 pub struct Invocation {
     /// The function's ARN, without a qualifier.
     pub function: String,
     /// The event: JSON, of at most 6 MB.
     pub payload: Vec<u8>,
-    /// The header `X-Amzn-Trace-Id` of what led here.
+    /// The `X-Amzn-Trace-Id` header of the request that led to it.
     pub trace: Option<String>,
-    /// The client context of the API's caller: JSON.
+    /// The client context of the API's caller, as JSON.
     pub client_context: Option<String>,
-    /// Whether the last 4 KiB of its log are wanted.
+    /// Whether the last 4 KiB of its log must be returned.
     pub wants_log: bool,
-    /// Asked before the function gets the event, by whoever must know what has begun. It must not block: it is told when it is decided.
+    /// Called before the function gets the event, for callers that must record the start first. It must not block; it
+    /// answers through its callback.
     pub begin: Option<Begin>,
 }
 
@@ -32,60 +34,60 @@ impl core::fmt::Debug for Invocation {
 /// How a function failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FunctionError {
-    /// It said so: the handler threw, or the runtime reported an error.
+    /// It reported an error: the handler threw, or the runtime did.
     Unhandled,
-    /// It took longer than it may, and was killed.
+    /// It exceeded its time and was killed.
     TimedOut,
-    /// It ended, could not be started, or used more memory than it may.
+    /// It exited, could not be started, or exceeded its memory.
     Crashed,
 }
 
-/// What came of an invocation that a function got, or was to get.
+/// The result of an invocation that a function got, or was to get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoked {
     /// Its answer, or a JSON document about the error (`errorType`, `errorMessage`).
     pub payload: Vec<u8>,
-    /// How it failed; none if it answered.
+    /// How it failed; `None` if it answered.
     pub error: Option<FunctionError>,
     /// The invocation's id: a UUID.
     pub request_id: String,
-    /// The end of its log, if that was wanted.
+    /// The end of its log, if requested.
     pub log: Option<Vec<u8>>,
 }
 
-/// Why a function was not asked at all.
+/// Why a function was not invoked at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvokeError {
-    /// Nobody knows it.
+    /// There is no such function.
     #[error("there is no such function")]
     NotFound,
-    /// As many of its invocations run as it has reserved.
+    /// All of its reserved concurrency is in use.
     #[error("the function's reserved concurrency is used up")]
     ReservedConcurrency,
-    /// As many invocations run as there may be of all functions.
+    /// All of the concurrency shared by functions is in use.
     #[error("the concurrency of all functions is used up")]
     Concurrency,
     /// The event is larger than 6 MB.
     #[error("the event is larger than {0} bytes")]
     TooLarge(usize),
-    /// Whoever was asked before it began did not want it any more.
-    #[error("it was not wanted any more when it was to begin")]
+    /// The `begin` callback declined it.
+    #[error("the invocation was no longer wanted when it was about to begin")]
     Unwanted,
-    /// Functions are not run here, or no more.
+    /// Functions are not run here, or no longer.
     #[error("functions are not run here: {0}")]
     Unavailable(String),
 }
 
-/// Told once, on any thread. It must not block.
+/// Called once, on any thread. It must not block.
 pub type Done = Box<dyn FnOnce(Result<Invoked, InvokeError>) + Send>;
 
-/// Who runs functions.
+/// Runs functions.
 pub trait Functions: Send + Sync {
-    /// Runs a function once. `done` is called exactly once, perhaps before this returns, on any thread. Never blocks.
+    /// Runs a function once. `done` is called exactly once, on any thread, possibly before this returns. Never blocks.
     fn invoke(&self, invocation: Invocation, done: Done);
 }
 
-/// Nobody runs functions.
+/// An implementation that runs no functions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoFunctions;
 

@@ -1,8 +1,9 @@
-//! Which environment gets an invocation, and when environments start and end.
+//! Decides which environment gets an invocation, and when environments start and end.
 //!
-//! An environment is one process of a function, with all that it starts. It has one invocation at a time. Each start is for an
-//! invocation; so a function that dies at once is started as often as it is asked, and not more. An environment that comes free
-//! before another has started takes over its invocation: else each start would make all that come meanwhile start more.
+//! An environment is one process of a function, with everything that it starts. It has one invocation at a time. Each
+//! start is for an invocation, so a function that dies at once is started as often as it is invoked and no more. An
+//! environment that becomes free before another one has started takes over that one's invocation. Otherwise, during a
+//! slow start, all invocations that arrive would cause further starts.
 
 use crate::{FunctionSpec, InvokeError};
 use forebay_units::Mono;
@@ -10,67 +11,68 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many environments there may be, and for how long.
+/// Limits of environments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolLimits {
-    /// Environments of all functions, those that end included.
+    /// Maximum number of environments of all functions, including those that are ending.
     pub environments: usize,
-    /// How long one without an invocation stays.
+    /// How long one without an invocation is kept.
     pub idle: Duration,
-    /// How old one gets at most; it ends at its next rest.
+    /// Maximum age of an environment; it ends at its next rest.
     pub age: Duration,
 }
 
-/// Where an invocation goes.
+/// The placement of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placed {
-    /// To an environment that is there and idle, or starts and has none.
+    /// In an existing environment that is idle, or that is starting without an invocation.
     Warm {
-        /// Which.
+        /// The environment.
         environment: u64,
     },
-    /// To an environment that is to be started for it.
+    /// In a new environment.
     Cold(Cold),
-    /// To one that is started as soon as another has ended.
+    /// In a new environment that is started as soon as another has ended.
     Waits {
-        /// The idle environment of another function that is to end for it; none if one ends already.
+        /// The idle environment of another function that must end for it; `None` if one is ending already.
         evicted: Option<u64>,
     },
 }
 
-/// An environment to be started for an invocation.
+/// An environment to start for an invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cold {
-    /// Its number, never used again.
+    /// Its number; never reused.
     pub environment: u64,
     /// The invocation that it is started for.
     pub invocation: u64,
-    /// What it runs.
+    /// The function that it runs.
     pub spec: Arc<FunctionSpec>,
 }
 
 /// What an environment does after an invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
-    /// It waits for the next one.
+    /// It waits for the next invocation.
     Idle,
-    /// It is to end: its function has changed or is gone, or it is too old.
+    /// It must end: its function was changed or deleted, or it is too old.
     Ends,
-    /// It runs this one, which has waited.
+    /// It runs an invocation that has waited.
     Runs {
-        /// Which.
+        /// The invocation.
         invocation: u64,
-        /// The environment that was started for it, and is idle as soon as it has started; none if there is none yet.
+        /// The environment that was being started for it, which is idle once it has started; `None` if there was none
+        /// yet.
         from: Option<u64>,
     },
 }
 
-/// What follows from a new list of functions.
+/// The consequences of a new list of functions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Published {
-    /// Environments to end.
+    /// Environments that must end.
     pub ended: Vec<u64>,
-    /// Invocations that waited, of functions that are gone.
+    /// Waiting invocations of functions that no longer exist.
     pub refused: Vec<u64>,
 }
 
@@ -78,7 +80,7 @@ pub struct Published {
 enum Phase {
     Busy(u64),
     Idle(Mono),
-    /// With the invocation that ends when it does, if any.
+    /// With the invocation that ends with the environment, if any.
     Ending(Option<u64>),
 }
 
@@ -93,28 +95,28 @@ struct Environment {
 #[derive(Debug)]
 struct Function {
     spec: Arc<FunctionSpec>,
-    /// The one that was used last is last.
+    /// Idle environments; the most recently used is last.
     idle: Vec<u64>,
-    /// Those that start and have an invocation: whoever is free first takes that.
+    /// Environments that are starting with an invocation, which the first free environment takes over.
     starting: BTreeSet<u64>,
 }
 
-/// All environments. Each call costs the logarithm of their number; one that evicts looks at all.
+/// All environments. Each call costs the logarithm of their number, except that an eviction looks at all of them.
 #[derive(Debug)]
 pub struct Pool {
     limits: PoolLimits,
     functions: BTreeMap<String, Function>,
     environments: BTreeMap<u64, Environment>,
-    /// Invocations by function, those that wait included; without zeros.
+    /// Number of invocations by function, waiting ones included; without zeros.
     running: BTreeMap<String, u32>,
-    /// Not more than environments that end: each waits for one of them.
+    /// Invocations that wait for an environment to end; never more than are ending.
     waiting: VecDeque<(u64, String)>,
     ending: usize,
     next: u64,
 }
 
 impl Pool {
-    /// One without functions.
+    /// A pool without functions.
     pub fn new(limits: PoolLimits) -> Pool {
         Pool {
             limits,
@@ -127,7 +129,7 @@ impl Pool {
         }
     }
 
-    /// These are all functions from now on. What runs goes on with what it was started from.
+    /// Replaces the list of functions. Running invocations continue with the version they were started from.
     pub fn publish(&mut self, specs: Vec<FunctionSpec>) -> Published {
         let mut before = std::mem::take(&mut self.functions);
         let mut published = Published::default();
@@ -164,7 +166,7 @@ impl Pool {
         published
     }
 
-    /// Finds a place for an invocation.
+    /// Places an invocation.
     pub fn invoke(&mut self, now: Mono, invocation: u64, arn: &str) -> Result<Placed, InvokeError> {
         let function = self.functions.get_mut(arn).ok_or(InvokeError::NotFound)?;
         let running = self.running.get(arn).copied().unwrap_or(0);
@@ -179,6 +181,7 @@ impl Pool {
             let one = self.environments.get_mut(&environment);
             if let Some(one) = one {
                 one.phase = Phase::Busy(invocation);
+                // Its first invocation was taken over while it started; this one may be, too.
                 if !one.is_ready {
                     function.starting.insert(environment);
                 }
@@ -188,10 +191,12 @@ impl Pool {
             let spec = Arc::clone(&function.spec);
             Placed::Cold(self.start(now, invocation, spec))
         } else if self.ending > self.waiting.len() {
+            // An environment that ends already, and that nobody waits for, makes room without an eviction.
             self.waiting.push_back((invocation, arn.to_owned()));
             Placed::Waits { evicted: None }
         } else {
-            // It was used least lately. Of this function there is none, else it were taken above.
+            // The least recently used one. It belongs to another function, because an idle one of this function would
+            // have been taken above.
             let evicted = self.longest_idle().ok_or(InvokeError::Concurrency)?;
             self.rouse(evicted);
             self.ends(evicted, None);
@@ -204,14 +209,14 @@ impl Pool {
         Ok(placed)
     }
 
-    /// The invocation of an environment is over, and the environment lives.
+    /// The invocation of an environment is over, and the environment still runs.
     pub fn finished(&mut self, now: Mono, environment: u64) -> Rest {
         self.ready(environment);
         let Some(found) = self.environments.get(&environment) else {
             return Rest::Ends;
         };
         let Phase::Busy(_) = found.phase else {
-            // It was to end before, with its invocation.
+            // It was already ending, together with its invocation.
             self.release(environment);
             return Rest::Ends;
         };
@@ -225,6 +230,7 @@ impl Pool {
             self.ends(environment, None);
             return Rest::Ends;
         }
+        // This environment can run it at once, instead of one that would have to start.
         if let Some(place) = self.waiting.iter().position(|(_, of)| *of == arn)
             && let Some((invocation, _)) = self.waiting.remove(place)
         {
@@ -240,7 +246,7 @@ impl Pool {
         if let Some(from) = function.starting.pop_first()
             && let Some(Phase::Busy(invocation)) = self.environments.get(&from).map(|one| one.phase)
         {
-            // Below those that have started: they are used first.
+            // Before those that have started, so that those are used first.
             function.idle.insert(0, from);
             self.becomes(from, Phase::Idle(now));
             self.becomes(environment, Phase::Busy(invocation));
@@ -254,7 +260,7 @@ impl Pool {
         Rest::Idle
     }
 
-    /// An environment has started, and what it has is its own.
+    /// An environment has started, so its invocation can no longer be taken over.
     pub fn ready(&mut self, environment: u64) {
         if let Some(one) = self.environments.get_mut(&environment) {
             one.is_ready = true;
@@ -276,7 +282,7 @@ impl Pool {
         }
     }
 
-    /// Nothing of an environment is left. Tells what may be started in its place.
+    /// An environment has ended completely. Returns the environments that may be started in its place.
     pub fn ended(&mut self, now: Mono, environment: u64) -> Vec<Cold> {
         self.doomed(environment);
         self.release(environment);
@@ -287,7 +293,7 @@ impl Pool {
         while self.environments.len() < self.limits.environments
             && let Some((invocation, arn)) = self.waiting.pop_front()
         {
-            // Those of functions that are gone were refused when these went.
+            // Invocations of deleted functions were refused when those were deleted.
             if let Some(function) = self.functions.get(&arn) {
                 let spec = Arc::clone(&function.spec);
                 begun.push(self.start(now, invocation, spec));
@@ -296,7 +302,7 @@ impl Pool {
         begun
     }
 
-    /// Which environments have been idle for too long, or are too old: they are to end.
+    /// The environments that have been idle too long or are too old; they must end.
     pub fn tick(&mut self, now: Mono) -> Vec<u64> {
         let is_over = |one: &Environment| match one.phase {
             Phase::Idle(since) => now >= since + self.limits.idle || now >= one.born + self.limits.age,
@@ -312,13 +318,13 @@ impl Pool {
         over
     }
 
-    /// The environments of a function, and its invocations, those that wait included.
+    /// Number of environments of a function, and of its invocations, waiting ones included.
     pub fn count(&self, arn: &str) -> (usize, u32) {
         let environments = self.environments.values().filter(|one| one.spec.arn == arn);
         (environments.count(), self.running.get(arn).copied().unwrap_or(0))
     }
 
-    /// Whether there is such a function.
+    /// Whether this function exists.
     pub fn knows(&self, arn: &str) -> bool {
         self.functions.contains_key(arn)
     }
@@ -351,7 +357,7 @@ impl Pool {
         idle.min().map(|(_, id)| id)
     }
 
-    /// Takes an idle one off its function's list.
+    /// Removes an idle environment from its function's list.
     fn rouse(&mut self, environment: u64) {
         if let Some(one) = self.environments.get(&environment)
             && let Some(function) = self.functions.get_mut(&one.spec.arn)
@@ -376,7 +382,7 @@ impl Pool {
         self.ending += 1;
     }
 
-    /// The invocation of an environment that ends is over.
+    /// Ends the invocation of an environment that is ending.
     fn release(&mut self, environment: u64) {
         if let Some(one) = self.environments.get_mut(&environment)
             && let Phase::Ending(Some(_)) = one.phase

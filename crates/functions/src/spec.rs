@@ -1,19 +1,19 @@
-//! A function as whoever runs it must know it.
+//! A function, as its runner must know it.
 
 use std::collections::BTreeMap;
 
-/// What a function's program is started by.
+/// How a function's program is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Runtime {
-    /// The handler's module runs in AWS's Python client of the Runtime API (`awslambdaric`).
+    /// The handler's module runs in `awslambdaric`, AWS's Python client of the Runtime API.
     Python,
-    /// The handler's module runs in our own client for Node.
+    /// The handler's module runs in Forebay's own client for Node.
     Node,
-    /// The program `bootstrap` of the function's files speaks the Runtime API itself.
+    /// The `bootstrap` program among the function's files speaks the Runtime API itself.
     Provided,
 }
 
-/// A function, whole. Whatever of it changes, its processes are started anew.
+/// A complete function. Any change restarts its processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionSpec {
     /// `arn:aws:lambda:REGION:ACCOUNT:function:NAME`, without a qualifier.
@@ -24,20 +24,20 @@ pub struct FunctionSpec {
     pub region: String,
     /// How its program is started.
     pub runtime: Runtime,
-    /// The runtime's identifier, as `python3.11` or `provided.al2023`.
+    /// The runtime's identifier, such as `python3.11` or `provided.al2023`.
     pub runtime_name: String,
-    /// What the runtime is to call, as `index.handler`.
+    /// The handler that the runtime calls, such as `index.handler`.
     pub handler: String,
-    /// SHA-256 of its zip archive, in lower-case hexadecimal digits: where its files are found.
+    /// SHA-256 of its zip archive in lower-case hexadecimal digits, by which its files are found.
     pub code_sha256: String,
-    /// Environment variables of its own.
+    /// Its own environment variables.
     pub environment: BTreeMap<String, String>,
-    /// How long one invocation may take, in seconds: 1 to 900.
+    /// Maximum duration of an invocation in seconds, 1 to 900.
     pub timeout_s: u32,
-    /// Its memory, in MiB: 128 to 10,240.
+    /// Its memory in MiB, 128 to 10,240.
     pub memory_mib: u32,
-    /// How many invocations may run at once; none for what all functions share.
+    /// Maximum number of concurrent invocations; `None` to share what all functions have.
     pub reserved_concurrency: Option<u32>,
-    /// The name of its role: whose keys it has.
+    /// The name of its role, which determines its credentials.
     pub role: String,
 }

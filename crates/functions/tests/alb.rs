@@ -18,7 +18,7 @@ struct EventCase {
     event: Value,
 }
 
-/// Each member by itself, so that a failure names it.
+/// Compares member by member, so that a failure names the member.
 fn assert_members(made: &[u8], wanted: &Value, source: &str) {
     let made: Value = serde_json::from_slice(made).unwrap();
     let (made, wanted) = (made.as_object().unwrap(), wanted.as_object().unwrap());
@@ -84,7 +84,7 @@ fn answers_are_read_as_the_guides_say() {
     let cases: Vec<AnswerCase> = serde_json::from_str(include_str!("data/alb_answers.json")).unwrap();
     for case in cases {
         let mut read = read_answer(case.answer.to_string().as_bytes(), Values::of(case.multi_value)).unwrap();
-        // Names are in no order of their own; values of one name are.
+        // The order of names does not matter; that of values of one name does.
         read.headers.sort_by(|one, other| one.0.cmp(&other.0));
         assert_eq!(read.status, case.status, "{}", case.source);
         assert_eq!(read.phrase, case.phrase, "{}", case.source);

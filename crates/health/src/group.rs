@@ -1,17 +1,17 @@
 //! A group's health: when too few targets are healthy, all of them get traffic (fail open).
 
-/// Which targets get traffic.
+/// The targets that get traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Routing {
     /// The healthy ones.
     Healthy,
-    /// All that are registered.
+    /// All registered ones (fail open).
     All,
-    /// There is none.
+    /// There are none.
     None,
 }
 
-/// Why.
+/// Why these targets get traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RoutingReason {
     /// Enough targets are healthy.
@@ -20,14 +20,14 @@ pub enum RoutingReason {
     NoneHealthy,
     /// Fewer healthy targets than `unhealthy_state_routing.minimum_healthy_targets.count`.
     BelowMinimumCount,
-    /// A smaller share than `unhealthy_state_routing.minimum_healthy_targets.percentage`.
+    /// A smaller fraction than `unhealthy_state_routing.minimum_healthy_targets.percentage`.
     BelowMinimumPercentage,
-    /// The group (or the zone) has no target.
+    /// The group (or the zone) has no targets.
     Empty,
 }
 
 impl RoutingReason {
-    /// In a word, as headers have it.
+    /// The word for the header that reports fail open.
     pub const fn word(self) -> &'static str {
         match self {
             RoutingReason::EnoughHealthy => "enough-healthy",
@@ -39,27 +39,27 @@ impl RoutingReason {
     }
 }
 
-/// The counts that decide. Draining targets are not counted.
+/// The counts that routing is decided by. Draining targets are not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupHealth {
     /// Registered targets of the group, or of the zone when cross-zone is off.
     pub registered: u32,
-    /// The healthy ones of them.
+    /// The healthy ones among them.
     pub healthy: u32,
-    /// Fewer than this fail open; at least 1.
+    /// With fewer healthy targets than this, all get traffic; at least 1.
     pub minimum_count: u32,
-    /// A smaller share than this fails open; 0 asks for none.
+    /// With a smaller percentage of healthy targets than this, all get traffic; 0 for no minimum.
     pub minimum_percent: u32,
 }
 
 impl GroupHealth {
-    /// Whether enough targets are healthy for the zone's node to stay in DNS, by these minima; zero asks for none.
+    /// Whether enough targets are healthy for the zone's node to stay in DNS, by these minima; zero for no minimum.
     pub fn stays_in_dns(self, minimum_count: u32, minimum_percent: u32) -> bool {
         let share = u64::from(self.healthy) * 100;
         self.healthy >= minimum_count && share >= u64::from(minimum_percent) * u64::from(self.registered)
     }
 
-    /// Which targets get traffic, and why. Either threshold is enough to fail open.
+    /// The targets that get traffic, and the reason. Either threshold alone makes the group fail open.
     pub fn routing(self) -> (Routing, RoutingReason) {
         let share = u64::from(self.healthy) * 100;
         let wanted = u64::from(self.minimum_percent) * u64::from(self.registered);

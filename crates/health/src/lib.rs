@@ -1,5 +1,7 @@
-//! Decides what a target's state is from its probes and from refused connections, and which targets of a group get
-//! traffic when few are healthy. Never probes, never reads a clock: results come in, states and reasons come out.
+//! Decides a target's health from its probes and from refused connections, and which targets of a group get traffic
+//! when few are healthy. Never probes and never reads a clock: results are passed in, states and reasons are returned.
+//!
+//! `tracker` keeps the health of one target, `group` decides for a target group.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod group;

@@ -1,67 +1,67 @@
-//! One target's health over time.
+//! The health of one target over time.
 
 use core::time::Duration;
 use forebay_model::{HealthCheck, HealthReason, HealthState, TargetHealth};
 
-/// While a target is out because a connection was refused, it is probed this often: whoever restarts it should not
-/// wait a whole interval.
+/// How often a target is probed while it is out because a connection was refused: after a restart it should not be out
+/// for a whole interval.
 const REFUSED_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often a target that has never passed is looked at besides its checks, by how long it has been there: whatever waits for it, waits
-/// no longer than that.
+/// How often a target that has never passed is probed besides its regular checks, by how long it has been there.
+/// Requests that wait for it wait no longer than that.
 const FIRST_LOOKS: [(Duration, Duration); 3] = [
     (Duration::from_secs(10), Duration::from_millis(50)),
     (Duration::from_secs(60), Duration::from_millis(250)),
     (Duration::MAX, Duration::from_secs(1)),
 ];
 
-/// How a probe ended.
+/// The result of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// Answered with this status.
+    /// It was answered with this status.
     Answered(u16),
-    /// No answer within the timeout.
+    /// It was not answered within the timeout.
     TimedOut,
-    /// Could not connect, or the answer was no HTTP.
+    /// The connection failed, or the answer was not HTTP.
     Failed,
 }
 
 /// Why a target's last probe or connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// Answered with this status.
+    /// The probe was answered with this status.
     Answered(u16),
-    /// No answer within the timeout.
+    /// The probe was not answered within the timeout.
     TimedOut,
-    /// Could not connect, or the answer was no HTTP.
+    /// The connection failed, or the answer was not HTTP.
     Failed,
     /// A request's connection was refused.
     Refused,
 }
 
-/// All that a tracker knows, in values: another process goes on from them.
+/// The state of a tracker as plain values, from which another process continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrackerRecord {
-    /// Healthy or not; none before that is known.
+    /// Whether it is healthy; `None` while that is not known.
     pub healthy: Option<bool>,
-    /// Why it is not.
+    /// Why it is not healthy.
     pub failure: Option<Failure>,
     /// Successes in a row.
     pub successes: u32,
     /// Failures in a row.
     pub failures: u32,
-    /// Whether a probe of it ever succeeded.
+    /// Whether a probe has ever succeeded.
     pub has_passed: bool,
 }
 
-/// A target's health: counts successes and failures in a row.
+/// A target's health, from successes and failures in a row.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     state: HealthState,
     reason: Option<HealthReason>,
     successes: u32,
     failures: u32,
-    /// Whether a probe of it ever succeeded.
+    /// Whether a probe has ever succeeded.
     has_passed: bool,
 }
 
@@ -78,7 +78,7 @@ impl Default for Tracker {
 }
 
 impl Tracker {
-    /// What is known now.
+    /// The present health.
     pub fn health(&self) -> TargetHealth {
         TargetHealth {
             state: self.state,
@@ -86,7 +86,7 @@ impl Tracker {
         }
     }
 
-    /// All that it knows.
+    /// The state as plain values.
     pub fn record(&self) -> TrackerRecord {
         let failure = self.reason.as_ref().and_then(|reason| match reason {
             HealthReason::ResponseCodeMismatch(code) => Some(Failure::Answered(*code)),
@@ -108,7 +108,7 @@ impl Tracker {
         }
     }
 
-    /// Goes on from what another one knew.
+    /// Continues from another tracker's state.
     pub fn from_record(record: &TrackerRecord) -> Tracker {
         let failure = record.failure.map(|failure| match failure {
             Failure::Answered(code) => HealthReason::ResponseCodeMismatch(code),
@@ -138,22 +138,22 @@ impl Tracker {
         self.state == HealthState::Healthy
     }
 
-    /// Whether a probe of it ever succeeded.
+    /// Whether a probe has ever succeeded.
     pub fn has_passed(&self) -> bool {
         self.has_passed
     }
 
-    /// The first probe is on its way.
+    /// Records that a probe is on its way.
     pub fn probing(&mut self) {
         if self.state == HealthState::Initial {
             self.reason = Some(HealthReason::InitialHealthChecking);
         }
     }
 
-    /// Takes a probe's result; returns whether the state changed.
+    /// Records a probe's result; returns whether the state changed.
     ///
-    /// A target that has never passed is healthy after one success, and so is one that is out because a connection
-    /// was refused (that was no verdict of the health check). Otherwise the thresholds govern.
+    /// A target that has never passed becomes healthy at its first success. So does one that is out because a
+    /// connection was refused, since that was not a verdict of the health checks. Otherwise the thresholds decide.
     pub fn probed(&mut self, result: ProbeResult, check: &HealthCheck) -> bool {
         let before = self.state;
         let failure = match result {
@@ -177,7 +177,8 @@ impl Tracker {
                 self.failures = self.failures.saturating_add(1);
                 let judged = self.state == HealthState::Unhealthy;
                 if judged || self.failures >= check.unhealthy_threshold {
-                    // A refused target whose probes fail too has its verdict once the threshold is reached.
+                    // A refused target whose probes fail too has been judged by health checks once the threshold is
+                    // reached.
                     if !self.is_refused() || self.failures >= check.unhealthy_threshold {
                         self.reason = Some(reason);
                     }
@@ -188,12 +189,13 @@ impl Tracker {
         before != self.state
     }
 
-    /// Takes a refused connection of a request: out at once. Returns whether the state changed.
+    /// A request's connection was refused: the target is out at once. Returns whether the state changed.
     pub fn refused(&mut self) -> bool {
         if self.state == HealthState::Unhealthy {
             return false;
         }
         (self.state, self.reason) = (HealthState::Unhealthy, Some(HealthReason::ConnectionRefused));
+        // From here on the thresholds count only probes made after the refusal.
         (self.successes, self.failures) = (0, 0);
         true
     }
@@ -203,14 +205,15 @@ impl Tracker {
         self.reason == Some(HealthReason::ConnectionRefused)
     }
 
-    /// Whether it has passed, or how soon it should be looked at again though no check is due: it has been there for so long.
+    /// How soon a target that has never passed should be probed again, `since` being how long it has been there; `None`
+    /// once it has passed.
     pub fn first_look(&self, since: Duration, check: &HealthCheck) -> Option<Duration> {
         let looks = FIRST_LOOKS.into_iter().find(|(until, _)| since < *until);
         let (_, often) = looks.filter(|_| !self.has_passed)?;
         Some(often.min(check.interval))
     }
 
-    /// From one probe's start to the next one's.
+    /// Time from one probe's start to the next one's.
     pub fn interval(&self, check: &HealthCheck) -> Duration {
         if self.is_refused() {
             REFUSED_INTERVAL.min(check.interval)

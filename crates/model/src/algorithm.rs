@@ -1,6 +1,6 @@
-//! How targets of a group are chosen.
+//! How a target of a group is chosen.
 
-/// An algorithm: ALB's three, and ours.
+/// A load balancing algorithm: ALB's three, and Forebay's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// Each target in turn.
@@ -8,13 +8,13 @@ pub enum Algorithm {
     RoundRobin,
     /// The target with the fewest requests in flight over its weight.
     LeastOutstandingRequests,
-    /// By lot, in proportion to weights.
+    /// At random, in proportion to weights.
     WeightedRandom,
-    /// Of two drawn targets, the one with fewer requests in flight (not ALB's).
+    /// Of two drawn targets, the one with fewer requests in flight (not in ALB).
     PowerOfTwo,
-    /// Of two drawn targets, the one whose latency times its requests in flight is less (not ALB's).
+    /// Of two drawn targets, the one with less latency times requests in flight (not in ALB).
     PeakEwma,
-    /// Of a few drawn targets, the fastest that is not hot (not ALB's).
+    /// Of a few drawn targets, the fastest whose load is not high (not in ALB).
     Prequal,
 }
 
@@ -33,7 +33,7 @@ pub struct Needs {
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Algorithm; 6] = [
         Algorithm::RoundRobin,
         Algorithm::LeastOutstandingRequests,
@@ -43,7 +43,7 @@ impl Algorithm {
         Algorithm::Prequal,
     ];
 
-    /// Its name: as the attribute has it, or the tag.
+    /// The value of the attribute or the tag that selects it.
     pub const fn word(self) -> &'static str {
         match self {
             Algorithm::RoundRobin => "round_robin",
@@ -55,7 +55,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether ALB has it; the others are chosen by a tag.
+    /// Whether ALB has it; the others are selected by a tag.
     pub const fn is_albs(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! What the data plane must serve, whole: made by `control` from its state, compiled by `node` into a snapshot.
+//! Everything that the data plane must serve: made by `control` from its state, compiled by `node` into a snapshot.
 
 use crate::algorithm::Algorithm;
 use crate::health::{HealthCheck, ProbeKind};
@@ -15,21 +15,21 @@ use std::sync::Arc;
 /// Everything to serve, at one generation of the state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Blueprint {
-    /// Grows with every change.
+    /// Increases with every change.
     pub generation: u64,
-    /// Where all load balancers are reached, besides their nodes' own addresses: on each port the first to use it, and others with the same
-    /// protocol by their names.
+    /// Addresses at which all load balancers are reached, besides their nodes' own. On each port that is the first load
+    /// balancer to use it; others with the same protocol are reached by their names.
     pub exposed: Vec<IpAddr>,
     /// Load balancers, in order of creation.
     pub balancers: Vec<Arc<BalancerBlueprint>>,
     /// Target groups, used or not.
     pub groups: Vec<Arc<GroupBlueprint>>,
-    /// What keys of cookies are derived from.
+    /// The secret from which the keys of cookies are derived.
     pub secret: Secret,
 }
 
 impl Default for Blueprint {
-    /// Nothing, exposed at 127.0.0.1.
+    /// Nothing to serve, exposed at 127.0.0.1.
     fn default() -> Blueprint {
         Blueprint {
             generation: 0,
@@ -46,77 +46,79 @@ impl Default for Blueprint {
 pub struct BalancerBlueprint {
     /// Its ARN.
     pub arn: String,
-    /// Its DNS name, the Host of requests that have none.
+    /// Its DNS name, which is the Host to assume for requests without one.
     pub dns_name: String,
-    /// Other names by which it is reached at exposed addresses, in lower case; a full stop at the beginning stands for any labels.
+    /// Other names at exposed addresses, in lower case. A name that begins with a full stop is a wildcard for any
+    /// labels before it.
     pub names: Vec<String>,
-    /// Its nodes' addresses: one for each zone and version of IP.
+    /// Its nodes' addresses: one for each zone and IP version.
     pub nodes: Vec<NodeBlueprint>,
     /// Its listeners.
     pub listeners: Vec<Arc<ListenerBlueprint>>,
-    /// What its attributes say.
+    /// Its attributes.
     pub settings: BalancerSettings,
 }
 
-/// An address of a node of a load balancer: its zone, and where it listens there.
+/// An address of a load balancer's node, with its zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeBlueprint {
     /// Zone name, such as `local-1a`.
     pub zone: String,
-    /// Its own address.
+    /// The node's address.
     pub address: IpAddr,
 }
 
-/// What X-Forwarded-For becomes.
+/// How the X-Forwarded-For header is handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum XffMode {
     /// The client's address is appended.
     #[default]
     Append,
-    /// As the client sent it.
+    /// Passed on as the client sent it.
     Preserve,
     /// Dropped.
     Remove,
 }
 
-/// The data plane's view of load balancer attributes. Defaults: ALB's.
+/// Load balancer attributes as the data plane needs them. Defaults are ALB's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BalancerSettings {
-    /// Silence allowed on client and target connections.
+    /// How long client and target connections may be idle.
     pub idle_timeout: Duration,
-    /// Time for a request's head, from its first byte; the idle timeout bounds it too.
+    /// Time for a request's head from its first byte on. The idle timeout applies too.
     pub head_timeout: Duration,
-    /// Bytes of its body that a client must send in a second, averaged over some seconds; 0 for no bound.
+    /// Bytes per second of its body that a client must send, averaged over some seconds; 0 for no bound.
     pub minimum_request_rate: u32,
     /// Age after which a client connection is closed with its next answer.
     pub client_keep_alive: Duration,
-    /// What X-Forwarded-For becomes.
+    /// How the X-Forwarded-For header is handled.
     pub xff_mode: XffMode,
     /// Whether X-Forwarded-For entries carry the client's port.
     pub xff_client_port: bool,
-    /// Whether the Host header goes on untouched.
+    /// Whether the Host header is passed on unchanged.
     pub preserve_host: bool,
-    /// Whether a Host header that goes on untouched must be one host, as any other must. ALB does not ask for that.
+    /// Whether a Host header that is passed on unchanged must be a single valid host, as other Host headers must. ALB
+    /// does not require it.
     pub check_host: bool,
-    /// How far the path that rules see goes in resembling what targets may make of it.
+    /// How a path is normalised before rules see it.
     pub paths: PathMode,
     /// Whether headers with names outside `[-A-Za-z0-9]+` are dropped.
     pub drop_invalid_headers: bool,
-    /// What becomes of requests that servers may read differently.
+    /// How requests that servers may read differently are handled.
     pub desync: DesyncMode,
-    /// Where a line per request goes.
+    /// Where the access log goes.
     pub access_log: Option<LogPlace>,
-    /// Whether lines of the access log end with fields that ALB does not have.
+    /// Whether access log entries end with fields that ALB does not have.
     pub log_extensions: bool,
-    /// Where a line per connection goes.
+    /// Where the connection log goes.
     pub connection_log: Option<LogPlace>,
-    /// Where a line per probe of its targets goes.
+    /// Where the health check log goes.
     pub health_log: Option<LogPlace>,
-    /// Whether clients may choose HTTP/2.
+    /// Whether clients may use HTTP/2.
     pub http2: bool,
-    /// Whether targets are told the TLS version and cipher of the client's connection.
+    /// Whether headers tell targets the TLS version and cipher of the client's connection.
     pub tls_headers: bool,
-    /// Networks whose connections begin with a PROXY header, and no others do.
+    /// Networks whose connections must begin with a PROXY header. No others may.
     pub proxies: Vec<IpNet>,
 }
 
@@ -145,25 +147,26 @@ impl Default for BalancerSettings {
     }
 }
 
-/// The form of a path that rules see.
+/// How a path is normalised before rules see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathMode {
-    /// Escaped unreserved characters are decoded and dot segments removed (RFC 3986).
+    /// Escaped unreserved characters are decoded and dot segments removed (RFC 3986, section 6.2.2).
     Normal,
-    /// Escaped slashes are slashes, too, and runs of them are one; what servers may still read differently is refused.
+    /// Also, escaped slashes are decoded and runs of slashes merged. What servers may still read differently is
+    /// refused.
     Strict,
 }
 
 /// A listener's or a group's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// In plaintext.
+    /// Plaintext.
     Http,
-    /// Over TLS.
+    /// TLS.
     Https,
 }
 
-/// How requests go to targets.
+/// The protocol in which requests are sent to targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolVersion {
     /// HTTP/1.1.
@@ -172,7 +175,7 @@ pub enum ProtocolVersion {
     Http2,
     /// gRPC over HTTP/2.
     Grpc,
-    /// As events: the targets are functions.
+    /// Events: the targets are functions.
     Lambda,
 }
 
@@ -183,26 +186,26 @@ pub struct ListenerBlueprint {
     pub arn: String,
     /// HTTP or HTTPS.
     pub protocol: Protocol,
-    /// 1 to 65535.
+    /// Its port, 1 to 65535.
     pub port: u16,
-    /// How it speaks TLS; none for HTTP.
+    /// Its TLS settings; `None` for HTTP.
     pub tls: Option<Arc<TlsBlueprint>>,
-    /// Ascending by priority; the default rule last, always there.
+    /// Its rules, ascending by priority; the default rule is always there and comes last.
     pub rules: Vec<RuleBlueprint>,
-    /// What its attributes say.
+    /// Its attributes.
     pub settings: ListenerSettings,
 }
 
-/// The data plane's view of listener attributes. Defaults: ALB's.
+/// Listener attributes as the data plane needs them. Defaults are ALB's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerSettings {
-    /// Whether answers made here say `Server: awselb/2.0`.
+    /// Whether answers made here carry `Server: awselb/2.0`.
     pub server_header: bool,
-    /// Header name and value set on every answer.
+    /// Names and values of headers set on every answer.
     pub response_headers: Vec<(String, String)>,
     /// Names of the headers that tell targets the TLS version and cipher.
     pub tls_header_names: [String; 2],
-    /// Rules that say of which class their requests are, ascending.
+    /// Rules that assign a class to their requests, ascending by priority.
     pub classes: Vec<(Priority, Arc<str>)>,
 }
 
@@ -225,9 +228,9 @@ impl Default for ListenerSettings {
 pub struct RuleBlueprint {
     /// Its ARN.
     pub arn: String,
-    /// Where it stands.
+    /// Its priority.
     pub priority: Priority,
-    /// All must hold; none for the default rule.
+    /// Conditions that must all hold; empty for the default rule.
     pub conditions: Vec<Condition>,
     /// The routing action (forward, redirect or fixed response).
     pub action: Action,
@@ -242,64 +245,64 @@ pub struct GroupBlueprint {
     pub arn: String,
     /// HTTP or HTTPS to targets.
     pub protocol: Protocol,
-    /// How requests go to targets.
+    /// The protocol version in which requests are sent to targets.
     pub version: ProtocolVersion,
     /// What probes of targets speak.
     pub probe: ProbeKind,
     /// How targets are probed.
     pub health: HealthCheck,
-    /// What its attributes say.
+    /// Its attributes.
     pub settings: GroupSettings,
     /// Registered and draining targets.
     pub targets: Vec<TargetBlueprint>,
-    /// Whether some listener's rule forwards to it. Only then its targets are probed.
+    /// Whether any listener's rule forwards to it. Its targets are probed only then.
     pub in_use: bool,
-    /// Zones that have a node of the load balancer that uses it.
+    /// Zones where the load balancer that uses it has a node.
     pub zones: Vec<String>,
 }
 
-/// The data plane's view of target group attributes. Defaults: ALB's.
+/// Target group attributes as the data plane needs them. Defaults are ALB's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupSettings {
-    /// How long in-flight requests of a deregistered target may last.
+    /// How long requests in flight at a deregistered target may last.
     pub deregistration_delay: Duration,
-    /// Whether a node sends to targets of all zones.
+    /// Whether a node sends requests to targets of all zones.
     pub cross_zone: bool,
-    /// Fewer healthy targets than this, and all get traffic.
+    /// With fewer healthy targets than this, all get traffic.
     pub routing_minimum_count: u32,
-    /// A smaller share of healthy targets than this (percent), and all get traffic; 0 asks for none.
+    /// With a smaller percentage of healthy targets than this, all get traffic; 0 for no minimum.
     pub routing_minimum_percent: u32,
-    /// With fewer healthy targets than this, names no longer lead to the zone's node; zero asks for none.
+    /// With fewer healthy targets than this, DNS names do not resolve to the zone's node; 0 for no minimum.
     pub dns_minimum_count: u32,
-    /// The same as a share, in percent.
+    /// With a smaller percentage of healthy targets than this, likewise; 0 for no minimum.
     pub dns_minimum_percent: u32,
-    /// The name that certificates of targets must be for; none if any certificate will do.
+    /// The name that targets' certificates must be valid for; `None` if any certificate is accepted.
     pub verified_name: Option<Arc<str>>,
-    /// How targets are chosen.
+    /// How a target is chosen.
     pub algorithm: Algorithm,
-    /// How long a target that becomes healthy gets less than an equal share; zero for not at all.
+    /// How long a target that becomes healthy gets less than an equal share; zero for no slow start.
     pub slow_start: Duration,
-    /// Whether targets that behave unlike their peers get less (weighted random only).
+    /// Whether anomalous targets get less traffic (weighted random only).
     pub anomaly_mitigation: bool,
-    /// Whether answers slower than those of peers count as unlike, too.
+    /// Whether targets slower than their peers count as anomalous too.
     pub anomaly_latency: bool,
-    /// Whether a client's requests go on to the same target.
+    /// Whether a client's requests stay with one target.
     pub stickiness: Stickiness,
-    /// A sticky target that holds more than this many percent of its peers' mean load is left; zero for never.
+    /// The load of a sticky target, in percent of its peers' mean, above which it is left; zero for never.
     pub sticky_ceiling_percent: u32,
-    /// How often a request that its target failed may be sent to another one.
+    /// How often a request may be sent to another target after one failed it.
     pub retries: u8,
-    /// 429 and 503 of a target mean that it had no slot and did nothing.
+    /// Whether 429 and 503 from a target mean that it had no slot and did nothing.
     pub push_back: bool,
-    /// Answers say so when the group fails open.
+    /// Whether answers carry a header while the group fails open.
     pub fail_open_header: bool,
-    /// Limits of its targets and who waits for a place; none if requests go out at once.
+    /// Limits of its targets and settings of its queue; `None` if requests go out at once.
     pub queue: Option<Arc<QueueSettings>>,
-    /// The port on which the agents beside its targets are told of requests.
+    /// The port of the agents beside its targets (target control port).
     pub control_port: Option<u16>,
     /// Whether connections to its targets begin with a PROXY header (version 2).
     pub proxy_protocol: bool,
-    /// Whether functions are told all values of a header or a parameter, and answer so.
+    /// Whether functions get all values of a header or parameter, and may return several.
     pub multi_value_headers: bool,
 }
 
@@ -333,18 +336,18 @@ impl Default for GroupSettings {
 /// A target of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetBlueprint {
-    /// The id it was registered by: an address, an instance id or a function's ARN.
+    /// The id that it was registered with: an address, an instance id or a function's ARN.
     pub id: String,
-    /// Port it was registered with (or the group's).
+    /// The port that it was registered with, or else the group's.
     pub port: u16,
-    /// Where it is reached; none for a function, or if it can't be (a stopped instance).
+    /// Its address; `None` for a function, or if it has none (a stopped instance).
     pub address: Option<SocketAddr>,
-    /// Its zone; none for `all`.
+    /// Its zone; `None` for `all`.
     pub zone: Option<String>,
-    /// Deregistered: gets no new request.
+    /// Whether it is deregistered and gets no new requests.
     pub draining: bool,
-    /// How much of its group's work is its share, beside those of the others: 1 unless targets are of different sizes. A limit of
-    /// requests at a time is for each unit.
+    /// Its share of the group's work relative to other targets: 1 unless targets are of different sizes. A limit on
+    /// concurrent requests applies to each unit of weight.
     pub weight: u32,
 }
 
@@ -359,7 +362,7 @@ impl GroupBlueprint {
         self.secured(self.protocol == Protocol::Https)
     }
 
-    /// How connections of its probes are secured.
+    /// How connections of probes are secured.
     pub fn probe_tls(&self) -> TargetTls {
         self.secured(self.health.https)
     }

@@ -1,4 +1,4 @@
-//! Blueprints for tests: small ones that are complete. A test changes what it is about and says nothing of the rest.
+//! Small but complete blueprints for tests, so that a test states only what it is about.
 
 use crate::{
     Action, BalancerBlueprint, BalancerSettings, Forward, ForwardStickiness, GroupBlueprint, GroupSettings,
@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
-/// `GET /` on the port of traffic, each 30 seconds; healthy after two answers of 200.
+/// `GET /` on the traffic port every 30 seconds; healthy after two answers of 200.
 pub fn health_check() -> HealthCheck {
     HealthCheck {
         enabled: true,
@@ -24,7 +24,7 @@ pub fn health_check() -> HealthCheck {
     }
 }
 
-/// A target at this address, of no zone.
+/// A target at this address, without a zone.
 pub fn target(address: impl Into<SocketAddr>) -> TargetBlueprint {
     let address = address.into();
     TargetBlueprint {
@@ -37,7 +37,7 @@ pub fn target(address: impl Into<SocketAddr>) -> TargetBlueprint {
     }
 }
 
-/// Targets 10.0.NET.1 and on, at port 80.
+/// Targets 10.0.NET.1 and up, at port 80.
 pub fn targets(net: u8, count: u8) -> Vec<TargetBlueprint> {
     (1..=count).map(|last| target(([10, 0, net, last], 80))).collect()
 }
@@ -69,7 +69,8 @@ pub fn function(arn: &str) -> TargetBlueprint {
     }
 }
 
-/// A group of one function, without health checks, in zone `a`. As in AWS's groups of functions, nobody waits for a drain.
+/// A group of one function, without health checks, in zone `a`. Its drains end at once, as in AWS's groups of
+/// functions.
 pub fn function_group(arn: &str, function_arn: &str) -> GroupBlueprint {
     GroupBlueprint {
         version: ProtocolVersion::Lambda,
@@ -97,7 +98,7 @@ pub fn forward(group_arn: &str) -> Action {
     })
 }
 
-/// A rule that always holds.
+/// A rule without conditions.
 pub fn rule(priority: Priority, action: Action) -> RuleBlueprint {
     RuleBlueprint {
         arn: String::new(),
@@ -108,7 +109,7 @@ pub fn rule(priority: Priority, action: Action) -> RuleBlueprint {
     }
 }
 
-/// A listener for HTTP at port 80, with these rules.
+/// A listener for HTTP on port 80, with these rules.
 pub fn listener(arn: &str, rules: Vec<RuleBlueprint>) -> ListenerBlueprint {
     ListenerBlueprint {
         arn: arn.into(),

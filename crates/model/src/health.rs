@@ -1,19 +1,19 @@
-//! Health: how it is checked, and what is known of a target.
+//! Health: how targets are checked, and the health of a target.
 
 use crate::blueprint::ProtocolVersion;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// Where probes go.
+/// The port that probes go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HealthPort {
-    /// The port on which the target takes traffic.
+    /// The port that the target gets traffic on.
     Traffic,
     /// Another port.
     At(u16),
 }
 
-/// Which statuses count as a success: `200`, `200,202`, `200-299`.
+/// The statuses that count as success: `200`, `200,202`, `200-299`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Matcher {
@@ -21,7 +21,7 @@ pub struct Matcher {
     ranges: Vec<(u16, u16)>,
 }
 
-/// Why a text is no matcher.
+/// Why a text is not a valid matcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MatcherError(String);
 
@@ -38,7 +38,7 @@ impl core::fmt::Display for MatcherError {
 impl core::error::Error for MatcherError {}
 
 impl Matcher {
-    /// Parses `200`, `200,202`, `200-299` or a mix. Bounds on the codes are the caller's.
+    /// Parses `200`, `200,202`, `200-299` or a mix. The caller checks the bounds of the codes.
     pub fn parse(text: &str) -> Result<Matcher, MatcherError> {
         let refuse = || MatcherError(text.chars().take(64).collect());
         let mut ranges = Vec::new();
@@ -57,20 +57,20 @@ impl Matcher {
         })
     }
 
-    /// Whether this code is a success.
+    /// Whether this code counts as success.
     pub fn accepts(&self, code: u16) -> bool {
         self.ranges
             .iter()
             .any(|&(low, high)| (low..=high).contains(&code))
     }
 
-    /// The lowest and the highest code it accepts.
+    /// The lowest and the highest code that it accepts.
     pub fn bounds(&self) -> (u16, u16) {
         let low = self.ranges.iter().map(|range| range.0).min().unwrap_or(0);
         (low, self.ranges.iter().map(|range| range.1).max().unwrap_or(0))
     }
 
-    /// As it was written.
+    /// The text that it was parsed from.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -125,39 +125,39 @@ impl ProbeKind {
     }
 }
 
-/// How a group's targets are probed. Ranges: `limits`.
+/// How a group's targets are probed. `limits` has the ranges.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthCheck {
-    /// Off only for groups of functions.
+    /// Whether targets are probed; only groups of functions may switch it off.
     pub enabled: bool,
-    /// Whether probes speak TLS.
+    /// Whether probes use TLS.
     pub https: bool,
-    /// Where probes go.
+    /// The port that probes go to.
     pub port: HealthPort,
-    /// Path and perhaps query of the probe.
+    /// Path, and query if any, of the probe.
     pub path: String,
-    /// From one probe's start to the next one's.
+    /// Time from one probe's start to the next one's.
     pub interval: Duration,
-    /// How long a probe may take.
+    /// The timeout of a probe.
     pub timeout: Duration,
-    /// Successes in a row until an unhealthy target is healthy.
+    /// Successes in a row that make an unhealthy target healthy.
     pub healthy_threshold: u32,
-    /// Failures in a row until a healthy target is unhealthy.
+    /// Failures in a row that make a healthy target unhealthy.
     pub unhealthy_threshold: u32,
-    /// What counts as success.
+    /// The statuses that count as success.
     pub matcher: Matcher,
 }
 
-/// What is known of a target (the API's `TargetHealth.State`).
+/// The state of a target (the API's `TargetHealth.State`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HealthState {
     /// Registered; no probe has ended yet.
     Initial,
-    /// Takes traffic.
+    /// Gets traffic.
     Healthy,
-    /// Probes fail, or its connection was refused.
+    /// Its probes fail, or a connection to it was refused.
     Unhealthy,
-    /// No traffic can reach it.
+    /// Cannot get traffic.
     Unused,
     /// Deregistered; requests in flight may finish.
     Draining,
@@ -166,7 +166,7 @@ pub enum HealthState {
 }
 
 impl HealthState {
-    /// The API's word.
+    /// The API's word for it.
     pub const fn word(self) -> &'static str {
         match self {
             HealthState::Initial => "initial",
@@ -182,11 +182,11 @@ impl HealthState {
 /// How a target compares with its peers (the API's `AnomalyDetection`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Anomaly {
-    /// It fails more of its requests, or is slower.
+    /// Whether it fails more of its requests than its peers, or is slower.
     pub anomalous: bool,
-    /// It gets less than an equal share for that.
+    /// Whether it gets less than an equal share for that.
     pub mitigated: bool,
-    /// Why, while one of the two holds.
+    /// The reason, while it is anomalous or mitigated.
     pub reason: Option<String>,
 }
 
@@ -195,29 +195,29 @@ pub struct Anomaly {
 pub enum HealthReason {
     /// Registered a moment ago.
     RegistrationInProgress,
-    /// Probes have begun, none has ended.
+    /// Probes have begun; none has ended.
     InitialHealthChecking,
-    /// A probe was answered with a status that is no success.
+    /// A probe was answered with a status that does not count as success.
     ResponseCodeMismatch(u16),
     /// A probe took too long.
     Timeout,
-    /// A probe could not connect or its answer was no HTTP.
+    /// A probe could not connect, or its answer was not HTTP.
     FailedHealthChecks,
-    /// A request's connection was refused; out until a probe succeeds.
+    /// A request's connection was refused; the target is out until a probe succeeds.
     ConnectionRefused,
-    /// The target is not (or no longer) in the group.
+    /// The target is not in the group, or no longer.
     NotRegistered,
-    /// No listener's rule uses the group.
+    /// No listener's rule forwards to the group.
     NotInUse,
     /// Its zone has no node of the load balancer.
     ZoneNotEnabled,
-    /// The instance is not running; the word names its state.
+    /// The instance is not running. The word names its state.
     InvalidState(&'static str),
     /// The address belongs to a load balancer.
     IpUnusable,
     /// Deregistered a moment ago.
     DeregistrationInProgress,
-    /// Probes are off.
+    /// Health checks are switched off.
     HealthCheckDisabled,
 }
 
@@ -267,12 +267,12 @@ impl HealthReason {
     }
 }
 
-/// A target's state and why.
+/// A target's state and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetHealth {
     /// The state.
     pub state: HealthState,
-    /// Why; none for a healthy target.
+    /// The reason; `None` for a healthy target.
     pub reason: Option<HealthReason>,
 }
 

@@ -1,9 +1,15 @@
-//! The nouns of a load balancer, valid by construction: balancers, listeners, rules, groups, targets, health.
-//! Never decides anything: it says what a thing is, its defaults and its limits.
+//! The vocabulary of a load balancer, valid by construction: load balancers, listeners, rules, target groups, targets,
+//! health. Never decides anything: it defines what things are, their defaults and their limits.
+//!
+//! In reading order:
+//! - `blueprint`: everything that the data plane serves.
+//! - `rule`, `algorithm`, `queue`, `stickiness`, `health`, `logs`, `tls`: the parts of a blueprint.
+//! - `tls_policy`, `limits`: AWS's security policies and quotas.
+//! - `fixtures`: blueprints for tests.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-/// What the session token of an instance's keys begins with; its id follows. By it the APIs know which instance calls. The keys prove
-/// who calls, and the token is signed with the rest of a request.
+/// The prefix of the session token of an instance's keys; the instance's id follows. The token tells the APIs which
+/// instance calls. The keys prove it, because the token is signed with the rest of a request.
 pub const INSTANCE_TOKEN: &str = "forebay-instance/";
 
 mod algorithm;

@@ -1,7 +1,7 @@
-//! Every default and quota of the AWS APIs that Forebay holds to, with its unit and source
-//! (application load balancer quotas page and API reference of Elastic Load Balancing, 2026).
+//! All defaults and quotas of the AWS APIs that Forebay keeps to, with unit and source (user guide for Application Load
+//! Balancers, "Quotas for your Application Load Balancers", and the Elastic Load Balancing API reference, 2026).
 
-/// A quota as DescribeAccountLimits names it.
+/// A quota, as in DescribeAccountLimits.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
     /// The API's name.
@@ -13,7 +13,7 @@ pub struct Quota {
 macro_rules! quotas {
     ($($(#[$doc:meta])* $konst:ident = $name:literal, $max:literal;)*) => {
         $($(#[$doc])* pub const $konst: Quota = Quota { name: $name, max: $max };)*
-        /// All quotas, in the order DescribeAccountLimits gives them.
+        /// All quotas, in the order of DescribeAccountLimits.
         pub const QUOTAS: &[Quota] = &[$($konst),*];
     };
 }
@@ -41,7 +41,7 @@ quotas! {
     TARGETS_PER_GROUP = "targets-per-target-group", 1000;
     /// Condition values per rule.
     CONDITION_VALUES_PER_RULE = "condition-values-per-alb-rule", 5;
-    /// Wildcard characters per rule. The sources say 5 or 6; the lenient one counts.
+    /// Wildcard characters per rule. AWS's pages say 5 or 6; the more lenient one holds here.
     WILDCARDS_PER_RULE = "condition-wildcards-per-alb-rule", 6;
 }
 
@@ -49,8 +49,8 @@ quotas! {
 pub const TAGS_PER_RESOURCE: usize = 50;
 /// Seconds allowed to connect to a target (ALB, fixed).
 pub const CONNECT_TIMEOUT_SECONDS: u64 = 10;
-/// Spots (places where a byte is taken) of all expressions of a listener's rules that cannot be made into tables: together they take
-/// some 6 ms on the longest path. Ours; docs/decisions/0023.
+/// Positions (where a byte is consumed) in all expressions of a listener's rules that cannot be made into tables. At
+/// this limit they take some 6 ms on the longest path. Not an AWS quota; see docs/decisions/0023.
 pub const SPOTS_PER_LISTENER: usize = 1024;
 /// Bytes of a request's head (ALB quota, fixed).
 pub const REQUEST_HEAD_BYTES: usize = 64 * 1024;

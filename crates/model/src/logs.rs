@@ -1,22 +1,22 @@
-//! What load balancer attributes say of logs, and of requests whose framing could be read in two ways.
+//! Load balancer attributes about logs, and about requests whose framing is ambiguous.
 
-/// Where a load balancer's log goes.
+/// The destination of a load balancer's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogPlace {
-    /// The bucket, which is a folder's name here.
+    /// The bucket, which here is the name of a folder.
     pub bucket: String,
-    /// The folder in it; empty for none.
+    /// The folder in the bucket; empty for none.
     pub prefix: String,
 }
 
-/// What becomes of requests that servers may read differently (`routing.http.desync_mitigation_mode`).
+/// How requests that servers may read differently are handled (`routing.http.desync_mitigation_mode`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DesyncMode {
-    /// All pass.
+    /// All are forwarded.
     Monitor,
     /// Severe ones are refused; after ambiguous ones both connections are closed.
     #[default]
     Defensive,
-    /// Only those that follow the RFC pass.
+    /// Only those that follow the RFC are forwarded.
     Strictest,
 }

@@ -1,4 +1,4 @@
-//! How many requests a target may have at once, and who waits for a place.
+//! How many requests a target may have at once, and how others wait.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -6,33 +6,33 @@ use std::sync::Arc;
 /// What bounds the requests in flight at one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concurrency {
-    /// Nothing. Requests wait only while the group has no target at all.
+    /// No limit. Requests wait only while the group has no target at all.
     Open,
-    /// The agent beside it (a target group with a target control port).
+    /// The agent beside the target (a target group with a target control port).
     Agent,
-    /// This number, 1 to 1000.
+    /// A fixed number, 1 to 1000.
     Fixed(u32),
-    /// A number that is learned from how its answers slow down.
+    /// A number learned from how the target's answers slow down.
     Auto,
 }
 
 /// A target group's limits and its surge queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueSettings {
-    /// What bounds each target.
+    /// What bounds the requests in flight at each target.
     pub concurrency: Concurrency,
-    /// Requests that may wait, at most; 0 for none: then a request that finds no slot is refused at once, as ALB does.
+    /// Requests that may wait. With 0, a request that finds no slot is refused at once, as ALB does.
     pub length: u32,
-    /// How long one may wait.
+    /// How long a request may wait.
     pub wait: Duration,
-    /// The header whose value is a request's class; none if all are of one class, or their rules say which.
+    /// The header whose value is a request's class; `None` if all are of one class or rules assign it.
     pub class_header: Option<Arc<str>>,
-    /// Shares of classes by name; whoever is not named has 1.
+    /// Weights of classes by name; a class that is not named has 1.
     pub weights: Arc<[(String, u32)]>,
 }
 
 impl QueueSettings {
-    /// What a group has that limits its targets and says nothing else.
+    /// The settings of a group that sets a limit and nothing else.
     pub fn of(concurrency: Concurrency) -> QueueSettings {
         QueueSettings {
             concurrency,

@@ -1,9 +1,9 @@
-//! Rules as the API takes and gives them: conditions, actions, transforms. `routing` compiles them.
+//! Rules as the API takes and returns them: conditions, actions, transforms. `routing` compiles them.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-/// Where a rule stands in its listener: lower numbers first, the default rule last.
+/// A rule's position in its listener: lower numbers first, the default rule last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Priority {
     /// 1 to 50000.
@@ -13,7 +13,7 @@ pub enum Priority {
 }
 
 impl Priority {
-    /// A priority from 1 to 50000; anything else is none.
+    /// A priority from 1 to 50000; `None` for any other number.
     pub fn at(number: i64) -> Option<Priority> {
         u16::try_from(number)
             .ok()
@@ -31,52 +31,53 @@ impl core::fmt::Display for Priority {
     }
 }
 
-/// What a text is compared with: wildcard patterns (`*`, `?`) or regular expressions; any one is enough.
+/// What a text is compared with: wildcard patterns (`*`, `?`) or regular expressions. One match is enough.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TextMatch {
-    /// `*` stands for any run of characters, `?` for exactly one.
+    /// Patterns in which `*` matches any run of characters and `?` exactly one.
     Wildcards(Vec<String>),
-    /// Regular expressions, searched for anywhere in the text unless anchored.
+    /// Regular expressions, which match anywhere in the text unless anchored.
     Regexes(Vec<String>),
 }
 
-/// One key and value asked of the query string.
+/// A key and value to look for in the query string.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueryMatch {
-    /// Without a key, the value may stand under any.
+    /// The key; `None` if the value may belong to any key.
     pub key: Option<String>,
-    /// A wildcard pattern; `\*`, `\?` and `\\` are literal.
+    /// The value as a wildcard pattern; `\*`, `\?` and `\\` are literal.
     pub value: String,
 }
 
-/// What a request must show for a rule to apply. All conditions of a rule must hold; within one, any value.
+/// What must be true of a request for a rule to apply. All conditions of a rule must hold; within one, any value may
+/// match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Condition {
-    /// The Host header, without its port, in any case.
+    /// The Host header without its port, case-insensitive.
     HostHeader(TextMatch),
-    /// The path, case-sensitive, without the query.
+    /// The path without the query, case-sensitive.
     PathPattern(TextMatch),
-    /// A header's value, in any case.
+    /// A header's value, case-insensitive.
     HttpHeader {
-        /// The header's name, in any case.
+        /// The header's name, case-insensitive.
         name: String,
-        /// What its value is compared with.
+        /// The patterns for its value.
         values: TextMatch,
     },
-    /// The method, case-sensitive, no wildcards.
+    /// The method, case-sensitive, without wildcards.
     Method(Vec<String>),
-    /// Key and value pairs of the query string, in any case.
+    /// Key and value pairs of the query string, case-insensitive.
     QueryString(Vec<QueryMatch>),
-    /// The address of the connection's other end.
+    /// The address of the client's end of the connection.
     SourceIp(Vec<IpNet>),
 }
 
-/// One target group of a forward action and its share.
+/// A target group of a forward action, with its weight.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightedGroup {
     /// The target group's ARN.
     pub group_arn: String,
-    /// 0 to 999, relative to the others' sum.
+    /// 0 to 999, relative to the sum of all.
     pub weight: u16,
 }
 
@@ -85,75 +86,75 @@ pub struct WeightedGroup {
 pub struct ForwardStickiness {
     /// Whether clients stay with the group first chosen.
     pub enabled: bool,
-    /// For how long, 1 to 604800; none if it was never set.
+    /// Duration in seconds, 1 to 604800; `None` if it was never set.
     pub duration_seconds: Option<u32>,
 }
 
 /// Forward to one of up to five target groups, by weight.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {
-    /// One to five groups.
+    /// The groups, one to five.
     pub groups: Vec<WeightedGroup>,
     /// Group stickiness.
     pub stickiness: ForwardStickiness,
 }
 
-/// Redirect; members may hold `#{protocol}`, `#{host}`, `#{port}`, `#{path}`, `#{query}`.
+/// A redirect. The texts may contain `#{protocol}`, `#{host}`, `#{port}`, `#{path}`, `#{query}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redirect {
-    /// `HTTP`, `HTTPS` or `#{protocol}`.
+    /// The protocol: `HTTP`, `HTTPS` or `#{protocol}`.
     pub protocol: String,
-    /// 1 to 65535 or `#{port}`.
+    /// The port: 1 to 65535, or `#{port}`.
     pub port: String,
-    /// Up to 128 characters.
+    /// The host, up to 128 characters.
     pub host: String,
-    /// Up to 128 characters, beginning with `/`.
+    /// The path, up to 128 characters, beginning with `/`.
     pub path: String,
-    /// Up to 128 characters, without `?`.
+    /// The query, up to 128 characters, without `?`.
     pub query: String,
-    /// 301 or 302.
+    /// The status, 301 or 302.
     pub status: u16,
 }
 
-/// An answer made by the balancer itself.
+/// An answer made by the load balancer itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FixedResponse {
-    /// 2xx, 4xx or 5xx.
+    /// The status: 2xx, 4xx or 5xx.
     pub status: u16,
-    /// One of ALB's five content types.
+    /// The content type, one of ALB's five.
     pub content_type: Option<String>,
-    /// Up to 1024 bytes.
+    /// The body, up to 1024 bytes.
     pub body: Option<String>,
 }
 
-/// What to do with a request.
+/// What is done with a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Send it to a target.
     Forward(Forward),
-    /// Send the client elsewhere.
+    /// Redirect the client.
     Redirect(Redirect),
     /// Answer it here.
     FixedResponse(FixedResponse),
-    /// Stored and echoed, but not built yet: the node answers 500 and lets nothing through.
+    /// Stored and returned by the API, but not implemented: the node answers 500 and forwards nothing.
     Unsupported {
-        /// The API's word for it, such as `authenticate-oidc`.
+        /// The API's name for it, such as `authenticate-oidc`.
         kind: String,
-        /// The action as it was given (JSON), for the echo.
+        /// The action as it was given, in JSON, so that the API can return it.
         raw: String,
     },
 }
 
-/// A regular expression and its replacement (`$1` names a group).
+/// A regular expression and its replacement (`$1` refers to a group).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rewrite {
-    /// Up to 1024 characters.
+    /// The regular expression, up to 1024 characters.
     pub regex: String,
-    /// Up to 1024 characters.
+    /// The replacement, up to 1024 characters.
     pub replace: String,
 }
 
-/// A change made to a request after its rule was chosen.
+/// A change made to a request after its rule matched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transform {
     /// Rewrites the Host header.

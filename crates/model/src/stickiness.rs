@@ -1,28 +1,28 @@
-//! Whether a client's requests go on to the same target.
+//! Whether a client's requests stay with one target.
 
 use core::fmt;
 
 /// Stickiness of a target group. Durations are 1 to 604,800 seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Stickiness {
-    /// Each request is a choice of its own.
+    /// Each request is routed on its own.
     #[default]
     Off,
-    /// By cookies of the load balancer's own, for this many seconds after the last answer.
+    /// By the load balancer's own cookies, for this long after the last answer.
     Balancer {
-        /// Seconds.
+        /// The duration in seconds.
         seconds: u64,
     },
-    /// From when a target sets its own cookie, for as long as the client brings that back, but no longer than this.
+    /// From when the application sets its own cookie, while the client returns that, but no longer than `seconds`.
     App {
-        /// The name of the target's cookie.
+        /// The name of the application's cookie.
         cookie: String,
-        /// Seconds.
+        /// The duration in seconds.
         seconds: u64,
     },
 }
 
-/// What all nodes derive the keys of their cookies from. Shows nothing of itself in logs.
+/// The secret from which all nodes derive their cookies' keys. Its debug output reveals nothing.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Secret(pub [u8; 32]);
 

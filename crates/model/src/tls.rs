@@ -1,14 +1,15 @@
-//! What a listener needs to speak TLS, and how TLS goes to targets.
+//! The TLS settings of a listener and of connections to targets.
 
 use core::fmt;
 use std::sync::Arc;
 
-/// How a listener speaks TLS.
+/// A listener's TLS settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsBlueprint {
-    /// The name of its security policy.
+    /// The name of the security policy.
     pub policy: String,
-    /// Its certificates; the default one first, if it has a key (a requested certificate that nobody issued has none).
+    /// The certificates. The default one comes first, if it has a key (a requested certificate that was never issued
+    /// has none).
     pub certificates: Vec<Arc<CertificateBlueprint>>,
     /// Whether the first certificate is the listener's default one.
     pub has_default: bool,
@@ -23,21 +24,21 @@ pub struct CertificateBlueprint {
     pub chain: Vec<Vec<u8>>,
     /// Its private key.
     pub key: PrivateKey,
-    /// The names it is for, `*.example.com` among them.
+    /// The names it is valid for, including wildcards such as `*.example.com`.
     pub names: Vec<String>,
-    /// Valid from, seconds since the epoch.
+    /// Start of validity, in seconds since the epoch.
     pub not_before: i64,
-    /// Valid until, seconds since the epoch.
+    /// End of validity, in seconds since the epoch.
     pub not_after: i64,
-    /// What its key is.
+    /// The type of its key.
     pub kind: KeyKind,
-    /// Bits of its key.
+    /// The size of its key, in bits.
     pub key_bits: u32,
-    /// Bits of the hash it was signed with; 0 for one that nobody trusts (SHA-1 and before count as such).
+    /// The size of the hash that it was signed with, in bits; 0 for one that is not trusted (SHA-1 and older).
     pub hash_bits: u32,
 }
 
-/// A kind of key.
+/// A type of key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KeyKind {
     /// RSA.
@@ -46,7 +47,7 @@ pub enum KeyKind {
     Ecdsa,
 }
 
-/// How a private key's DER is wrapped.
+/// The encoding of a private key's DER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyForm {
     /// PKCS #8 (`PRIVATE KEY`).
@@ -60,9 +61,9 @@ pub enum KeyForm {
 /// A private key in DER. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PrivateKey {
-    /// How it is wrapped.
+    /// The encoding.
     pub form: KeyForm,
-    /// Its bytes.
+    /// The bytes.
     pub der: Vec<u8>,
 }
 
@@ -75,12 +76,12 @@ impl fmt::Debug for PrivateKey {
 /// How connections to a group's targets are secured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TargetTls {
-    /// Not at all.
+    /// No TLS.
     #[default]
     Plaintext,
-    /// TLS; any certificate will do, as with ALB.
+    /// TLS, with any certificate accepted, as ALB does.
     Unverified,
-    /// TLS; the certificate must be for this name and lead to an authority that the machine trusts (tag
+    /// TLS; the certificate must be valid for this name and chain to an authority that the machine trusts (tag
     /// `forebay:target-tls-verify`).
     Verified(Arc<str>),
 }

@@ -1,5 +1,5 @@
-//! TLS policies (alb reference, section 10.2): names, protocols and ciphers, in OpenSSL's spelling, and what of them is
-//! served.
+//! Security policies (user guide for Application Load Balancers, "Security policies for your Application Load
+//! Balancer"): names, protocols and ciphers in OpenSSL's spelling, and which of those are served.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Group {
@@ -27,7 +27,7 @@ enum Group {
 
 use Group::{Cbc1, Cbc2, Gcm, Gcm256, Rsa1, Rsa2, RsaGcm256, T13, T13Fips, T13Strict};
 
-/// What is spoken. Of what a policy allows beyond these, nothing is served: docs/tls-policies.md says what is lost.
+/// The protocols that are served. Whatever else a policy allows is not served; docs/tls-policies.md lists what is lost.
 const SERVED_PROTOCOLS: &[&str] = &["TLSv1.2", "TLSv1.3"];
 
 impl Group {
@@ -76,7 +76,7 @@ impl Group {
     }
 }
 
-/// A TLS policy.
+/// A security policy.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
     /// Its name.
@@ -176,23 +176,23 @@ impl Policy {
             .copied()
     }
 
-    /// Whether it says `FIPS`: only curves and ciphers that FIPS 140-3 approves.
+    /// Whether its name contains `FIPS`: only curves and ciphers that FIPS 140-3 approves.
     pub fn is_fips(&self) -> bool {
         self.name.contains("FIPS")
     }
 
-    /// Whether it is one of those for RFC 9151 without interoperation: P-384 and AES-256 only.
+    /// Whether it is for RFC 9151 without interoperation: only P-384 and AES-256.
     pub fn is_strict(&self) -> bool {
         self.groups.contains(&T13Strict)
     }
 
-    /// Whether it has key exchanges that withstand quantum computers.
+    /// Whether it has post-quantum key exchanges.
     pub fn is_post_quantum(&self) -> bool {
         self.name.contains("-PQ-")
     }
 }
 
-/// The policy of this name.
+/// The policy with this name.
 pub fn policy(name: &str) -> Option<&'static Policy> {
     POLICIES.iter().find(|policy| policy.name == name)
 }

@@ -1,21 +1,21 @@
-//! Answers that the balancer makes itself, and ALB's own pages for them.
+//! Answers that the load balancer makes itself, with ALB's pages for them.
 
 use crate::reason::Reason;
 
-/// An answer from here.
+/// An answer made here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The status sent.
+    /// The status to send.
     pub status: u16,
-    /// Why it is ours.
+    /// Why the answer is made here.
     pub reason: Reason,
     /// Content type and body.
     pub content: Option<(String, Vec<u8>)>,
-    /// Where a redirect leads.
+    /// The Location of a redirect.
     pub location: Option<String>,
-    /// Seconds after which to try again.
+    /// The Retry-After, in seconds.
     pub retry_after: Option<u64>,
-    /// ALB's own refusal where agents count: it names no server and ends its connection.
+    /// ALB's own refusal for groups with agents: it has no Server header and closes the connection.
     pub bare: bool,
 }
 
@@ -33,7 +33,7 @@ impl Answer {
         }
     }
 
-    /// What ALB answers when no target with an agent has a slot: 157 bytes, seen on ALB.
+    /// ALB's answer when no target with an agent has a slot: 157 bytes, as observed on ALB.
     pub fn no_slot() -> Answer {
         Answer {
             content: Some(("text/plain".to_owned(), b"Service Unavailable".to_vec())),
@@ -42,7 +42,7 @@ impl Answer {
         }
     }
 
-    /// What an agent answers in place of its application, in the words of AWS's.
+    /// An agent's answer in place of its application's, in the words of AWS's agent.
     pub fn work_refused(reason: Reason) -> Answer {
         let said = match reason {
             Reason::WorkIdMissing => "missing x-amzn-target-control-work-id",
@@ -54,7 +54,7 @@ impl Answer {
         }
     }
 
-    /// The reason phrase that goes with its status.
+    /// The reason phrase for its status.
     pub fn phrase(&self) -> &'static str {
         if self.bare {
             "Service Unavailable"
@@ -64,7 +64,7 @@ impl Answer {
     }
 }
 
-/// The page ALB sends with a status of its own: 122 bytes for 502, 162 for 503 (observed on ALB).
+/// ALB's page for a status of its own: 122 bytes for 502, 162 for 503 (observed on ALB).
 pub fn page(status: u16) -> String {
     let phrase = phrase(status);
     let title = if phrase.is_empty() {
@@ -77,7 +77,7 @@ pub fn page(status: u16) -> String {
     )
 }
 
-/// The reason phrase ALB writes (nginx's words, where they differ from RFC 9110).
+/// ALB's reason phrase for a status: nginx's words, where they differ from RFC 9110.
 pub const fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",

@@ -1,29 +1,29 @@
-//! How often something took how long, as readers find it.
+//! A distribution of times, as readers get it.
 
 use core::time::Duration;
 
 /// A bucket of a distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
-    /// Where it begins.
+    /// The lower end.
     pub from: Duration,
-    /// Where it ends.
+    /// The upper end.
     pub to: Duration,
-    /// How many are in it and no other.
+    /// Number of times in this bucket alone.
     pub count: u64,
 }
 
-/// How often something took how long.
+/// A distribution of times.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Distribution {
-    /// Ascending; those that are empty are left out.
+    /// The buckets that are not empty, ascending.
     pub buckets: Vec<Bucket>,
-    /// All of them together.
+    /// Sum of all times.
     pub sum: Duration,
 }
 
 impl Distribution {
-    /// Takes what another of the same buckets has, too.
+    /// Adds another distribution with the same bucket bounds.
     pub fn add(&mut self, other: &Distribution) {
         for more in &other.buckets {
             match self

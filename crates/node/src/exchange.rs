@@ -1,5 +1,10 @@
-//! One request's life: route, choose, send, perhaps retry, settle. The shell does what each step says and reports
-//! what came of it.
+//! One request's life: route, choose, send, perhaps retry, settle. The caller carries out each step and reports its
+//! outcome.
+//!
+//! In reading order: `state` (what is kept of a request), `step` and `outcome` (what the caller is told and reports),
+//! `own` (answers of rules), `slots` and `slot_claim` (requests that need a slot), `failure` (connections that fail),
+//! `again` and `retry_policy` (retries after an answer), `stickiness` and `sticky` (cookies), `refusal` (requests that
+//! are never routed), `record` and `counts` (what is kept and counted of them).
 
 use crate::answer::Answer;
 use crate::ids::GroupId;
@@ -45,13 +50,13 @@ pub use state::Exchange;
 pub use step::{Rewritten, Step};
 pub use sticky::{CookieValue, Cookies, cookie};
 
-/// Methods that ask for no effect (RFC 9110 section 9.2.1), so that doing them twice does no harm.
+/// Safe methods (RFC 9110 section 9.2.1): a client asks for no effect, so sending one twice does no harm.
 fn is_safe(method: &[u8]) -> bool {
     matches!(method, b"GET" | b"HEAD" | b"OPTIONS")
 }
 
 impl Exchange {
-    /// Takes a request whose head is complete.
+    /// Starts an exchange for a request whose head is complete.
     pub fn begin(
         now: Mono,
         request: &Request<'_>,
@@ -76,6 +81,7 @@ impl Exchange {
         };
         let stats = listener.balancer.stats.of(request.zone, worker.index);
         count(&stats.requests);
+        // Before routing: a request without a permit must not reach the application.
         if let Some(permit_issuer) = &listener.permit_issuer {
             match permit_issuer.admit(now, request) {
                 Ok(work_guard) => exchange.work_guard = Some(work_guard),
@@ -89,7 +95,7 @@ impl Exchange {
         (exchange, step)
     }
 
-    /// What transforms made of the request.
+    /// The request as changed by transforms, if any changed it.
     pub fn rewritten(&self) -> Option<&Rewritten> {
         self.record.rewritten.as_deref()
     }
@@ -129,12 +135,15 @@ impl Exchange {
         };
         match won.route {
             Route::Forward(split) => {
+                // The group's cookie goes before the weights, so that a client stays with its group.
                 let stays = self.sticky_group(request, split, listener, snapshot, worker);
                 let Some(group) = stays.or_else(|| split.pick(|| worker.draw()).copied()) else {
                     return self.answer(Reason::NoTarget);
                 };
                 self.record.group = Some(group);
                 if let Some(group) = snapshot.group(group) {
+                    // Before anything can refuse it, because the planner goes by all arrivals, also those that get no
+                    // slot.
                     count(&group.counters.of(self.zone, worker.index).arrivals);
                     if request.upgrade && group.blueprint.version == ProtocolVersion::Lambda {
                         let reason = Reason::WebSocketToFunction;
@@ -171,6 +180,8 @@ impl Exchange {
         worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Step {
+        // Frees the slot at the last target first, so that this request is not part of the loads that the choice
+        // compares.
         self.in_flight = None;
         let group = self.record.group.and_then(|group| snapshot.group(group));
         let Some(group) = group else {
@@ -179,6 +190,7 @@ impl Exchange {
         if !self.speaks.fits(group.blueprint.version) {
             return self.answer(Reason::ProtocolMismatch);
         }
+        // A group that fails open may have no live target at all, so its attempts are bounded more tightly.
         let fails_open = group.eligible(self.zone).reason != RoutingReason::EnoughHealthy;
         let limit = if fails_open { ATTEMPTS_FAIL_OPEN } else { ATTEMPTS };
         if self.attempts < limit
@@ -196,6 +208,8 @@ impl Exchange {
             })
             .flatten();
         let Some(slot) = slot else {
+            // A group without a limit queues only while it has no target; after a first attempt the request is answered
+            // instead.
             if self.attempts == 0
                 && let Some(gate) = group.gate.as_ref().filter(|_| self.line.is_some())
             {
@@ -215,7 +229,7 @@ impl Exchange {
         self.send(now, slot, reuse, worker)
     }
 
-    /// Notes what only the first target of a request changes.
+    /// Records what only the first target of a request changes.
     fn first(&mut self, group: &GroupView, slot: &InFlight, worker: &mut WorkerState, stats: &BalancerStats) {
         self.leave = RetryPolicy::of(group);
         if self.leave.earns() {
@@ -258,7 +272,7 @@ impl Exchange {
         Step::Send { target, reuse }
     }
 
-    /// Takes what came of the last step.
+    /// Takes the outcome of the last step and returns the next one.
     pub fn on(
         &mut self,
         now: Mono,
@@ -268,10 +282,10 @@ impl Exchange {
         worker: &mut WorkerState,
     ) -> Step {
         let (zone, index) = (self.zone, worker.index);
-        // Looked up where it is used: most requests come here for their answer alone.
+        // Looked up only where it is used: most requests get here only for their answer.
         let stats = || listener.balancer.stats.of(zone, index);
         match outcome {
-            // What the client has begun to see is never followed by another answer, whoever reports this.
+            // Once the client has seen part of an answer, no other answer may follow, whatever the outcome.
             Outcome::NotConnected(_) | Outcome::Died(_) if self.record.answered.is_some() => {
                 self.record.reason = Some(Reason::TargetClosed);
                 Step::Abort
@@ -279,8 +293,8 @@ impl Exchange {
             Outcome::Released => self.released(now, snapshot, worker, stats()),
             Outcome::Late => self.late(now, snapshot, worker, stats()),
             Outcome::Answered(status) => {
-                // An answer that refuses may have been made before the permit was looked at: it is returned, which an agent
-                // that has seen it takes for nothing.
+                // An answer below 400 shows that the agent has seen the permit. A refusal may have been made before the
+                // agent looked at it, so the permit is returned; an agent that has seen it ignores that.
                 let guard = self.in_flight.as_mut().and_then(InFlight::guard);
                 if let Some(guard) = guard.filter(|_| status < 400) {
                     guard.seen();
@@ -306,7 +320,8 @@ impl Exchange {
         }
     }
 
-    /// The target has failed the request: its slot counts on as long as a success would have kept it.
+    /// The target has failed the request. Its slot goes on counting for as long as a success would have kept it, or a
+    /// target that fails quickly would draw all traffic.
     fn lose(&mut self, now: Mono, worker: &mut WorkerState) {
         if let (Some(slot), Some(group)) = (self.in_flight.take(), self.record.group) {
             let start = self.record.sent.unwrap_or(now);
@@ -314,7 +329,7 @@ impl Exchange {
         }
     }
 
-    /// Why all targets of its group get traffic, if its client is to be told.
+    /// Why all targets of its group get traffic, if the client is to be told.
     pub fn fail_open(&self) -> Option<&'static str> {
         self.open.map(RoutingReason::word)
     }
@@ -328,31 +343,32 @@ impl Exchange {
         Step::Answer(Box::new(Answer::page(reason)))
     }
 
-    /// The request turned out to be none before a byte of it was sent: no target has to do with it.
+    /// The request turned out to be invalid before any of it was sent: no target is involved.
     pub fn withdraw(&mut self) {
         self.in_flight = None;
         self.record.sent = None;
         self.record.target = None;
     }
 
-    /// A fresh connection stands: the request is sent only now. Returns when the connection was begun.
+    /// A new connection is established, so the request is sent only now. Returns when connecting began.
     pub fn connected(&mut self, now: Mono) -> Option<Mono> {
         self.record.sent.replace(now)
     }
 
-    /// The group that was chosen.
+    /// The chosen group.
     pub fn group(&self) -> Option<GroupId> {
         self.record.group
     }
 
-    /// The target's connection, if one is in use, is no longer: the request is no longer in flight there.
+    /// The connection to the target has ended, if there was one: the request is no longer in flight there.
     pub fn release(&mut self) {
         self.in_flight = None;
     }
 
-    /// The target's part ends here; what became of it says how long its slot counts on.
+    /// Ends the target's part in the exchange. Its outcome decides how long the slot goes on counting.
     fn part(&mut self, now: Mono, worker: &mut WorkerState) {
         let record = &self.record;
+        // Push-back counts as a failure, so that the slot rests for as long as the target asked.
         let failed = record
             .target_status
             .is_some_and(|status| status >= 500 || self.leave.is_push_back(status))
@@ -377,12 +393,13 @@ impl Exchange {
         self.in_flight = None;
     }
 
-    /// At an agent: the slot it holds, to be kept while its target may still be at work for a client that is gone.
+    /// At an agent: the slot that the request holds, to be kept while the target may still be working for a client that
+    /// left.
     pub fn take_work_guard(&mut self) -> Option<WorkGuard> {
         self.work_guard.take()
     }
 
-    /// Ends it; `own` is the status of an answer made here. Counts.
+    /// Ends the exchange and counts it. `own` is the status of an answer made here.
     pub fn settle(
         &mut self,
         now: Mono,
@@ -391,7 +408,7 @@ impl Exchange {
         worker: &mut WorkerState,
     ) -> &Record {
         self.part(now, worker);
-        // Before the client's connection is let go, which may take its time.
+        // Freed before the client's connection is closed, which may take time.
         self.work_guard = None;
         self.record.ended = now;
         if let Some(status) = own {

@@ -1,5 +1,5 @@
-//! Doors for `fuzz/`: each function takes any bytes and panics where a rule of ours is broken. The corpora pass through
-//! them as ordinary tests.
+//! Entry points for `fuzz/`: each function takes arbitrary bytes and panics where an invariant is broken. The corpora
+//! also run as ordinary tests.
 
 use crate::{
     BalancerStats, ConnectError, Death, Event, Exchange, Facts, Headers, ListenerView, Node, Outcome, Output,
@@ -12,13 +12,13 @@ use forebay_model::*;
 use forebay_units::{Mono, Wall};
 use std::sync::Arc;
 
-/// A target's name, and what takes its bytes.
+/// A target's name, and the function that takes its bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All targets here, by the names of their corpora.
+/// All targets of this crate, by the names of their corpora.
 pub const TARGETS: &[Target] = &[("exchange", exchange)];
 
-/// More connections than this are never made for one request.
+/// Bound on the connections made for one request.
 const SENDS: u64 = 64;
 
 struct NoHeaders;
@@ -58,11 +58,11 @@ fn balancer() -> BalancerBlueprint {
     fixtures::balancer("balancer", fixtures::listener("listener", rules))
 }
 
-/// A node and what is published now; probes end well, or badly for targets named in `sick`.
+/// A node and its published snapshot. Probes pass, except for targets named in `sick`.
 struct World {
     node: Node,
     snapshot: Arc<Snapshot>,
-    /// All targets there ever were.
+    /// The counters of all targets that ever existed.
     targets: Vec<Arc<TargetStats>>,
     generation: u64,
 }
@@ -127,20 +127,20 @@ impl World {
     }
 }
 
-/// What may follow, by what was said and done so far.
+/// What may follow, given what has happened so far.
 #[derive(Default)]
 struct Seen {
     sends: u64,
     refused: Vec<TargetId>,
     relayed: bool,
-    /// No other target and no other connection from here on.
+    /// From here on, no other target and no other connection may be used.
     final_send: bool,
     own: Option<u16>,
     aborted: bool,
 }
 
 impl Seen {
-    /// Takes a step; true while the request is under way.
+    /// Takes a step; returns whether the request is still under way.
     fn take(&mut self, step: &Step, world: &World) -> bool {
         match step {
             Step::Send { target, reuse } => {
@@ -185,7 +185,7 @@ fn death(byte: u8) -> Death {
     }
 }
 
-/// The operation that these bytes name, and whether a request that ended so may be sent again.
+/// The outcome that these bytes stand for, and whether a request with that outcome may be sent again.
 fn outcome(operation: u8, detail: u8, safe: bool, age: Duration) -> (Outcome, bool) {
     match operation % 4 {
         0 => {
@@ -225,7 +225,7 @@ fn outcome(operation: u8, detail: u8, safe: bool, age: Duration) -> (Outcome, bo
     }
 }
 
-/// What these bytes ask, of which target group.
+/// A request to make: the bytes choose what it asks for and of which target group.
 struct Ask {
     method: &'static [u8],
     path: &'static [u8],
@@ -272,8 +272,8 @@ impl Ask {
     }
 }
 
-/// One request and any sequence of what may come of it, two bytes each, while targets come and go. The first three bytes
-/// are the request, the group and the seed.
+/// One request and any sequence of outcomes, two bytes each, while targets come and go. The first three bytes choose
+/// the request, the group and the seed.
 pub fn exchange(data: &[u8]) {
     let [kind, targets, seed, operations @ ..] = data else {
         return;
@@ -315,7 +315,7 @@ pub fn exchange(data: &[u8]) {
     finish(exchange, now, &seen, &world, &mut worker, &first.balancer.stats);
 }
 
-/// Over, or abandoned where it was: every counter says what happened, once.
+/// After its end, or wherever it was abandoned: every counter has counted what happened exactly once.
 fn finish(
     mut exchange: Exchange,
     now: Mono,

@@ -1,8 +1,8 @@
-//! A limited group's gate, as all workers share it: its slots and its surge queue behind one short lock, and the port through
-//! which agents' permits come in.
+//! A limited group's gate, shared by all workers: its slots and its surge queue behind one short lock, and the entrance
+//! for agents' permits.
 //!
-//! Groups without limits have none. Whoever changes something drains the gate before the lock is let go, so that no slot
-//! stays free while a request that may use it waits; wakers are called after that.
+//! Groups without limits have no gate. Every change drains the gate before the lock is released, so that no slot stays
+//! free while a request that may use it waits. Wakers are called after that.
 
 use crate::ids::TargetId;
 use crate::load::Counted;
@@ -26,43 +26,43 @@ pub(crate) type Inner = Gate<Arc<TargetView>, Arc<Ticket>>;
 
 pub(crate) struct Timed {
     pub(crate) gate: Inner,
-    /// The latest time that anyone has told. What ends without a clock at hand ends then.
+    /// The latest time that any caller passed. Requests that end without a clock at hand end at this time.
     pub(crate) now: Mono,
-    /// Another process decides, and the gate only counts.
+    /// Set while another process decides over the slots and this gate only counts.
     pub(crate) remote: Option<Box<Remote>>,
 }
 
 /// Counters of a gate's control channels.
 #[derive(Debug, Default)]
 pub struct ChannelStats {
-    /// Channels that stand.
+    /// Channels that are established.
     pub active: AtomicUsize,
-    /// Channels that were made.
+    /// Channels established since the start.
     pub opened: AtomicU64,
-    /// Channels that broke or could not be made.
+    /// Channels that broke or could not be established.
     pub errors: AtomicU64,
     /// Requests sent with a permit.
     pub requests: AtomicU64,
-    /// Bytes of such requests and their answers.
+    /// Bytes of those requests and their answers.
     pub bytes: AtomicU64,
 }
 
-/// What the control channels of a gate did, and how many stand.
+/// Counters of a gate's control channels, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelMetrics {
-    /// Channels that stand.
+    /// Channels that are established.
     pub active: usize,
-    /// Channels that were made.
+    /// Channels established since the start.
     pub opened: u64,
-    /// Channels that broke or could not be made.
+    /// Channels that broke or could not be established.
     pub errors: u64,
     /// Requests sent with a permit.
     pub requests: u64,
     /// Requests refused because no agent had a slot for them.
     pub rejects: u64,
-    /// Bytes of such requests and their answers.
+    /// Bytes of those requests and their answers.
     pub bytes: u64,
-    /// Permits at hand.
+    /// Unused permits.
     pub permits: u64,
 }
 
@@ -70,12 +70,12 @@ pub struct ChannelMetrics {
 pub struct GroupGate {
     timed: Mutex<Timed>,
     waiting: AtomicUsize,
-    /// Permits whose requests never reached their agent, or perhaps not.
+    /// Permits to return: their requests did not reach the agent, or may not have.
     unused: Mutex<BTreeMap<TargetId, Vec<WorkId>>>,
     demand: OnceLock<Box<dyn Fn() + Send + Sync>>,
-    /// A request had to wait or was refused.
+    /// Reports that a request had to wait or was refused.
     pub(crate) pressure: Pressure,
-    /// What its control channels did.
+    /// Counters of its control channels.
     pub channels: ChannelStats,
 }
 
@@ -87,20 +87,20 @@ impl core::fmt::Debug for GroupGate {
     }
 }
 
-/// A channel to keep: from this node to the agent beside a target.
+/// A control channel to keep open, from this node to the agent beside a target.
 #[derive(Clone, Debug)]
 pub struct ChannelOrder {
     /// The target.
     pub target: TargetId,
-    /// Where its agent listens for channels.
+    /// The address where the agent accepts channels.
     pub address: SocketAddr,
-    /// What its permits are for.
+    /// The gate that its permits are for.
     pub gate: Arc<GroupGate>,
 }
 
-/// Keeps control channels to agents; implemented where sockets are.
+/// Keeps control channels to agents open; implemented where sockets are.
 pub trait Channels: Send + Sync {
-    /// Keeps these channels from now on and no others.
+    /// Keeps these channels from now on, and closes all others.
     fn keep(&self, wanted: Vec<ChannelOrder>);
 }
 
@@ -120,12 +120,12 @@ impl GroupGate {
         }
     }
 
-    /// Does something at the gate, and lets through who may pass then.
+    /// Runs `act` at the gate, and releases the waiting requests that can start then.
     pub(crate) fn with<T>(&self, now: Option<Mono>, act: impl FnOnce(&mut Inner, Mono) -> T) -> T {
         self.with_timed(now, |timed| act(&mut timed.gate, timed.now))
     }
 
-    /// The same, with who decides.
+    /// Like `with`, but `act` also sees the slot authority.
     pub(crate) fn with_timed<T>(&self, now: Option<Mono>, act: impl FnOnce(&mut Timed) -> T) -> T {
         let mut wakers = Vec::new();
         let mut timed = lock(&self.timed);
@@ -133,16 +133,18 @@ impl GroupGate {
         let result = act(&mut timed);
         let Timed { gate, now, remote } = &mut *timed;
         while let Some(released) = gate.poll(*now) {
-            // In flight before the lock is let go: whoever takes a target out after this sees that it is not idle, though its
-            // worker has yet to fetch the slot.
+            // Counted as in flight before the lock is released. Otherwise a target could be taken out as idle before
+            // the worker has fetched the slot.
             let outcome = released
                 .outcome
                 .map(|slot| (Counted::new(slot.target), slot.permit));
             wakers.extend(released.waiter.deliver(released.waited, outcome));
         }
         let waiting = gate.waiting() + remote.as_ref().map_or(0, |remote| remote.claims.len());
+        // Under the lock, so that the value stored last is the latest count.
         let changed = self.waiting.swap(waiting, SeqCst) != waiting;
         drop(timed);
+        // Outside the lock: a waker may run its task at once, and that task calls the gate again.
         wakers.into_iter().for_each(Waker::wake);
         if changed {
             self.tell();
@@ -156,7 +158,7 @@ impl GroupGate {
         }
     }
 
-    /// A permit whose request never reached its agent, or perhaps not: to be returned.
+    /// Queues a permit for return: its request did not reach the agent, or may not have.
     pub(crate) fn give_back(&self, target: TargetId, id: WorkId) {
         lock(&self.unused).entry(target).or_default().push(id);
         self.tell();
@@ -166,18 +168,18 @@ impl GroupGate {
         self.with(Some(now), |gate, now| gate.set_rules(now, rules));
     }
 
-    /// It is asked for no longer, or its group is gone: whoever waits is refused, and whoever comes.
+    /// Refuses all waiting and future requests, because the gate is no longer needed or its group is gone.
     pub(crate) fn dissolve(&self, now: Mono) {
         self.with(Some(now), |gate, now| gate.close(now));
     }
 
     pub(crate) fn arrange(&self, now: Mono, members: Vec<Member<Arc<TargetView>>>) {
         self.with(Some(now), |gate, now| gate.arrange(now, members));
-        // For whom requests wait may have changed, though their number has not.
+        // The number of waiting requests is the same, but the targets they may use may have changed.
         self.tell();
     }
 
-    /// The target says that it has no slot: one less is used until then.
+    /// The target pushed back: one slot less is used until `until`.
     pub(crate) fn pause(&self, now: Mono, target: TargetId, until: Mono) {
         self.with_timed(Some(now), |timed| {
             timed.gate.pause(timed.now, target.0, until);
@@ -191,64 +193,68 @@ impl GroupGate {
     pub(crate) fn release(&self, now: Option<Mono>, target: TargetId, took: Option<Duration>) {
         self.with_timed(now, |timed| {
             timed.gate.release(timed.now, target.0, took);
+            // Under the lock, so that the authority hears of claims and releases in their order.
             if let Some(remote) = &timed.remote {
                 remote.authority.release(target, took);
             }
         });
     }
 
-    /// Looks at what is due by itself: slots that were paused, limits that are learned.
+    /// Handles what becomes due by itself: pauses that end, limits being learned.
     pub(crate) fn tick(&self, now: Mono) {
         self.with(Some(now), |gate, now| gate.measure(now));
     }
 
-    /// An agent lets these requests come.
+    /// Adds permits that an agent granted.
     pub fn grant(&self, now: Mono, target: TargetId, ids: &[WorkId]) {
         self.with(Some(now), |gate, now| gate.grant(now, target.0, ids));
     }
 
-    /// An agent wants so many permits back; returns those that are not used.
+    /// Takes back up to `count` unused permits for an agent that recalls them.
     pub fn recall(&self, now: Mono, target: TargetId, count: usize) -> Vec<WorkId> {
         self.with(Some(now), |gate, now| gate.take_back(now, target.0, count))
     }
 
-    /// A channel to a target's agent stands.
+    /// Records that a channel to a target's agent is established.
     pub fn channel_up(&self, _target: TargetId) {
         self.channels.active.fetch_add(1, Relaxed);
         self.channels.opened.fetch_add(1, Relaxed);
     }
 
-    /// A channel that stood is gone: what its agent had granted is void.
+    /// Records that an established channel was lost: the permits of its agent are void.
     pub fn channel_lost(&self, now: Mono, target: TargetId) {
         self.channels.active.fetch_sub(1, Relaxed);
+        // Void with their channel, so there is nothing to return.
         lock(&self.unused).remove(&target);
         self.with(Some(now), |gate, now| gate.lost(now, target.0));
     }
 
-    /// Requests that wait.
+    /// Number of requests that wait.
     pub fn waiting(&self) -> usize {
         self.waiting.load(SeqCst)
     }
 
-    /// Requests that wait and may go to this target: with cross-zone off, those of its zone.
+    /// Number of waiting requests that may go to this target: with cross-zone off, those of its zone.
     pub fn waiting_for(&self, target: TargetId) -> usize {
+        // The usual case, and it spares the lock.
         if self.waiting() == 0 {
             return 0;
         }
         lock(&self.timed).gate.waiting_for(target.0)
     }
 
-    /// Permits of this target to return: their requests did not reach its agent, or perhaps not.
+    /// Takes the permits to return to this target's agent: their requests did not reach it, or may not have.
     pub fn take_unused(&self, target: TargetId) -> Vec<WorkId> {
         lock(&self.unused).remove(&target).unwrap_or_default()
     }
 
-    /// Calls this whenever the number of waiting requests, or what is to be returned, has changed. Once only.
+    /// Calls `tell` whenever the number of waiting requests, or the permits to return, have changed. Only the first
+    /// call counts.
     pub fn on_demand(&self, tell: Box<dyn Fn() + Send + Sync>) {
         let _ = self.demand.set(tell);
     }
 
-    /// What its control channels did, if agents count its slots; its figures are these.
+    /// Counters of the control channels, if agents count the slots. `figures` are this gate's.
     pub(crate) fn channel_metrics(&self, figures: &Figures) -> Option<ChannelMetrics> {
         let channels = &self.channels;
         self.is_controlled().then(|| ChannelMetrics {
@@ -262,22 +268,22 @@ impl GroupGate {
         })
     }
 
-    /// Whether agents count its slots.
+    /// Whether agents count the slots.
     pub(crate) fn is_controlled(&self) -> bool {
         lock(&self.timed).gate.rules().limit == Limit::Permits
     }
 
-    /// Says what is on its way.
+    /// Announces slots that are being started.
     pub(crate) fn expect(&self, coming: Option<Coming>) {
         lock(&self.timed).gate.expect(coming);
     }
 
-    /// Slots of all its targets.
+    /// Number of slots of all targets.
     pub(crate) fn slots(&self) -> u64 {
         lock(&self.timed).gate.all_slots()
     }
 
-    /// Its figures now.
+    /// The gate's counters now.
     pub fn figures(&self) -> Figures {
         lock(&self.timed).gate.figures()
     }

@@ -1,28 +1,28 @@
-//! What a group's requests ask for.
+//! The demand of a group's requests.
 
 use core::time::Duration;
 
-/// Counts since the group was made, and how things stand.
+/// Counters since the group was made, and its present state.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GroupDemand {
-    /// Requests that came.
+    /// Requests that arrived.
     pub arrivals: u64,
     /// Requests that succeeded.
     pub completed: u64,
-    /// For how long those were at their targets, together.
+    /// Total time that those were at their targets.
     pub held: Duration,
-    /// Requests that got no slot.
+    /// Requests refused a slot.
     pub refused: u64,
-    /// Requests at targets.
+    /// Requests in flight at targets.
     pub in_flight: u64,
     /// Requests that wait for a slot.
     pub waiting: u64,
-    /// Slots that a target of weight 1 has; none if the group has no limit, or no target that tells it.
+    /// Slots of a target of weight 1; `None` if the group has no limit, or no target to learn it from.
     pub slots: Option<f64>,
-    /// How long a request may wait; zero if it may not.
+    /// How long a request may wait; zero if none may.
     pub wait: Duration,
-    /// How many may wait.
+    /// Number of requests that may wait.
     pub length: u64,
-    /// Targets that are healthy.
+    /// Number of healthy targets.
     pub healthy: usize,
 }

@@ -1,4 +1,4 @@
-//! What things are called for as long as they exist.
+//! Numbers that identify things while they exist.
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),*) => {$(
@@ -9,11 +9,11 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A listener, for as long as it exists; never used again.
+    /// A listener while it exists; never reused.
     ListenerId,
-    /// A target group, for as long as it exists; never used again.
+    /// A target group while it exists; never reused.
     GroupId,
-    /// A target of a group, for as long as it is registered; never used again.
+    /// A target of a group while it is registered; never reused.
     TargetId,
     /// A zone.
     ZoneId

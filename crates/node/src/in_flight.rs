@@ -1,4 +1,4 @@
-//! What is in flight at a target, and what still counts as load there, for as long as it exists.
+//! A request in flight at a target, and a slot that still counts as load there, each for as long as the value exists.
 
 use crate::gate::GroupGate;
 use crate::ids::TargetId;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct InFlight {
     counted: Counted,
-    /// Its slot, where those are counted. Free again when this is dropped.
+    /// Its slot, where slots are counted; freed when this is dropped.
     guard: Option<Box<SlotGuard>>,
 }
 
@@ -25,29 +25,29 @@ impl From<Counted> for InFlight {
 }
 
 impl InFlight {
-    /// Counts a request there.
+    /// Counts a request at this target.
     pub fn new(target: Arc<TargetView>) -> InFlight {
         Counted::new(target).into()
     }
 
-    /// It is over; `took` how long a success took.
+    /// Ends the request; `took` is given for a success.
     pub fn end(mut self, now: Mono, took: Option<Duration>) {
         if let Some(guard) = &mut self.guard {
             guard.ends(now, took);
         }
     }
 
-    /// Its slot, where those are counted.
+    /// Its slot, where slots are counted.
     pub(crate) fn guard(&mut self) -> Option<&mut SlotGuard> {
         self.guard.as_deref_mut()
     }
 
-    /// The permit that its target's agent has granted for it.
+    /// The permit that the target's agent granted for it.
     pub(crate) fn permit(&self) -> Option<WorkId> {
         self.guard.as_ref()?.permit()
     }
 
-    /// Where.
+    /// The target.
     pub fn target(&self) -> &Arc<TargetView> {
         self.counted.target()
     }
@@ -58,17 +58,17 @@ impl InFlight {
     }
 }
 
-/// A slot in use. Free again when dropped.
+/// A slot in use; freed when dropped.
 #[derive(Debug)]
 pub(crate) struct SlotGuard {
     gate: Arc<GroupGate>,
     target: TargetId,
     permit: Option<WorkId>,
     sent: bool,
-    /// The agent has seen the permit: it counts the slot from there on.
+    /// The agent has seen the permit and counts the slot from then on.
     seen: bool,
     took: Option<Duration>,
-    /// When it ended, if that was said.
+    /// When it ended, if known.
     ended: Option<Mono>,
 }
 
@@ -93,7 +93,7 @@ impl SlotGuard {
         self.permit
     }
 
-    /// The request is about to be sent.
+    /// Records that the request is about to be sent.
     pub(crate) fn sending(&mut self) {
         if self.permit.is_some() && !self.sent {
             self.sent = true;
@@ -101,12 +101,12 @@ impl SlotGuard {
         }
     }
 
-    /// An answer has come: the agent knows of the permit.
+    /// Records that an answer has arrived, so that the agent knows of the permit.
     pub(crate) fn seen(&mut self) {
         self.seen = true;
     }
 
-    /// It ends now; `took` how long a success took.
+    /// Ends it now; `took` is given for a success.
     pub(crate) fn ends(&mut self, now: Mono, took: Option<Duration>) {
         self.ended = Some(now);
         self.took = took;
@@ -116,27 +116,28 @@ impl SlotGuard {
 impl Drop for SlotGuard {
     fn drop(&mut self) {
         self.gate.release(self.ended, self.target, self.took);
+        // The agent may never have seen it. One that it has seen is ignored when it is returned.
         if let Some(id) = self.permit.filter(|_| !self.seen) {
             self.gate.give_back(self.target, id);
         }
     }
 }
 
-/// A slot whose request failed: it counts as load, though no request is in flight, until this is dropped.
+/// A slot whose request failed. It counts as load, although no request is in flight, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     target: Arc<TargetView>,
     until: Mono,
-    /// Tells holds that end together apart, so that they end in one order.
+    /// Makes the order of holds that end at the same time unique.
     number: u64,
-    /// The slot goes on being taken.
+    /// Keeps the slot taken.
     _pass: Option<Box<SlotGuard>>,
 }
 
 impl Held {
-    /// Takes over from a request in flight: the target's load never falls in between.
+    /// Takes over from a request in flight; the target's load never drops in between.
     pub(crate) fn new(mut slot: InFlight, until: Mono, number: u64) -> Held {
-        // What an agent counts is not ours to hold.
+        // An agent counts its slots itself, so only local slots can be held.
         let guard = slot.guard.take().filter(|guard| guard.permit().is_none());
         let target = Arc::clone(slot.target());
         target.stats.held.fetch_add(1, SeqCst);
@@ -161,7 +162,7 @@ impl Drop for Held {
     }
 }
 
-/// The one that ends first is the greatest: on top of a heap.
+/// The hold that ends first is the greatest, on top of the heap.
 impl Ord for Held {
     fn cmp(&self, other: &Held) -> core::cmp::Ordering {
         (other.until, other.number).cmp(&(self.until, self.number))

@@ -1,16 +1,16 @@
-//! What another process can know of a target's health.
+//! A target's health, as another process can take it over.
 
 use forebay_health::TrackerRecord;
 
-/// What is known of a target's health.
+/// The health of one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptHealth {
     /// The group's ARN.
     pub group: String,
-    /// The target's id.
+    /// The id that the target was registered with.
     pub target: String,
     /// The port it was registered with.
     pub port: u16,
-    /// What its tracker knows.
+    /// The state of its tracker.
     pub record: TrackerRecord,
 }

@@ -1,18 +1,18 @@
-//! What ALB calls the failures of requests to functions.
+//! ALB's names for failures of requests to functions.
 
 use crate::reason::Reason;
 
-/// How a request to a function failed, in ALB's words (access logs, "Error reason codes").
+/// The failure of a request to a function, in ALB's words (access logs, "Error reason codes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LambdaError {
-    /// The word that access logs have for it.
+    /// The code in access logs.
     pub code: &'static str,
-    /// Whether `LambdaUserError` counts it; else `LambdaInternalError` does.
+    /// Whether `LambdaUserError` counts it; otherwise `LambdaInternalError` does.
     pub is_users: bool,
 }
 
 impl Reason {
-    /// What ALB calls it, if it is a failure of a request to a function.
+    /// ALB's name for it, if it is a failure of a request to a function.
     pub const fn lambda_error(self) -> Option<LambdaError> {
         let (code, is_users) = match self {
             Reason::BodyTooLarge => ("LambdaRequestTooLarge", true),

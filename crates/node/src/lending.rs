@@ -1,8 +1,9 @@
-//! A gate whose slots another process decides over, and the requests of another process at a gate here.
+//! Gates whose slots another process decides over, and requests of another process at a gate here.
 //!
-//! While one process takes over from another, requests of both are at the same targets. One gate decides for both: that of the process
-//! which has taken over. The other's gate is lent: it sends each claim over and has it answered, and tells each release. Both go on
-//! counting what is theirs, so that a lent gate may decide again at any time, should the other process be gone.
+//! While one process takes over from another, both send requests to the same targets. One gate decides for both: that
+//! of the new process. The old process's gate is lent: it sends each claim to the new one, waits for the answer, and
+//! reports each release. Both go on counting their own requests, so that a lent gate can decide again at any time if
+//! the new process dies.
 
 use crate::gate::{GroupGate, Timed};
 use crate::ids::{TargetId, ZoneId};
@@ -19,42 +20,44 @@ use forebay_admission::{Arrival, Claim, Refusal};
 use forebay_units::{Mono, Rng};
 use std::sync::Arc;
 
-/// What becomes of another process's claim.
+/// The decision on another process's claim.
 #[derive(Debug)]
 pub enum ForeignClaim {
-    /// It has a slot, until this is dropped.
+    /// It has a slot until this is dropped.
     Admitted(InFlight),
     /// It waits.
     Waits(ForeignWait),
-    /// It gets none.
+    /// It gets no slot.
     Refused(Refusal),
 }
 
-/// Another process's claim that waits; withdrawn when dropped.
+/// A waiting claim of another process; withdrawn when dropped.
 #[derive(Debug)]
 pub struct ForeignWait(Waiting);
 
 impl ForeignWait {
-    /// Ready once the wait is over.
+    /// The ticket; ready once the wait is over.
     pub fn ticket(&self) -> Arc<Ticket> {
         self.0.ticket()
     }
 
-    /// What came of it, once the ticket is ready.
+    /// The outcome, once the ticket is ready.
     pub fn over(mut self) -> Option<Result<InFlight, Refusal>> {
         Some(self.0.over()?.1)
     }
 }
 
 impl GroupGate {
-    /// Has `authority` decide from now on. It is given at once, in order, the claims of all who wait. Returns how many requests have slots
-    /// of which targets: each will be told to `authority` as released. None if agents count this gate's slots: they count for
-    /// every process, and nothing needs to be lent.
+    /// Lets `authority` decide from now on. It gets the claims of all waiting requests at once, in order. Returns how
+    /// many requests have slots of which targets; each will be reported to `authority` as released. `None` if agents
+    /// count this gate's slots: they count for every process, so nothing need be lent.
     pub fn lend(&self, now: Mono, authority: Arc<dyn SlotAuthority>) -> Option<Vec<(TargetId, u32)>> {
         if self.is_controlled() {
             return None;
         }
         self.with_timed(Some(now), |timed| {
+            // All under the gate's lock: a request that arrived between taking the queue and setting the authority
+            // would jump the queue.
             let mut remote = Remote::new(authority);
             for (claim, ticket) in timed.gate.hand_over(timed.now) {
                 let number = remote.claim(&claim, &ticket);
@@ -66,10 +69,11 @@ impl GroupGate {
         })
     }
 
-    /// Decides by itself again: the authority is gone. Whoever waits for its answer waits here.
+    /// Decides by itself again because the authority is gone. Requests that waited for its answer wait here.
     pub fn reclaim(&self, now: Mono) {
         self.with_timed(Some(now), |timed| {
             let Some(remote) = timed.remote.take() else { return };
+            // In the order of their numbers, which is the order of arrival.
             for (claim, ticket) in remote.claims.into_values() {
                 let place = timed.gate.rejoin(timed.now, &claim, Arc::clone(&ticket));
                 ticket.stand(Position::Queued(place));
@@ -77,22 +81,24 @@ impl GroupGate {
         });
     }
 
-    /// The authority gives a claim a slot of this target. False if there is no such claim any more: then the slot was not taken, and nobody
-    /// will release it.
+    /// The authority gave a claim a slot of this target. False if the claim no longer exists: then the slot was not
+    /// taken and will not be reported as released.
     pub fn granted(&self, now: Mono, number: u64, target: Arc<TargetView>) -> bool {
         self.answered(now, number, |timed| {
+            // Counted beyond any limit of this gate: the slot is the authority's, and its release must find it here.
             timed.gate.occupy(target.id.0);
             Ok((Counted::new(target), None))
         })
     }
 
-    /// The authority gives a claim no slot.
+    /// The authority refused a claim.
     pub fn refused(&self, now: Mono, number: u64, refusal: Refusal) {
         self.answered(now, number, |_| Err(refusal));
     }
 
     fn answered(&self, now: Mono, number: u64, outcome: impl FnOnce(&mut Timed) -> Released) -> bool {
         let waker = self.with_timed(Some(now), |timed| {
+            // Missing if the request has left meanwhile: the answer crossed its withdrawal.
             let (claim, ticket) = timed.remote.as_mut()?.claims.remove(&number)?;
             let outcome = outcome(timed);
             Some(ticket.deliver(timed.now.since(claim.since), outcome))
@@ -104,7 +110,7 @@ impl GroupGate {
         true
     }
 
-    /// A request of another process wants a slot.
+    /// Asks for a slot on behalf of a request of another process.
     pub fn claim_for(
         self: &Arc<Self>,
         now: Mono,
@@ -130,13 +136,13 @@ impl GroupGate {
         }
     }
 
-    /// A request of another process is at this target already: it counts, and has a slot, until what comes back is dropped.
+    /// Counts a request of another process that is at this target already. It has a slot until the result is dropped.
     pub fn occupy(self: &Arc<Self>, target: &Arc<TargetView>) -> InFlight {
         self.with_timed(None, |timed| timed.gate.occupy(target.id.0));
         SlotGuard::admit(self, Counted::new(Arc::clone(target)), None)
     }
 
-    /// A target pushed a request of another process back.
+    /// A target pushed back a request of another process.
     pub fn pause_for(&self, now: Mono, target: TargetId, time: Duration) {
         self.pause(now, target, now + time);
     }

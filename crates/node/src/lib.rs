@@ -1,5 +1,16 @@
-//! Decides one request's life (which rule, which target, retry or give up, which answer) and a node's slow path
-//! (when to probe, who is out, when a drain is over). Never touches a socket or a clock: shells obey and report back.
+//! Decides one request's life (which rule, which target, retry or give up, which answer) and the slow path of a node
+//! (when to probe, which targets are out, when a drain is over). Never touches a socket or a clock: the code around it
+//! carries out its steps and reports back.
+//!
+//! In reading order:
+//! - `snapshot`: what workers decide by; `target`, `stats` and `shards` are its parts and counters.
+//! - `exchange`: one request from routing to its end; `answer` and `reason` say what the client gets and why.
+//! - `load`, `load_index`, `worker_state`: how load is counted and a target is chosen.
+//! - `gate`: a limited group's slots and surge queue, shared by all workers; `waiting`, `ticket` and `in_flight` are
+//!   the values that a request holds there, `lending` is for a take-over.
+//! - `permit_issuer`: the same at an agent.
+//! - `slow`: probes, drains and new snapshots.
+//! - `logging`, `trace`, `metrics`: what is said about all this.
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod answer;

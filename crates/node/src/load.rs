@@ -1,4 +1,4 @@
-//! A request that counts as its target's load.
+//! A request counted as its target's load.
 
 use crate::target::TargetView;
 use core::sync::atomic::Ordering::SeqCst;
@@ -8,12 +8,12 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Counted {
     target: Arc<TargetView>,
-    /// What the target's load was before.
+    /// The target's load before this request.
     load: u32,
 }
 
 impl Counted {
-    /// Counts a request there.
+    /// Counts a request at this target.
     pub(crate) fn new(target: Arc<TargetView>) -> Counted {
         let load = target.stats.load();
         target.stats.in_flight.fetch_add(1, SeqCst);
@@ -21,12 +21,12 @@ impl Counted {
         Counted { target, load }
     }
 
-    /// One that was counted already.
+    /// Wraps a request that was counted already.
     pub(crate) fn already(target: Arc<TargetView>, load: u32) -> Counted {
         Counted { target, load }
     }
 
-    /// Where.
+    /// The target.
     pub(crate) fn target(&self) -> &Arc<TargetView> {
         &self.target
     }

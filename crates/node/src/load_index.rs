@@ -1,10 +1,12 @@
-//! What all workers share about a group's targets beyond their counters: whether the order of loads is kept, and the order.
+//! What all workers share about a group's targets beyond their counters: whether an order by load is kept, and that
+//! order.
 //!
-//! The truth is each target's own counters. A group that is balanced by least outstanding requests keeps a `LeastLoadedIndex` besides
-//! (one for each zone with cross-zone off), under a short lock that only picks take. Whoever else changes a count marks the
-//! target's index as changed, without a lock; a pick first sets what is marked to the counts as they are then. Setting is
-//! idempotent, so the least-loaded index cannot drift; and since marks, the flag and the counts are sequentially consistent, switching
-//! the order on misses no change: either the changer sees the flag, or the seeder sees the count.
+//! The truth is each target's own counters. A group balanced by least outstanding requests also keeps a
+//! `LeastLoadedIndex` (one per zone with cross-zone off), under a short lock that only picks take. Any other change of
+//! a count marks the target's number, without a lock; a pick first updates all marked entries from the counters. An
+//! update is idempotent, so the index cannot drift. Marks, the flag and the counters are sequentially consistent, so
+//! switching the order on misses no change: either the changer sees the flag, or the code that fills the index sees the
+//! count.
 
 use crate::ids::{TargetId, ZoneId};
 use crate::load::Counted;
@@ -19,9 +21,9 @@ use forebay_units::Rng;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Which targets stand in one least-loaded index: those of a zone, or all.
+/// The targets of one least-loaded index: those of a zone, or all.
 pub(crate) type Side = Option<ZoneId>;
-/// Who stands on each least-loaded index, by id, ascending.
+/// The targets of each least-loaded index, by id, ascending.
 pub(crate) type Sides = BTreeMap<Side, Vec<Arc<TargetView>>>;
 
 /// One per group; outlives snapshots.
@@ -29,20 +31,20 @@ pub(crate) type Sides = BTreeMap<Side, Vec<Arc<TargetView>>>;
 pub struct LoadIndex {
     pub(crate) shared: Arc<SharedLoad>,
     order: Mutex<Order>,
-    /// Who stands where, as the slow path last said. Locked by the slow path only.
+    /// The members as last arranged. Locked by the slow path only.
     arranged: Mutex<Sides>,
 }
 
 #[derive(Debug, Default)]
 struct Order {
     indexes: Vec<(Side, LeastLoadedIndex)>,
-    /// By index; the counters beside the view, so that both are fetched at once.
+    /// By number in the index; the counters beside the view, so that both are fetched at once.
     views: Vec<Option<(Arc<TargetView>, Arc<TargetStats>)>>,
     free: Vec<u32>,
 }
 
 impl Order {
-    /// Sets an index to its target's count and weight as they are now.
+    /// Updates an entry from its target's load and weight.
     fn set(&mut self, index: u32) {
         let Some(Some((_, stats))) = self.views.get(index as usize) else {
             return;
@@ -89,7 +91,7 @@ impl Order {
 }
 
 impl LoadIndex {
-    /// Whether some target's weight may be less than full.
+    /// Whether any target's weight may be less than full.
     pub fn is_weighted(&self) -> bool {
         self.shared.is_weighted()
     }
@@ -102,7 +104,8 @@ impl LoadIndex {
         self.shared.set_timed(timed);
     }
 
-    /// Takes a target of least load over weight and counts the request there: no two workers take the same last place.
+    /// Takes a target of least load over weight and counts the request there, under one lock, so that two workers never
+    /// take the same last place.
     pub(crate) fn take_least(&self, side: Side, refused: &[TargetId], rng: &mut Rng) -> Option<Counted> {
         if !self.shared.ordered.load(SeqCst) {
             return None;
@@ -119,7 +122,8 @@ impl LoadIndex {
             };
             least_loaded.foresee(index);
             let (view, stats) = order.views.get(index as usize)?.as_ref()?;
-            // Read before anything is written: a write with a lock prefix would wait for the first miss, then the next.
+            // Read before anything is written: a locked write would wait for the first cache miss, and only then start
+            // the next.
             let (before, id) = (stats.load(), view.id);
             if !refused.is_empty() && refused.contains(&id) {
                 besides.push(index);
@@ -132,8 +136,8 @@ impl LoadIndex {
         }
     }
 
-    /// Says who may be picked from each side: at once for all workers, whatever snapshot they decide by. Costs a
-    /// comparison of all members, outside the lock; the lock is held for what has changed.
+    /// Replaces the members of each side, at once for all workers, whatever snapshot they hold. All members are
+    /// compared outside the lock; the lock is held only for what changed.
     pub(crate) fn arrange(&self, wanted: Sides) {
         self.shared.ordered.store(true, SeqCst);
         let mut arranged = lock(&self.arranged);
@@ -152,7 +156,7 @@ impl LoadIndex {
         *arranged = wanted;
     }
 
-    /// Keeps no order, and no target.
+    /// Keeps no order and no targets.
     pub(crate) fn dissolve(&self) {
         self.shared.ordered.store(false, SeqCst);
         lock(&self.arranged).clear();
@@ -164,7 +168,7 @@ impl LoadIndex {
     }
 }
 
-/// What is in `these` and not in `those`. O(members).
+/// The members of `these` that are not in `those`. O(members).
 fn missing(these: &Sides, those: &Sides) -> Vec<(Side, Arc<TargetView>)> {
     let mut found = Vec::new();
     for (side, members) in these {

@@ -3,11 +3,11 @@
 use crate::sync::{Mutex, MutexGuard};
 use std::sync::PoisonError;
 
-/// Takes a lock that is held for some hundred nanoseconds at a time. What a panic left behind is taken as it is: at worst it is
-/// inconsistent until the next change of a snapshot mends it.
+/// Takes a lock that is held for some hundred nanoseconds at a time. State that a panic left behind is used as it is:
+/// at worst it is inconsistent until the next snapshot.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The holder is done within some hundred nanoseconds: waiting here is cheaper than going to sleep. Looking less and less
-    // often lets the other core keep the least-loaded index's cache lines for a few picks, instead of both fetching them for each.
+    // The holder is done within some hundred nanoseconds, so spinning is cheaper than sleeping. The growing pauses let
+    // the other core keep the index's cache lines for a few picks, instead of both cores fetching them for each pick.
     let mut pause = 8;
     while pause < 4096 {
         if let Ok(guard) = mutex.try_lock() {

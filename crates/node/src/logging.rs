@@ -1,5 +1,5 @@
-//! What a log sees: finished requests, connections, probes. The port between the hands that do the work and whoever
-//! writes lines about it; everything is lent, nothing is copied here.
+//! What logs see: finished requests, connections and probes. This is the port between the code that does the work and
+//! the code that writes lines about it. Everything is borrowed; nothing is copied here.
 
 use crate::exchange::Record;
 use crate::ids::ZoneId;
@@ -12,7 +12,7 @@ use forebay_model::BalancerSettings;
 use forebay_units::{Mono, Wall};
 use std::sync::Arc;
 
-/// How a request came, as field 1 of an access log has it.
+/// A request's type, as in field 1 of an access log entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// HTTP/1 in plaintext.
@@ -30,7 +30,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As logs write it.
+    /// The word for logs.
     pub const fn word(self) -> &'static str {
         match self {
             Kind::Http => "http",
@@ -51,11 +51,11 @@ impl Kind {
     }
 }
 
-/// The random name of a connection, which joins its requests' lines to its own.
+/// A connection's random id, which joins its requests' log lines to its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionId(pub [u64; 2]);
 
-/// What a request asked for, as far as it was understood.
+/// What a request asked for, as far as it could be parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLine<'a> {
     /// Its method.
@@ -68,18 +68,18 @@ pub struct RequestLine<'a> {
     pub version: &'a str,
 }
 
-/// What TLS settled on, in the names that logs use.
+/// The negotiated TLS parameters, in the names that logs use.
 #[derive(Clone, Copy, Debug)]
 pub struct TlsLog<'a> {
     /// `TLSv1.3` and the like.
     pub protocol: &'a str,
     /// `TLS_AES_128_GCM_SHA256` and the like.
     pub cipher: &'a str,
-    /// The name the client asked for.
+    /// The server name that the client asked for.
     pub server_name: Option<&'a str>,
     /// The certificate's ARN, or `session-reused`.
     pub certificate: &'a str,
-    /// The group keys were exchanged in.
+    /// The key exchange group.
     pub group: &'a str,
     /// How long the handshake took.
     pub handshake: Duration,
@@ -92,12 +92,12 @@ pub enum Tier {
     Acceptable,
     /// Servers may differ on where it ends.
     Ambiguous,
-    /// Malformed, or made to deceive.
+    /// Malformed, or crafted to deceive.
     Severe,
 }
 
 impl Tier {
-    /// As logs write it.
+    /// The word for logs.
     pub const fn word(self) -> &'static str {
         match self {
             Tier::Acceptable => "Acceptable",
@@ -107,7 +107,7 @@ impl Tier {
     }
 }
 
-/// How a request that does not follow the RFC was judged, in the words of ALB's logs.
+/// The classification of a request that does not follow the RFC, in the words of ALB's logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Classified {
     /// How risky it is.
@@ -116,103 +116,103 @@ pub struct Classified {
     pub reason: &'static str,
 }
 
-/// A request that is over.
+/// A request that is over, as logs see it.
 #[derive(Clone, Copy, Debug)]
 pub struct LogFacts<'a> {
-    /// How it came.
+    /// Its type.
     pub kind: Kind,
-    /// To which load balancer.
+    /// The load balancer.
     pub balancer: &'a Arc<BalancerView>,
     /// The nodes of its listener.
     pub nodes: &'a [NodeView],
-    /// Which of them took it.
+    /// The zone of the node that took it.
     pub zone: ZoneId,
     /// The listener's port.
     pub port: u16,
-    /// From whom.
+    /// The client's address.
     pub client: SocketAddr,
-    /// On which connection.
+    /// The client's connection.
     pub connection: ConnectionId,
     /// When its answer was complete.
     pub wall: Wall,
     /// When its head was complete.
     pub created: Wall,
-    /// What became of it.
+    /// What is kept of the exchange.
     pub record: &'a Record,
-    /// When the first byte of the answer went to the client, if later than the moment it came from the target.
+    /// When the first byte of the answer went to the client, if later than when it came from the target.
     pub responded: Option<Mono>,
-    /// The status the client got; 460 for none.
+    /// The status that the client got; 460 if none.
     pub status: u16,
     /// Bytes of the request, its head included.
     pub received: u64,
     /// Bytes of the answer, its head included.
     pub sent: u64,
-    /// What it asked for; none if that was not understood.
+    /// Its request line; `None` if it could not be parsed.
     pub line: Option<RequestLine<'a>>,
     /// Its User-Agent.
     pub agent: Option<&'a [u8]>,
-    /// The X-Amzn-Trace-Id that its target saw.
+    /// The X-Amzn-Trace-Id sent to the target.
     pub trace: Option<&'a [u8]>,
-    /// Its connection's TLS.
+    /// The TLS parameters of its connection.
     pub tls: Option<TlsLog<'a>>,
     /// The chosen group's ARN.
     pub group: Option<&'a str>,
-    /// Where it was redirected to.
+    /// The Location that it was redirected to.
     pub location: Option<&'a [u8]>,
-    /// How its framing was judged; none if it follows the RFC.
+    /// How its framing was classified; `None` if it follows the RFC.
     pub classified: Option<Classified>,
 }
 
-/// Where a recorded request's time went, beyond what its record tells.
+/// Where a recorded request's time went, beyond what its record says.
 #[derive(Clone, Copy, Debug)]
 pub struct SpanFacts<'a> {
     /// Its place in its trace.
     pub context: SpanContext,
-    /// Ids for the rooms that have none yet.
+    /// Ids for the child spans that have none yet.
     pub ids: [u64; 3],
-    /// The client's `tracestate`, one piece for each of its lines.
+    /// The client's `tracestate`, one slice for each of its header lines.
     pub state: &'a [&'a [u8]],
-    /// When its connection was taken, if this is its first request.
+    /// When its connection was accepted, if this is its first request.
     pub accepted: Option<Mono>,
-    /// When the connection to the target was begun, if one was made.
+    /// When connecting to the target began, if a connection was made.
     pub connecting: Option<Mono>,
     /// When an answer made here began.
     pub answering: Option<Mono>,
 }
 
-/// A connection that was taken, or could not be secured.
+/// A connection that was accepted, or whose TLS handshake failed.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionFacts<'a> {
-    /// To which load balancer.
+    /// The load balancer.
     pub balancer: &'a Arc<BalancerView>,
     /// The nodes of its listener.
     pub nodes: &'a [NodeView],
-    /// Which of them took it.
+    /// The zone of the node that took it.
     pub zone: ZoneId,
     /// The listener's port.
     pub port: u16,
-    /// From whom.
+    /// The client's address.
     pub client: SocketAddr,
-    /// Its name.
+    /// Its id.
     pub connection: ConnectionId,
-    /// When it was ready, or failed to be.
+    /// When it was ready, or failed.
     pub wall: Wall,
-    /// What TLS settled on.
+    /// The negotiated TLS parameters.
     pub tls: Option<TlsLog<'a>>,
-    /// Why TLS failed, in ALB's words (`UnmappedConnectionError` for all that has no other).
+    /// Why TLS failed, in ALB's words (`UnmappedConnectionError` for everything without a word of its own).
     pub failed: Option<&'static str>,
 }
 
 /// A probe's result.
 #[derive(Clone, Copy, Debug)]
 pub struct ProbeFacts<'a> {
-    /// Whose target was probed.
+    /// The target's group, and who uses it.
     pub watch: &'a ProbedTarget,
-    /// Where the probe went; none for a function.
+    /// The address that was probed; `None` for a function.
     pub address: Option<SocketAddr>,
     /// `http`, `https`, `h2`, `grpc`, `lambda`.
     pub kind: &'static str,
-    /// When it ended.
+    /// When the probe ended.
     pub wall: Wall,
     /// How long it took.
     pub latency: Duration,
@@ -220,18 +220,18 @@ pub struct ProbeFacts<'a> {
     pub result: ProbeResult,
 }
 
-/// Whose targets are probed, as far as a log of probes needs it.
+/// A probed target's group, as far as a log of probes needs it.
 #[derive(Debug)]
 pub struct ProbedTarget {
     /// The group's name.
     pub group: String,
-    /// Which statuses pass.
+    /// The statuses that pass.
     pub matcher: forebay_model::Matcher,
-    /// Load balancers that use the group, and a node of each.
+    /// The load balancers that use the group, and a node of each.
     pub balancers: Vec<(Arc<BalancerView>, NodeView)>,
 }
 
-/// Which logs go somewhere whatever a load balancer's attributes say.
+/// The logs that are written whatever a load balancer's attributes say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Always {
     /// A line per request.
@@ -243,37 +243,37 @@ pub struct Always {
 }
 
 impl Always {
-    /// Whether a line per request of this load balancer is wanted.
+    /// Whether this load balancer needs a line per request.
     pub fn wants_access(self, settings: &BalancerSettings) -> bool {
         self.access || settings.access_log.is_some()
     }
 
-    /// Whether a line per connection of this load balancer is wanted.
+    /// Whether this load balancer needs a line per connection.
     pub fn wants_connection(self, settings: &BalancerSettings) -> bool {
         self.connection || settings.connection_log.is_some()
     }
 }
 
-/// Where lines are written. One for the process.
+/// The destination of log lines. One for the process.
 pub trait Logger: Send + Sync {
-    /// A log writer for a thread of its own.
+    /// A log writer for one thread.
     fn log_writer(&self) -> Box<dyn LogWriter>;
 
-    /// Which logs are written for every load balancer.
+    /// The logs that are written for every load balancer.
     fn always(&self) -> Always;
 
-    /// Which requests are told to `LogWriter::span`; none if nobody takes spans.
+    /// The requests that are passed to `LogWriter::span`; `None` if spans are not exported.
     fn sampling(&self) -> Option<Sampling> {
         None
     }
 }
 
-/// One thread's way to write lines. Never blocks: what can't be taken is dropped and counted.
+/// One thread's log writer. Never blocks: what cannot be taken is dropped and counted.
 pub trait LogWriter {
     /// A line about a request.
     fn request(&mut self, facts: &LogFacts<'_>);
 
-    /// The span of a request that is recorded, and of its rooms.
+    /// The span of a recorded request, and its child spans.
     fn span(&mut self, _facts: &LogFacts<'_>, _span: &SpanFacts<'_>) {}
 
     /// A line about a connection.
@@ -282,6 +282,6 @@ pub trait LogWriter {
     /// A line about a probe, in the log of each load balancer that wants it.
     fn probe(&mut self, facts: &ProbeFacts<'_>);
 
-    /// Hands on what is written. Call it a few times a second.
+    /// Passes on what was written. Call it a few times a second.
     fn flush(&mut self);
 }

@@ -1,31 +1,31 @@
-//! A set of small numbers that anyone may add to without a lock, and one at a time takes whole.
+//! A set of small numbers that any thread may add to without a lock, and one thread at a time takes as a whole.
 
 use crate::sync::{AtomicU64, AtomicUsize};
 use core::sync::atomic::Ordering::SeqCst;
 use std::sync::OnceLock;
 
-/// Words of the first chunk; each next one has twice as many. Enough for 16 million numbers, at a word per 64.
+/// Words of the first chunk; each further chunk has twice as many. Enough for 16 million numbers, at a word per 64.
 const FIRST: usize = 64;
 const CHUNKS: usize = 12;
 
-/// Numbers that are marked. O(1) to mark; O(marked + highest / 4096) to take.
+/// The marked numbers. O(1) to mark; O(marked + highest / 4096) to take.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     chunks: [OnceLock<Box<[AtomicU64]>>; CHUNKS],
-    /// Bit b: some word whose number is b modulo 64 has a mark.
+    /// Bit b is set if a word whose number is b modulo 64 has a mark.
     summary: AtomicU64,
-    /// The highest chunk that was made.
+    /// The highest chunk that exists.
     top: AtomicUsize,
 }
 
-/// Which chunk a word is in, and where.
+/// The chunk of a word, and its position there.
 fn place(word: usize) -> (usize, usize) {
     let chunk = (word / FIRST + 1).ilog2() as usize;
     (chunk, word - FIRST * ((1 << chunk) - 1))
 }
 
 impl Marks {
-    /// Marks a number; numbers beyond the bound are not kept.
+    /// Marks a number; numbers beyond the bound are ignored.
     pub(crate) fn set(&self, number: u32) {
         let word = number as usize / 64;
         let (chunk, at) = place(word);
@@ -33,17 +33,18 @@ impl Marks {
             return;
         };
         if chunk_words.get().is_none() {
-            // Before the chunk is there, so that whoever finds a mark's bit in the summary looks as far as its chunk.
+            // Raised before the chunk exists, so that whoever finds the mark's bit in the summary looks as far as its
+            // chunk.
             self.top.fetch_max(chunk, SeqCst);
         }
         let words = chunk_words.get_or_init(|| (0..FIRST << chunk).map(|_| AtomicU64::new(0)).collect());
-        // Before the summary: whoever takes a bit of the summary finds the word's. A bit that is set already is taken later
-        // than now, and whatever it marks is read after that.
+        // The word before the summary: whoever takes the summary's bit then finds the word's bit. If the bit is set
+        // already, it is taken later than now, and whoever takes it reads the counter after that.
         add(&words[at], number % 64);
         add(&self.summary, (word % 64) as u32);
     }
 
-    /// Takes all marks. Only one thread may do so at a time, or marks are told to either.
+    /// Takes all marks. Only one thread may do so at a time, or marks are split between them.
     pub(crate) fn take(&self, mut each: impl FnMut(u32)) {
         if self.summary.load(SeqCst) == 0 {
             return;
@@ -54,14 +55,14 @@ impl Marks {
             let low = summary.trailing_zeros() as usize;
             summary &= summary - 1;
             let mut word = low;
-            // Chunks are made in any order; one that is not made has no marks.
+            // Chunks are made in any order; one that does not exist has no marks.
             loop {
                 let (chunk, at) = place(word);
                 if chunk > top {
                     break;
                 }
                 let Some(words) = self.chunks[chunk].get() else {
-                    // On to the next chunk's first word with this remainder.
+                    // On to the next chunk's first word with this remainder modulo 64.
                     word += FIRST << chunk;
                     continue;
                 };

@@ -1,4 +1,4 @@
-//! What a node shows of itself, read in one go: figures by name, owned, so that whoever shows them holds nobody up.
+//! The metrics of a node, read in one go: owned values by name, so that showing them blocks nobody.
 
 use crate::distribution::Distribution;
 use crate::gate::ChannelMetrics;
@@ -7,7 +7,7 @@ use forebay_admission::Figures;
 use forebay_balance::Weight;
 use forebay_units::Wall;
 
-/// All that a node shows of itself. Within a list, the order is that of ARNs, ids and zones.
+/// All metrics of a node. Lists are ordered by ARN, id and zone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeMetrics {
     /// Load balancers.
@@ -18,64 +18,64 @@ pub struct NodeMetrics {
     pub target_groups: Vec<TargetGroupMetrics>,
 }
 
-/// What was counted of something at a load balancer's node: in its zone.
+/// Counts of something at a load balancer's node, by the node's zone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ByZone<T> {
     /// The zone's name.
     pub zone: String,
-    /// What was counted there since the thing was made.
+    /// Counts since the thing was made.
     pub counts: T,
 }
 
-/// Of a load balancer.
+/// Metrics of a load balancer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadBalancerMetrics {
     /// Its ARN.
     pub arn: String,
-    /// What each of its nodes counted, those that it has no longer too.
+    /// Counts of each of its nodes, former ones included.
     pub nodes: Vec<ByZone<LoadBalancerCounts>>,
 }
 
-/// Of a listener.
+/// Metrics of a listener.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenerMetrics {
     /// Its ARN.
     pub arn: String,
     /// Its load balancer's ARN.
     pub load_balancer: String,
-    /// What each node counted of it.
+    /// Counts of each node.
     pub nodes: Vec<ByZone<ListenerCounts>>,
     /// The certificates that it chooses from.
     pub certificates: Vec<CertificateMetrics>,
 }
 
-/// Of a certificate of a listener.
+/// Metrics of a listener's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateMetrics {
     /// Its ARN.
     pub arn: String,
-    /// Until when it is valid.
+    /// When it expires.
     pub not_after: Wall,
 }
 
-/// Of a target group.
+/// Metrics of a target group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetGroupMetrics {
     /// Its ARN.
     pub arn: String,
-    /// The ARN of the load balancer that forwards to it, if one does: no second one may.
+    /// The ARN of the load balancer that forwards to it, if any; there is never a second one.
     pub load_balancer: Option<String>,
-    /// What each node of its load balancer counted of it.
+    /// Counts of each node of its load balancer.
     pub nodes: Vec<ByZone<GroupCounts>>,
     /// Its targets.
     pub targets: Vec<TargetMetrics>,
-    /// Its zones with cross-zone off, else `all` alone; none before its first snapshot.
+    /// Its zones with cross-zone off, otherwise only `all`; empty before its first snapshot.
     pub zones: Vec<ZoneMetrics>,
-    /// Its slots and its queue, if it is limited or its requests may wait.
+    /// Its slots and its queue, if it has a limit or requests may wait.
     pub gate: Option<GateMetrics>,
 }
 
-/// Of a target.
+/// Metrics of a target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetMetrics {
     /// Its id.
@@ -84,40 +84,40 @@ pub struct TargetMetrics {
     pub port: u16,
     /// Its zone, if it has one.
     pub zone: Option<String>,
-    /// It counts for HealthyHostCount.
+    /// Whether it counts as healthy (HealthyHostCount).
     pub is_healthy: bool,
-    /// It counts for UnHealthyHostCount: its checks have failed.
+    /// Whether it counts as unhealthy (UnHealthyHostCount): its checks have failed.
     pub is_unhealthy: bool,
-    /// It behaves unlike its peers.
+    /// Whether it is anomalous: it fails more, or is slower, than its peers.
     pub is_anomalous: bool,
-    /// Its weight is cut for that.
+    /// Whether its weight is reduced for that.
     pub is_mitigated: bool,
-    /// What slow start and mitigation leave it.
+    /// Its weight after slow start and mitigation.
     pub weight: Weight,
-    /// Requests under way.
+    /// Requests in flight.
     pub in_flight: u32,
-    /// What was counted since it was registered.
+    /// Counts since it was registered.
     pub counts: TargetCounts,
-    /// How long its successes took.
+    /// Latencies of its successes.
     pub latencies: Distribution,
 }
 
-/// Of a zone of a target group.
+/// Metrics of a zone of a target group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ZoneMetrics {
     /// Its name.
     pub zone: String,
-    /// Enough targets are healthy for names to lead here.
+    /// Whether enough targets are healthy for DNS names to resolve to it.
     pub is_in_dns: bool,
-    /// Healthy targets alone get the traffic: it does not fail open.
+    /// Whether only healthy targets get traffic, that is, it does not fail open.
     pub is_routed_to_healthy: bool,
 }
 
-/// Of a limited group's gate.
+/// Metrics of a limited group's gate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GateMetrics {
     /// Of slots and of the queue.
     pub figures: Figures,
-    /// Of control channels, where agents count slots.
+    /// Of control channels, where agents count the slots.
     pub channels: Option<ChannelMetrics>,
 }

@@ -1,6 +1,8 @@
-//! The agent's permit issuer as its workers and its control channels share it: who may start a request at this target now.
+//! The agent's permit issuer, shared by its workers and control channels: decides which request may start at this
+//! target now.
 //!
-//! A listener that has one stands beside its target: requests need a permit, and what goes on is as it came.
+//! A listener with a permit issuer stands beside its target. Requests need a permit and are otherwise passed on
+//! unchanged.
 
 use crate::reason::Reason;
 use crate::request::{Request, Speaks};
@@ -12,38 +14,38 @@ use std::sync::{Arc, OnceLock, PoisonError};
 
 /// The header that carries a request's permit.
 pub const WORK_ID: &str = "x-amzn-target-control-work-id";
-/// The User-Agent of health checks: they pass without a permit and hold no slot.
+/// The User-Agent of health checks, which pass without a permit and hold no slot.
 const PROBE: &[u8] = b"ELB-HealthChecker/2.0";
-/// Health checks at the target at once: anybody can send that User-Agent, so more of them need permits like everybody else.
-/// Each node sends one at a time, at intervals of seconds.
+/// Maximum number of health checks at the target at once. Anyone can send that User-Agent, so further ones need permits
+/// like other requests. Each node sends one at a time, at intervals of seconds.
 pub(crate) const PROBES_AT_ONCE: u32 = 4;
 
 struct Timed {
     permits: permits::PermitIssuer,
-    /// When whoever tells nodes will look by itself for what is to be granted.
+    /// When the task that messages nodes will next look at grants by itself.
     looks: Mono,
 }
 
-/// What a permit issuer shows of itself.
+/// The counters of a permit issuer, read.
 #[derive(Clone, Debug)]
 pub struct PermitIssuerMetrics {
-    /// Of permits and of the requests that came with one.
+    /// Of permits, and of requests that came with one.
     pub permits: permits::Figures,
-    /// Requests refused for want of an id.
+    /// Requests refused because they carried no permit.
     pub missing: u64,
     /// Health checks let through.
     pub probes: u64,
 }
 
-/// Who may start now, behind one short lock.
+/// Decides which request may start now, behind one short lock.
 pub struct PermitIssuer {
     timed: Mutex<Timed>,
     changed: OnceLock<Box<dyn Fn() + Send + Sync>>,
-    /// Requests refused for want of an id.
+    /// Requests refused because they carried no permit.
     missing: AtomicU64,
     /// Health checks let through.
     probes: AtomicU64,
-    /// Those that are at the target now.
+    /// Health checks that are at the target now.
     probing: AtomicU32,
 }
 
@@ -54,7 +56,7 @@ impl core::fmt::Debug for PermitIssuer {
 }
 
 impl PermitIssuer {
-    /// One that lets at most `limit` requests in at a time; `incarnation` tells this run of the agent from others.
+    /// An issuer that admits at most `limit` requests at a time; `incarnation` tells this run of the agent from others.
     pub fn new(limit: u32, incarnation: u64) -> PermitIssuer {
         PermitIssuer {
             timed: Mutex::new(Timed {
@@ -68,46 +70,48 @@ impl PermitIssuer {
         }
     }
 
-    /// Calls this whenever nodes are to be told of something earlier than [`PermitIssuer::next_deadline`] has said. Once only.
-    /// It must not come back here from the same call.
+    /// Calls `tell` whenever nodes must be messaged before [`PermitIssuer::next_deadline`]. Only the first call counts.
+    /// `tell` must not call back into the issuer.
     pub fn on_change(&self, tell: Box<dyn Fn() + Send + Sync>) {
         let _ = self.changed.set(tell);
     }
 
-    /// When `handle_deadline` wants to be called. Whoever tells nodes asks for it when it has told them all there is; from
-    /// then on it is woken for what is earlier.
+    /// When `handle_deadline` must be called. The task that messages nodes asks for it after it has sent all messages;
+    /// from then on it is woken for anything earlier.
     pub fn next_deadline(&self) -> Mono {
         let mut timed = self.lock();
         timed.looks = timed.permits.grants_at();
         timed.permits.next_deadline()
     }
 
-    /// Does something with the permits.
+    /// Runs `act` on the permits.
     pub fn with<T>(&self, act: impl FnOnce(&mut permits::PermitIssuer) -> T) -> T {
         act(&mut self.lock().permits)
     }
 
-    /// The same, for what may free slots or begin a recall: whoever tells nodes looks at once.
+    /// Like `with`, for changes that may free slots or begin a recall: the task that messages nodes is woken at once.
     pub fn change<T>(&self, act: impl FnOnce(&mut permits::PermitIssuer) -> T) -> T {
         let result = self.with(act);
         self.tell();
         result
     }
 
-    /// The same for a request that begins or ends: a message for each would cost half as much as the request.
+    /// Like `with`, for a request that begins or ends. Wakes the task only if a grant became due earlier: a message per
+    /// request would cost half as much as the request.
     fn guard<T>(&self, act: impl FnOnce(&mut permits::PermitIssuer) -> T) -> T {
         let mut timed = self.lock();
         let result = act(&mut timed.permits);
         let grants = timed.permits.grants_at();
         if grants < timed.looks {
             timed.looks = grants;
+            // Outside the lock, because the task that is woken takes it.
             drop(timed);
             self.tell();
         }
         result
     }
 
-    /// What it has counted, and how it stands.
+    /// The counters and the present state.
     pub fn metrics(&self) -> PermitIssuerMetrics {
         PermitIssuerMetrics {
             permits: self.with(|permits| permits.figures()),
@@ -126,7 +130,7 @@ impl PermitIssuer {
         self.timed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this request may start. What it holds at the target is free again when that is dropped.
+    /// Whether this request may start. Dropping the guard frees what it holds at the target.
     pub(crate) fn admit(self: &Arc<Self>, now: Mono, request: &Request<'_>) -> Result<WorkGuard, Reason> {
         let (mut ids, mut id) = (0, None);
         request.facts.headers.any(WORK_ID, &mut |value| {
@@ -141,7 +145,7 @@ impl PermitIssuer {
             self.probes.fetch_add(1, Relaxed);
             Holds::Probe
         } else {
-            // Two ids are one too many: a second one could be hidden behind a good one.
+            // A second id could hide behind a valid one, so two are refused.
             let id = id.filter(|_| ids == 1).ok_or(Reason::WorkIdUnknown)?;
             let begun = self.guard(|permits| permits.begin(now, id));
             Holds::Slot(begun.map_err(|_| Reason::WorkIdUnknown)?)
@@ -152,15 +156,15 @@ impl PermitIssuer {
         })
     }
 
-    /// Counts one more health check at the target, if it may go there.
+    /// Counts another health check at the target, if one more is allowed.
     fn takes_probe(&self) -> bool {
         let more = |now: u32| (now < PROBES_AT_ONCE).then_some(now + 1);
         self.probing.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
 }
 
-/// Whether this is a health check as load balancers send it: it asks and brings nothing. gRPC has no method but POST, and its
-/// health checks bring an empty message.
+/// Whether this is a health check as load balancers send it: a request without a body. gRPC has no method but POST, and
+/// its health checks carry an empty message.
 fn is_probe(request: &Request<'_>) -> bool {
     let (facts, headers) = (&request.facts, request.facts.headers);
     let asks = matches!(facts.method, b"GET" | b"HEAD")
@@ -175,14 +179,14 @@ fn is_probe(request: &Request<'_>) -> bool {
         && headers.any("user-agent", &mut |value| value == PROBE)
 }
 
-/// What a request holds at the target.
+/// A request's claim on the target.
 #[derive(Debug)]
 enum Holds {
     Slot(Work),
     Probe,
 }
 
-/// A request in flight at the target: what it holds there is free again when this is dropped.
+/// A request in flight at the target. What it holds there is freed when this is dropped.
 #[derive(Debug)]
 pub struct WorkGuard {
     permit_issuer: Arc<PermitIssuer>,
@@ -192,7 +196,7 @@ pub struct WorkGuard {
 impl Drop for WorkGuard {
     fn drop(&mut self) {
         match self.holds.take() {
-            // No clock at hand: the time that was told last will do, at worst nodes are told early.
+            // There is no clock here. The issuer uses the latest time it knows; at worst nodes are told early.
             Some(Holds::Slot(work)) => self.permit_issuer.guard(|permits| permits.end(Mono::ZERO, work)),
             Some(Holds::Probe) => {
                 self.permit_issuer.probing.fetch_sub(1, Relaxed);
@@ -297,7 +301,7 @@ mod tests {
             soon > Mono(3) && soon < Mono::NEVER,
             "another permit is left: no hurry"
         );
-        // The node's last one is used, and a slot is free: now.
+        // The node's last permit is used and a slot is free: grant it now.
         let work_guard = get(&permit_issuer, 4, &with(&ids[1..])).unwrap();
         assert_eq!((told.load(Relaxed), permit_issuer.next_deadline()), (2, Mono(4)));
         drop(work_guard);
@@ -321,7 +325,7 @@ mod tests {
         ));
     }
 
-    /// 50 requests at once with the User-Agent of health checks passed a limit of 4: each was let in, whatever it was.
+    /// 50 requests at once with the User-Agent of health checks used to pass a limit of 4.
     #[test]
     fn few_probes_pass_at_once() {
         let permit_issuer = Arc::new(PermitIssuer::new(4, 7));
@@ -337,11 +341,11 @@ mod tests {
             ),
             (4, 46)
         );
-        // They hold no slots, and their places come back.
+        // They hold no slots, and their places are freed.
         assert_eq!(permit_issuer.with(|permits| permits.figures().in_flight), 0);
         drop(all);
         assert!(get(&permit_issuer, 2, &probe).is_ok());
-        // Somebody else's request with a permit is not in their way.
+        // Another client's request with a permit is not affected.
         let ids = granted(&permit_issuer);
         let with = Lines(vec![
             (WORK_ID, ids[0].to_string().into_bytes()),
@@ -352,7 +356,8 @@ mod tests {
         assert!(permit_issuer.admit(Mono(3), &request("POST", &with)).is_ok());
     }
 
-    /// A POST, a GET with a body and a WebSocket passed without a permit if they named themselves a health check.
+    /// A POST, a GET with a body and a WebSocket used to pass without a permit if they called themselves a health
+    /// check.
     #[test]
     fn only_what_asks_and_brings_nothing_is_a_probe() {
         let permit_issuer = Arc::new(PermitIssuer::new(1, 7));

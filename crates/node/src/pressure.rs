@@ -1,9 +1,9 @@
-//! Tells whoever plans capacity that a request had to wait or was refused: before it looks by itself.
+//! Tells the planner at once that a request had to wait or was refused.
 
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 
-/// One per node; every gate has it.
+/// The signal of one node; every gate has a clone.
 #[derive(Clone, Default)]
 pub struct Pressure(Arc<Inner>);
 
@@ -20,12 +20,13 @@ impl core::fmt::Debug for Pressure {
 }
 
 impl Pressure {
-    /// Calls this when a request has to wait or is refused, and then not again before [`Pressure::seen`]. Once only.
+    /// Calls `tell` when a request has to wait or is refused, and then not again before [`Pressure::seen`]. Only the
+    /// first call counts.
     pub fn on(&self, tell: Box<dyn Fn() + Send + Sync>) {
         let _ = self.0.tell.set(tell);
     }
 
-    /// What has come until now is being looked at.
+    /// Records that all that has happened until now is being looked at.
     pub fn seen(&self) {
         self.0.is_on.store(false, SeqCst);
     }

@@ -1,4 +1,4 @@
-//! Which probes the shell is to make.
+//! Probes for the caller to make.
 
 use crate::ids::TargetId;
 use core::net::SocketAddr;
@@ -8,35 +8,35 @@ use forebay_model::{ProbeKind, TargetTls};
 /// A probe to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeOrder {
-    /// Which target.
+    /// The target.
     pub target: TargetId,
-    /// Where to.
+    /// The address to probe.
     pub address: SocketAddr,
-    /// Path and query to ask for.
+    /// Path and query to request.
     pub path: String,
     /// How the connection is secured.
     pub tls: TargetTls,
-    /// What is spoken.
+    /// What the probe speaks.
     pub kind: ProbeKind,
-    /// It begins with a PROXY header that says that nobody else asks.
+    /// Whether the connection begins with a PROXY header, which then names no client.
     pub proxy_protocol: bool,
-    /// How long it may take.
+    /// The timeout.
     pub timeout: Duration,
 }
 
 /// A function to probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionProbe {
-    /// Which target.
+    /// The target.
     pub target: TargetId,
     /// Its ARN, perhaps qualified.
     pub function: String,
     /// Its group's ARN.
     pub group: String,
-    /// Path and query to ask for.
+    /// Path and query to request.
     pub path: String,
-    /// Whether it is told all values of a header or a parameter.
+    /// Whether the event carries all values of a header or parameter.
     pub multi_value_headers: bool,
-    /// How long it may take.
+    /// The timeout.
     pub timeout: Duration,
 }

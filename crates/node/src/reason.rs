@@ -1,17 +1,17 @@
-//! Why the balancer answered by itself, or an exchange ended early.
+//! Why the load balancer answered by itself, or an exchange ended early.
 
-/// Each way in which a request does not get its target's answer. Logs, metrics and tests name these.
+/// Every way in which a request does not get its target's answer. Logs, metrics and tests use these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
-    /// The rule is a fixed response.
+    /// The rule's action is a fixed response.
     FixedResponse,
-    /// The rule is a redirect.
+    /// The rule's action is a redirect.
     Redirect,
     /// The redirect's Location would be too long.
     RedirectTooLong,
-    /// The request is no HTTP, or breaks a limit.
+    /// The request is not HTTP, or exceeds a limit.
     Malformed,
-    /// Servers differ on what the path names, and its load balancer asks for paths that are beyond doubt.
+    /// Servers differ on what the path names, and the load balancer requires unambiguous paths.
     AmbiguousPath,
     /// The request line is longer than 16 KiB.
     UriTooLong,
@@ -21,19 +21,19 @@ pub enum Reason {
     TooManyForwarded,
     /// A transfer coding other than chunked or identity.
     TransferEncoding,
-    /// A version of HTTP that is not spoken here.
+    /// An HTTP version that is not supported here.
     Version,
     /// The client sent nothing until its timeout.
     ClientSilent,
     /// The client left before its answer was complete.
     ClientGone,
-    /// The client's body broke off or was no body.
+    /// The client's body broke off or was malformed.
     BodyBroken,
     /// The group has no target (in this zone), or every weight is 0.
     NoTarget,
-    /// The rule's action, the listener or the group needs something this version does not do.
+    /// The rule's action, the listener or the group needs something that this version does not support.
     NotServed,
-    /// The client's protocol does not fit the group's.
+    /// The client's protocol version does not fit the group's.
     ProtocolMismatch,
     /// A transform's result cannot be sent.
     TransformFailed,
@@ -45,47 +45,47 @@ pub enum Reason {
     ConnectTimeout,
     /// The target closed or reset the connection before its answer was complete.
     TargetClosed,
-    /// The target's answer is no HTTP, or breaks a limit.
+    /// The target's answer is not HTTP, or exceeds a limit.
     BadAnswer,
     /// The target sent nothing until the idle timeout.
     TargetSilent,
-    /// The target's deregistration delay ended first.
+    /// The target's deregistration delay ended before its answer.
     DeregistrationOver,
-    /// As many client connections are open as may be.
+    /// The maximum number of client connections was open.
     TooManyConnections,
-    /// Buffers hold as much memory as they may.
+    /// Buffers used as much memory as they may.
     MemoryCeiling,
-    /// No file descriptor or address was left for a connection.
+    /// No file descriptor or local port was left for a connection.
     OutOfResources,
     /// No target had a slot, and the group has no queue.
     NoSlot,
-    /// As many requests waited for a slot as may.
+    /// The maximum number of requests was waiting for a slot.
     QueueFull,
     /// The wait for a slot would have been longer than allowed.
     PredictedWait,
-    /// The wait for a slot was as long as allowed.
+    /// The wait for a slot reached its limit.
     QueueWait,
-    /// A class that waited with less than its share needed the place in the queue.
+    /// A class with less than its share of the queue needed the place.
     Displaced,
     /// Groups with a target control port do not carry WebSockets.
     WebSocketNotServed,
     /// The agents of all targets that were tried refused the request's permit.
     PermitRefused,
-    /// The body is larger than a function may get.
+    /// The body is larger than a function accepts.
     BodyTooLarge,
     /// Functions do not carry WebSockets.
     WebSocketToFunction,
-    /// The request has something in it that is no character, and so no event.
+    /// The request contains bytes that are not UTF-8 and so cannot be put into an event.
     NotUtf8,
-    /// The function failed: it said so, took longer than it may, or ended.
+    /// The function failed: it reported an error, exceeded its time, or exited.
     FunctionFailed,
-    /// As many invocations ran as may.
+    /// The maximum number of invocations was running.
     FunctionThrottled,
-    /// There is no such function.
+    /// The function does not exist.
     FunctionNotFound,
-    /// Nobody runs functions, or they could not be asked.
+    /// Functions are not run here, or could not be invoked.
     FunctionsUnavailable,
-    /// The function's answer is none.
+    /// The function's answer is malformed.
     BadFunctionAnswer,
     /// The function's answer is larger than it may be.
     FunctionAnswerTooLarge,
@@ -93,12 +93,12 @@ pub enum Reason {
     FunctionSilent,
     /// Beside an agent: the request carries no permit.
     WorkIdMissing,
-    /// Beside an agent: the request's permit is none of this agent's, or was used or revoked.
+    /// Beside an agent: the request's permit is not one of this agent's, or was used or revoked.
     WorkIdUnknown,
 }
 
 impl Reason {
-    /// Those whose status is 502, 503 or 504: a target should have answered, and none did.
+    /// The reasons with status 502, 503 or 504: a target should have answered and did not.
     pub const IN_PLACE_OF_A_TARGET: [Reason; 24] = [
         Reason::NoTarget,
         Reason::Refused,
@@ -126,7 +126,7 @@ impl Reason {
         Reason::FunctionSilent,
     ];
 
-    /// Its name in logs and metrics.
+    /// The word for logs and metrics.
     pub const fn word(self) -> &'static str {
         match self {
             Reason::FixedResponse => "fixed-response",
@@ -198,7 +198,8 @@ impl Reason {
         )
     }
 
-    /// What an agent says of a request's permit, so that its node can send the request anew: the application saw nothing of it.
+    /// An agent's word about a request's permit, so that its node may send the request again: the application saw
+    /// nothing of it.
     pub const fn work_refused(self) -> Option<&'static str> {
         match self {
             Reason::WorkIdMissing => Some("missing"),
@@ -207,7 +208,7 @@ impl Reason {
         }
     }
 
-    /// The status the client gets for it; 460 and 000 are only ever logged.
+    /// The status that the client gets. 460 appears only in logs.
     pub const fn status(self) -> u16 {
         match self {
             Reason::FixedResponse => 200,

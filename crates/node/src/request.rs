@@ -1,44 +1,44 @@
-//! A request, as far as decisions go.
+//! A request, as far as decisions need it.
 
 use crate::ids::ZoneId;
 use forebay_model::ProtocolVersion;
 use forebay_routing::Facts;
 use forebay_units::Wall;
 
-/// A request, as far as decisions go.
+/// A request, as far as decisions need it.
 pub struct Request<'a> {
-    /// What rules see.
+    /// The facts that rules match on.
     pub facts: Facts<'a>,
-    /// `http` or `https`: how the client came.
+    /// `http` or `https`, as the client connected.
     pub protocol: &'a str,
-    /// The zone of the node it came to.
+    /// The zone of the node that it arrived at.
     pub zone: ZoneId,
-    /// What its client speaks.
+    /// The protocol that the client speaks.
     pub speaks: Speaks,
-    /// When it came, as clocks on walls have it.
+    /// When it arrived, by the wall clock.
     pub wall: Wall,
-    /// It asks for a WebSocket.
+    /// Whether it asks for a WebSocket.
     pub upgrade: bool,
-    /// The path that rules see, if it is not the facts' own (whose normal form they see otherwise).
+    /// The path that rules match on, if it differs from the facts' own: its normal form.
     pub rule_path: Option<&'a [u8]>,
 }
 
-/// What a client speaks.
+/// The protocol that a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaks {
     /// HTTP/1.
     Http1,
     /// HTTP/2.
     Http2 {
-        /// Its content type is gRPC's.
+        /// Whether its content type is gRPC's.
         grpc: bool,
-        /// Its method is POST.
+        /// Whether its method is POST.
         post: bool,
     },
 }
 
 impl Speaks {
-    /// Whether a request may go to targets that speak `version` (ALB's table; otherwise 464).
+    /// Whether a request may go to targets that speak `version`, as ALB has it (otherwise 464).
     pub fn fits(self, version: ProtocolVersion) -> bool {
         match (self, version) {
             (

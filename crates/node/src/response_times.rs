@@ -1,6 +1,6 @@
-//! How often a group's answers took how long, in classes so narrow that the middle of one is within 1 % of all that is in it.
+//! A histogram of answer times, in classes so narrow that the middle of one is within 1 % of everything in it.
 //!
-//! Classes are log-linear: each doubling is cut into 64 equal parts. What is shorter than the first doubling is cut likewise.
+//! Classes are log-linear: each doubling is cut into 64 equal parts. Times below the first doubling are cut likewise.
 
 use crate::distribution::{Bucket, Distribution};
 use crate::summed::Summed;
@@ -12,30 +12,30 @@ use std::sync::OnceLock;
 /// Parts of a doubling, as a power of two.
 const PART_BITS: u32 = 6;
 const PARTS: usize = 1 << PART_BITS;
-/// The first doubling begins at so many nanoseconds, as a power of two: 4 microseconds.
+/// Start of the first doubling in nanoseconds, as a power of two: 4 microseconds.
 const FIRST_BITS: u32 = 12;
-/// Doublings, and what is before them: up to 2 hours. What takes longer counts as that long.
+/// Number of doublings, the range below the first included: up to 2 hours. Longer times count as that long.
 const DOUBLINGS: usize = 32;
 
-/// Counts by class, of one worker: a doubling's are made when the first falls into it.
+/// Counts by class, kept by one worker. The counts of a doubling are allocated at its first time.
 #[derive(Debug, Default)]
 pub struct ResponseTimes {
     doublings: [OnceLock<Box<[AtomicU64; PARTS]>>; DOUBLINGS],
-    /// All of them together, in microseconds.
+    /// Sum of all times, in microseconds.
     sum_us: AtomicU64,
 }
 
-/// Those of answers by hundreds of their status (index 1 to 5): made when the first such answer comes, so that a group that is idle
+/// Times by hundreds of the answer's status (index 1 to 5). Allocated at the first such answer, so that an idle group
 /// costs a few words.
 #[derive(Debug, Default)]
 pub struct ResponseTimesByCode([OnceLock<Box<ResponseTimes>>; CODES]);
 
-/// Hundreds of statuses, from 0 on.
+/// Number of hundreds, from 0 on.
 const CODES: usize = 6;
 
 /// The doubling and the part of it that a time falls into.
 fn class(nanos: u64) -> (usize, usize) {
-    // The number of the highest bit; all that is before the first doubling falls into part 0 to 63 of a doubling of its own.
+    // The highest bit. Everything below the first doubling falls into parts 0 to 63 of a doubling of its own.
     let high = (nanos | ((1 << FIRST_BITS) - 1)).ilog2();
     let doubling = (high + 1 - FIRST_BITS) as usize;
     if doubling >= DOUBLINGS {
@@ -45,7 +45,7 @@ fn class(nanos: u64) -> (usize, usize) {
     (doubling, (nanos >> shift) as usize & (PARTS - 1))
 }
 
-/// Where a class begins, in nanoseconds.
+/// The start of a class in nanoseconds.
 fn begins(doubling: usize, part: usize) -> u64 {
     let part = part as u64;
     match doubling as u32 {
@@ -55,7 +55,7 @@ fn begins(doubling: usize, part: usize) -> u64 {
 }
 
 impl ResponseTimes {
-    /// Takes one; by its worker alone.
+    /// Records a time; called only by the worker that owns this.
     pub fn record(&self, time: Duration) {
         let nanos = time.as_secs() * 1_000_000_000 + u64::from(time.subsec_nanos());
         let (doubling, part) = class(nanos);
@@ -67,7 +67,7 @@ impl ResponseTimes {
         }
     }
 
-    /// All that it took.
+    /// The distribution of all recorded times.
     pub fn distribution(&self) -> Distribution {
         let mut all = Self::NONE;
         self.add_to(&mut all);
@@ -76,7 +76,7 @@ impl ResponseTimes {
 }
 
 impl ResponseTimesByCode {
-    /// Takes one of an answer of this hundred; by its worker alone.
+    /// Records the time of an answer with this hundred; called only by the worker that owns this.
     pub(crate) fn record(&self, hundred: usize, time: Duration) {
         match self.0[hundred].get() {
             Some(times) => times.record(time),
@@ -85,7 +85,7 @@ impl ResponseTimesByCode {
     }
 }
 
-/// Beside the way of all later ones, which pays registers for it otherwise.
+/// Out of line: inlined, it would cost all later calls registers.
 #[cold]
 #[inline(never)]
 fn first(times: &OnceLock<Box<ResponseTimes>>, time: Duration) {
@@ -174,7 +174,7 @@ mod tests {
         assert!(times.0[4].get().is_none(), "made though no such answer came");
     }
 
-    /// The value that this share of all does not exceed, by the nearest rank.
+    /// The value that this share of all does not exceed, by the nearest-rank method.
     fn percentile(sorted: &[u64], percent: usize) -> u64 {
         sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1]
     }

@@ -1,39 +1,40 @@
 //! When a pooled connection to a target may carry a request.
 //!
-//! A target closes connections that were idle for some time it does not tell. A request sent at that moment is lost,
-//! and nobody can know whether it was processed. So each worker learns at what idle age a target closes, and a
-//! request that must not be sent twice uses only connections that are clearly younger.
+//! A target closes connections that were idle for some time, which it does not announce. A request sent at that moment
+//! is lost, and nobody can know whether it was processed. So each worker learns at what idle age a target closes
+//! connections, and a request that must not be sent twice uses only connections that are clearly younger.
 
 use core::time::Duration;
 use forebay_units::Mono;
 
-/// Closes before this age are restarts, not idle timeouts.
+/// Connections closed before this age point to a restart, not to an idle timeout.
 const SHORTEST_PLAUSIBLE: Duration = Duration::from_millis(500);
-/// What was learned is believed this long.
+/// How long a learned age is used.
 const BELIEVED: Duration = Duration::from_secs(600);
-/// Until something is learned: below the shortest default of common servers (gunicorn's 2 s).
+/// The limit until something is learned: below the shortest default of common servers (gunicorn's 2 s).
 const UNKNOWN_LIMIT: Duration = Duration::from_millis(1500);
 
-/// Which pooled connections a request may use.
+/// The pooled connections that a request may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
-    /// Any that is not known to be closed: the request may be sent again.
+    /// Any that is not known to be closed, because the request may be sent again.
     Any,
-    /// Only what was idle for less than `KeepAlive::safe_age`: the request must not be sent twice.
+    /// Only those idle for less than `KeepAlive::safe_age`, because the request must not be sent twice.
     Careful,
-    /// None: a fresh one.
+    /// None; open a new one.
     Never,
 }
 
-/// What a worker has learned of one target's idle timeout.
+/// A worker's knowledge of one target's idle timeout.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeepAlive {
     shortest: Option<(Duration, Mono)>,
 }
 
 impl KeepAlive {
-    /// A pooled connection was found closed by the target after this time of idleness.
+    /// Records that the target had closed a pooled connection after this idle time.
     pub fn closed_after(&mut self, idle: Duration, now: Mono) {
+        // A longer idle time proves nothing: the connection may have been closed long before it was looked at.
         if idle >= SHORTEST_PLAUSIBLE && self.shortest(now).is_none_or(|known| idle <= known) {
             self.shortest = Some((idle, now));
         }
@@ -44,8 +45,8 @@ impl KeepAlive {
             .and_then(|(idle, at)| (now.since(at) < BELIEVED).then_some(idle))
     }
 
-    /// Idle age from which a connection is not used for a request that must not be sent twice: half of what was
-    /// learned, since ages are seen late by up to the time between two looks.
+    /// The idle age from which a connection is not used for a request that must not be sent twice: half of the learned
+    /// age, since closes are noticed late.
     pub fn safe_age(&self, now: Mono) -> Duration {
         self.shortest(now).map_or(UNKNOWN_LIMIT, |known| known / 2)
     }

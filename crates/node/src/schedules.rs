@@ -1,4 +1,5 @@
-//! What workers share, under thousands of schedules of their threads: `shuttle` chooses at each atomic and each lock who goes on.
+//! What workers share, under thousands of thread schedules: at each atomic and each lock, `shuttle` chooses which
+//! thread runs next.
 
 use crate::gate::GroupGate;
 use crate::ids::ZoneId;
@@ -21,7 +22,7 @@ const SCHEDULES: usize = 2_000;
 fn no_mark_is_lost() {
     let schedule = || {
         let marks = Arc::new(Marks::default());
-        // In the first chunk, its second word, and chunks that are yet to be made.
+        // In the first chunk, in its second word, and in chunks that do not exist yet.
         let numbers = [[1_u32, 64, 5_000], [2, 65, 70_000]];
         let setters: Vec<_> = numbers
             .into_iter()
@@ -58,7 +59,7 @@ fn blueprint(algorithm: Algorithm, targets: u8) -> Blueprint {
     }
 }
 
-/// Applies, answers all probes, and returns the latest snapshot.
+/// Applies a blueprint, answers all probes, and returns the latest snapshot.
 fn apply(node: &mut Node, blueprint: &Blueprint) -> Arc<Snapshot> {
     node.apply(Mono::ZERO, blueprint);
     node.handle_deadline(Mono::ZERO);
@@ -104,7 +105,7 @@ fn loads_and_their_order_are_exact_whatever_is_switched() {
                 })
             })
             .collect();
-        // The order is dissolved and made again, and a target goes and comes back, while requests begin and end.
+        // The order is dissolved and rebuilt, and a target leaves and returns, while requests begin and end.
         for (algorithm, targets) in [(Algorithm::RoundRobin, 3), (least, 2), (least, 3)] {
             let snapshot = apply(&mut node, &blueprint(algorithm, targets));
             *shown.lock().unwrap() = snapshot;
@@ -142,7 +143,7 @@ fn arrival() -> Arrival<'static> {
     }
 }
 
-/// Asks for a slot, waits for it if it must, and has it for a moment; false if it was refused.
+/// Asks for a slot, waits for it if necessary, and holds it for a moment; false if it was refused.
 fn request(gate: &Arc<GroupGate>, seed: u64) -> bool {
     let (counters, mut rng) = (Arc::new(Zoned::new(1)), Rng::named(seed, "schedule"));
     match gate.arrive(Mono::ZERO, &arrival(), &mut rng, &counters, 0) {
@@ -161,7 +162,7 @@ fn request(gate: &Arc<GroupGate>, seed: u64) -> bool {
     }
 }
 
-/// A gate with one slot, which is there from `arrange` on, and two places.
+/// A gate with one slot, which exists from `arrange` on, and two places in its queue.
 fn gate() -> (Arc<GroupGate>, Arc<TargetView>) {
     let snapshot = apply(&mut Node::new(1), &blueprint(Algorithm::RoundRobin, 1));
     let gate = GroupGate::new(
@@ -202,11 +203,11 @@ fn no_slot_is_lost_and_nobody_waits_in_vain() {
                 thread::spawn(move || request(&gate, seed))
             })
             .collect();
-        // Until now no target is there: whoever came waits.
+        // There is no target yet, so requests that came before this wait.
         arrange(&gate, &target);
         let served = requests.into_iter().map(|request| request.join().unwrap());
         let served = served.filter(|&served| served).count();
-        // Who comes third while there is no target finds both places taken.
+        // The third request finds both places taken if there is no target yet.
         assert!(served >= 2, "{served} of 3");
         assert_idle(&gate, &target);
     };
@@ -222,7 +223,7 @@ fn a_wait_that_is_given_up_takes_no_slot_along() {
         let holder = thread::spawn(move || request(&shared, 1));
         let shared = Arc::clone(&gate);
         let leaver = thread::spawn(move || {
-            // Dropped at once, whatever came of it: perhaps at the moment in which the slot is handed over.
+            // Dropped at once in any case, perhaps just when the slot is handed over.
             let (counters, mut rng) = (Arc::new(Zoned::new(1)), Rng::named(2, "schedule"));
             drop(shared.arrive(Mono::ZERO, &arrival(), &mut rng, &counters, 0));
         });

@@ -1,4 +1,4 @@
-//! One of a thing for each worker, and for each zone and worker: who counts writes only its own.
+//! One value per worker, or per zone and worker, so that each worker writes only its own.
 
 use crate::ids::ZoneId;
 use std::sync::OnceLock;
@@ -12,17 +12,18 @@ pub struct Shards<T>(Box<[Padded<T>]>);
 struct Padded<T>(T);
 
 impl<T: Default> Shards<T> {
-    /// One for each of `workers`; at least one.
+    /// One value for each of `workers`, at least one.
     pub fn new(workers: usize) -> Shards<T> {
         Shards((0..workers.max(1)).map(|_| Padded::default()).collect())
     }
 }
 
 impl<T> Shards<T> {
-    /// That worker's own.
+    /// The worker's own value.
     #[inline]
     pub fn of(&self, worker: usize) -> &T {
-        // A division takes longer than all the rest; who has no shard of its own shares one.
+        // The branch avoids a division, which would take longer than all the rest. A worker beyond the last shard
+        // shares one.
         let at = if worker < self.0.len() {
             worker
         } else {
@@ -31,14 +32,14 @@ impl<T> Shards<T> {
         &self.0[at].0
     }
 
-    /// All of them.
+    /// The values of all workers.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|shard| &shard.0)
     }
 }
 
-/// One `T` per zone that requests come by and worker. Zones are added when they are first asked for, and stay: readers of counters
-/// must not see them go back.
+/// One `T` per zone that requests arrive in and worker. Zones are added at first use and stay, because readers of
+/// counters must not see them decrease.
 #[derive(Debug)]
 pub struct Zoned<T> {
     workers: usize,
@@ -53,7 +54,7 @@ struct Entry<T> {
 }
 
 impl<T: Default> Zoned<T> {
-    /// None yet, for this many workers.
+    /// No zones yet, for `workers` workers.
     pub fn new(workers: usize) -> Zoned<T> {
         Zoned {
             workers,
@@ -61,11 +62,13 @@ impl<T: Default> Zoned<T> {
         }
     }
 
-    /// All workers' of that zone. O(zones), of which there are a few.
+    /// All workers' values of that zone. O(zones), which are few.
     #[inline(never)]
     pub fn zone(&self, zone: ZoneId) -> &Shards<T> {
         let mut entry = &self.first;
         loop {
+            // Two workers may add a zone at once. The one that loses finds the other's zone here, and goes on along the
+            // list.
             let known = entry.get_or_init(|| {
                 Box::new(Entry {
                     zone,
@@ -80,11 +83,11 @@ impl<T: Default> Zoned<T> {
         }
     }
 
-    /// That worker's own of that zone.
+    /// The worker's own value of that zone.
     #[inline]
     pub fn of(&self, zone: ZoneId, worker: usize) -> &T {
         match self.first.get() {
-            // Most have one zone alone, and all requests come here.
+            // The usual case: there is only one zone. All requests pass here.
             Some(first) if first.zone == zone => first.shards.of(worker),
             _ => self.zone(zone).of(worker),
         }
@@ -92,13 +95,13 @@ impl<T: Default> Zoned<T> {
 }
 
 impl<T> Zoned<T> {
-    /// Each zone that was asked for, and all workers' of it.
+    /// Each zone used so far, with all workers' values.
     pub fn zones(&self) -> impl Iterator<Item = (ZoneId, &Shards<T>)> {
         let entries = core::iter::successors(self.first.get(), |entry| entry.next.get());
         entries.map(|entry| (entry.zone, &entry.shards))
     }
 
-    /// All of them.
+    /// All values of all zones.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.zones().flat_map(|(_, shards)| shards.iter())
     }

@@ -1,13 +1,14 @@
-//! What all workers share about a group's targets beside their counters: what is asked of those, and which have changed.
+//! What all workers share about a group's targets beside their counters: which of them are used, and which targets
+//! changed.
 
 use crate::marks::Marks;
 use crate::sync::{AtomicBool, AtomicU32};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-/// A target that stands in no least-loaded index.
+/// The number of a target that is in no least-loaded index.
 pub(crate) const NOT_INDEXED: u32 = u32::MAX;
 
-/// One per group, known to its targets' counters.
+/// One per group, referenced by its targets' counters.
 #[derive(Debug, Default)]
 pub(crate) struct SharedLoad {
     pub(crate) ordered: AtomicBool,
@@ -17,7 +18,7 @@ pub(crate) struct SharedLoad {
 }
 
 impl SharedLoad {
-    /// Whether some target's weight may be less than full.
+    /// Whether any target's weight may be less than full.
     pub(crate) fn is_weighted(&self) -> bool {
         self.weighted.load(Relaxed)
     }
@@ -26,7 +27,7 @@ impl SharedLoad {
         self.weighted.store(weighted, Relaxed);
     }
 
-    /// Whether someone asks for latencies.
+    /// Whether an algorithm uses latencies.
     pub(crate) fn is_timed(&self) -> bool {
         self.timed.load(Relaxed)
     }
@@ -35,7 +36,7 @@ impl SharedLoad {
         self.timed.store(timed, Relaxed);
     }
 
-    /// A target's count or weight was changed: the order must know.
+    /// Records that a target's count or weight changed.
     pub(crate) fn changed(&self, index: &AtomicU32) {
         if self.ordered.load(SeqCst) {
             let index = index.load(SeqCst);

@@ -1,4 +1,4 @@
-//! Who decides over a gate's slots while another process does: the one that has taken over from this one.
+//! The process that decides over a gate's slots during a take-over.
 
 use crate::ids::TargetId;
 use crate::ticket::Ticket;
@@ -8,19 +8,21 @@ use forebay_units::Mono;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Decides over a gate's slots, elsewhere. Called with the gate's lock held, so in the order in which things happen: it must not wait.
+/// Decides over a gate's slots in another process. Called with the gate's lock held, so in the order of events; it must
+/// not block.
 pub trait SlotAuthority: Send + Sync {
-    /// A request wants a slot: to be answered by [`crate::GroupGate::granted`] or [`crate::GroupGate::refused`] with this number.
+    /// A request wants a slot. The answer comes as [`crate::GroupGate::granted`] or [`crate::GroupGate::refused`] with
+    /// this number.
     fn claim(&self, number: u64, claim: &Claim);
-    /// It does not want one any more.
+    /// The request no longer wants a slot.
     fn withdraw(&self, number: u64);
-    /// A request that had a slot of this target is over; `took` how long a success took.
+    /// A request that had a slot of this target is over; `took` is given for a success.
     fn release(&self, target: TargetId, took: Option<Duration>);
-    /// A target pushed back: it has one slot less for so long.
+    /// A target pushed back: it has one slot less for `time`.
     fn pause(&self, target: TargetId, time: Duration);
 }
 
-/// What a gate keeps while somebody else decides.
+/// State of a gate while another process decides.
 pub(crate) struct Remote {
     pub(crate) authority: Arc<dyn SlotAuthority>,
     pub(crate) claims: BTreeMap<u64, (Claim, Arc<Ticket>)>,
@@ -36,7 +38,7 @@ impl Remote {
         }
     }
 
-    /// Has the authority decide; gives the claim's number.
+    /// Sends a claim to the authority; returns its number.
     pub(crate) fn claim(&mut self, claim: &Claim, ticket: &Arc<Ticket>) -> u64 {
         self.next += 1;
         self.claims.insert(self.next, (*claim, Arc::clone(ticket)));
@@ -44,7 +46,7 @@ impl Remote {
         self.next
     }
 
-    /// How long a pause lasts from now on.
+    /// Reports a pause to the authority, as a duration: clocks differ between processes.
     pub(crate) fn pause(&self, now: Mono, target: TargetId, until: Mono) {
         self.authority.pause(target, until.since(now));
     }

@@ -1,4 +1,8 @@
-//! A node's slow path: takes the blueprint, keeps health, says when to probe, publishes snapshots, ends drains.
+//! The slow path of a node: applies blueprints, keeps health, orders probes, publishes snapshots and ends drains.
+//!
+//! Its files, in reading order: `balancers` (load balancers and listeners of a blueprint), `views` (from the node's
+//! state to a snapshot), `watch` (probes, refused connections, drains), `weights` and `peers` (slow start, anomalies),
+//! `gates` and `demand` (limited groups), `users` and `metrics` (what logs and metrics need), `takeover`.
 
 use crate::gate::{ChannelOrder, GroupGate};
 use crate::ids::{GroupId, ListenerId, TargetId, ZoneId};
@@ -37,31 +41,31 @@ mod views;
 mod watch;
 mod weights;
 
-/// How often a draining target is looked at.
+/// How often draining targets are checked.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
-/// A drained target that is still in the blueprint is reported again this often.
+/// How often a drained target is reported again while it is still in the blueprint.
 const DRAIN_REPORT: Duration = Duration::from_secs(5);
-/// After a drain's delay, requests in flight are cut and given this long to end.
+/// Time that requests in flight get to end after they were cut at the end of a drain's delay.
 const CUT_GRACE: Duration = Duration::from_secs(2);
 
-/// What the shell reports.
+/// What the caller reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A probe ended.
     Probed {
-        /// Of this target.
+        /// The target.
         target: TargetId,
-        /// How.
+        /// The result.
         result: ProbeResult,
     },
     /// A request's connection to this target was refused.
     Refused {
-        /// By this target.
+        /// The target.
         target: TargetId,
     },
 }
 
-/// What the shell must do.
+/// What the caller must do.
 #[derive(Clone, Debug)]
 pub enum Output {
     /// Probe a target and report the result.
@@ -70,7 +74,7 @@ pub enum Output {
     ProbeFunction(FunctionProbe),
     /// Give this snapshot to every worker.
     Publish(Arc<Snapshot>),
-    /// A target was found unlike its peers, or like them again, or its weight was changed for that: say so.
+    /// Log that a target became anomalous or normal again, or that its weight was changed for that.
     Weighed {
         /// The group's ARN.
         group: String,
@@ -78,12 +82,12 @@ pub enum Output {
         target: String,
         /// The port it was registered with.
         port: u16,
-        /// What has changed and why.
+        /// The change and its reason.
         change: Change,
     },
-    /// Keep these channels to agents and no others.
+    /// Keep these channels to agents open and close all others.
     Channels(Vec<ChannelOrder>),
-    /// A deregistered target is idle or its delay is over: take it out of the group.
+    /// A deregistered target is idle, or its delay is over: remove it from the group.
     Drained {
         /// The group's ARN.
         group: String,
@@ -96,7 +100,8 @@ pub enum Output {
 
 type TargetKey = (String, u16);
 
-/// How connections to a target are secured, and whether they begin with a PROXY header: those that stand are of no use to another way.
+/// How connections to a target are secured, and whether they begin with a PROXY header. Connections made another way
+/// cannot be used.
 type Way = (TargetTls, bool);
 
 #[derive(Debug)]
@@ -107,24 +112,24 @@ struct Target {
     id: TargetId,
     stats: Arc<TargetStats>,
     tracker: Tracker,
-    /// When the next probe is due, while it is probed at all.
+    /// When the next probe is due; `None` if it is not probed.
     due: Option<Mono>,
-    /// Since when it is probed.
+    /// When it began to be probed.
     probed_since: Mono,
     /// When a probe's result last counted.
     judged: Option<Mono>,
     draining_since: Option<Mono>,
-    /// When it was last reported as drained: reported again while it is still here, should the report be lost.
+    /// When it was last reported as drained. Reported again while it is still here, in case the report was lost.
     drained: Option<Mono>,
-    /// Its slow start, while it lasts.
+    /// Its slow start, while one is under way.
     ramp: Option<Ramp>,
-    /// It was registered when no other target carried traffic in full: its first slow start is left out.
+    /// It was registered while no other target carried full traffic, so its first slow start is skipped.
     founder: bool,
     /// How it compares with its peers.
     peers: Peers,
-    /// What it had done at the last look.
+    /// Its counts at the last look at peers.
     counted: Option<Counts>,
-    /// How long its answers had taken at the last look.
+    /// Its latencies at the last look at peers.
     timed: Option<Box<Latencies>>,
 }
 
@@ -154,13 +159,13 @@ impl Group {
             && zone_enabled(blueprint, &target.blueprint)
     }
 
-    /// Whether its requests may wait.
+    /// Whether requests to it may wait in a queue.
     fn lets_wait(&self) -> bool {
         let queue = self.blueprint.settings.queue.as_ref();
         queue.is_some_and(|queue| queue.length > 0)
     }
 
-    /// Whether it counts for HealthyHostCount: one that drains, or that nobody sends to, does not.
+    /// Whether it counts as healthy (HealthyHostCount). Draining and unused targets do not.
     fn counts_as_healthy(&self, target: &Target) -> bool {
         let unchecked = !self.blueprint.health.enabled && self.blueprint.in_use && !target.blueprint.draining;
         (self.is_probed(target) || unchecked) && target.tracker.is_healthy()
@@ -199,7 +204,7 @@ pub struct Node {
     groups: BTreeMap<String, Group>,
     by_id: BTreeMap<TargetId, (String, TargetKey)>,
     order: Vec<(Arc<BalancerBlueprint>, Vec<String>)>,
-    /// Who reads of a group's probes, by the group's ARN: found out when first asked.
+    /// The load balancers that log a group's probes, by the group's ARN; filled on first use.
     watches: BTreeMap<String, Arc<ProbedTarget>>,
     probes: BTreeSet<(Mono, TargetId)>,
     outputs: VecDeque<Output>,
@@ -209,16 +214,16 @@ pub struct Node {
     peers_look: Option<Mono>,
     gate_look: Option<Mono>,
     pressure: Pressure,
-    /// Where all load balancers are reached.
+    /// Addresses at which all load balancers are reached.
     exposed: Vec<IpAddr>,
-    /// The channels that were last asked for.
+    /// The channels last ordered.
     channels: Vec<ChannelOrder>,
-    /// Who may start, if this is an agent's.
+    /// At an agent: decides which requests may start.
     permit_issuer: Option<Arc<PermitIssuer>>,
 }
 
 impl Node {
-    /// A node with nothing to serve yet, for this many workers.
+    /// A node for `workers` workers with nothing to serve yet.
     pub fn new(workers: usize) -> Node {
         Node {
             workers,
@@ -246,7 +251,7 @@ impl Node {
         }
     }
 
-    /// The same beside a target: requests need a permit of this permit issuer.
+    /// Makes this the node of an agent: requests need a permit from this issuer.
     #[must_use]
     pub fn guarded(mut self, permit_issuer: Option<Arc<PermitIssuer>>) -> Node {
         self.permit_issuer = permit_issuer;
@@ -270,8 +275,9 @@ impl Node {
         ZoneId(at as u64)
     }
 
-    /// Takes what is to be served from now on. Counters, health and turns of what stays are kept. Publishes.
+    /// Applies a blueprint and publishes. Counters, health and turns of everything that stays are kept.
     pub fn apply(&mut self, now: Mono, blueprint: &Blueprint) {
+        // Groups first: the rules of listeners are compiled to their ids.
         self.take_groups(now, blueprint);
         self.peers_look = self.peers_look.or(Some(now + LOOK)).filter(|_| self.has_peers());
         self.take_balancers(blueprint);
@@ -320,7 +326,8 @@ impl Node {
     fn take_group(&mut self, now: Mono, blueprint: &Arc<GroupBlueprint>) {
         let mut group = match self.groups.remove(&blueprint.arn) {
             Some(mut known) => {
-                // Who is healthy when slow start is switched on has no ramp to climb, nor one left from when it was on before.
+                // Targets that are healthy when slow start is switched on do not ramp, nor do they continue a ramp from
+                // before it was switched off.
                 if blueprint.settings.slow_start.is_zero() {
                     known.targets.values_mut().for_each(|target| target.ramp = None);
                 }
@@ -345,11 +352,12 @@ impl Node {
         for wanted in &blueprint.targets {
             let key = (wanted.id.clone(), wanted.port);
             let mut target = match before.remove(&key) {
-                // A target that comes back from draining is registered anew: it must prove itself again.
+                // A target that is registered again while it drains is new: it must pass a probe first.
                 Some(known) if known.blueprint.draining && !wanted.draining => {
                     let stats = Arc::clone(&known.stats);
                     stats.cut.store(false, Relaxed);
-                    // Its id as well, where it is the same server: what is in flight there still has its slots.
+                    // It keeps its id if it is the same server, because its requests in flight hold slots under that
+                    // id.
                     let same = known.blueprint.address == wanted.address && known.way == way;
                     let id = if same { known.id } else { self.target_id() };
                     self.forget(known);
@@ -384,10 +392,11 @@ impl Node {
         TargetId(self.id())
     }
 
-    /// Starts or stops a target's probes and its drain, as its blueprint says.
+    /// Starts or stops a target's probes and its drain, as its blueprint requires.
     fn schedule(&mut self, now: Mono, group: &Group, target: &mut Target) {
         match (group.is_probed(target), target.due) {
             (true, None) => {
+                // While it was not probed its state may have changed, so it must pass a probe again.
                 target.tracker = Tracker::default();
                 target.due = Some(now);
                 (target.probed_since, target.judged) = (now, None);
@@ -407,12 +416,12 @@ impl Node {
         }
     }
 
-    /// The next thing to do.
+    /// The next thing for the caller to do.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// What is known of a target; none if it is not registered.
+    /// The health of a target; `None` if it is not registered.
     pub fn health(&self, group: &str, target: &str, port: u16) -> Option<TargetHealth> {
         let group = self.groups.get(group)?;
         let target = group.targets.get(&(target.to_owned(), port))?;
@@ -440,7 +449,7 @@ impl Node {
         Some(target.tracker.health())
     }
 
-    /// Every target's group ARN, id, port, health and counters: those that are still counted on.
+    /// All targets that still have counters: group ARN, id, port, whether healthy, and counters.
     pub fn targets(&self) -> impl Iterator<Item = (&str, &str, u16, bool, &Arc<TargetStats>)> {
         self.groups.iter().flat_map(|(arn, group)| {
             group.targets.iter().map(move |((name, port), target)| {
@@ -455,14 +464,14 @@ impl Node {
         })
     }
 
-    /// Every listener's ARN and counters: those that are still counted on.
+    /// All listeners that still have counters: ARN and counters.
     pub fn listeners(&self) -> impl Iterator<Item = (&str, &Arc<Zoned<ListenerStats>>)> {
         self.listeners
             .iter()
             .map(|(arn, listener)| (arn.as_str(), &listener.stats))
     }
 
-    /// Every load balancer's ARN and counters: those that are still counted on.
+    /// All load balancers that still have counters: ARN and counters.
     pub fn balancers(&self) -> impl Iterator<Item = (&str, &Arc<Zoned<BalancerStats>>)> {
         self.balancers
             .iter()
@@ -471,7 +480,7 @@ impl Node {
 }
 
 impl Drop for Node {
-    /// A load index and its targets hold each other.
+    /// Breaks the reference cycle between a load index and its targets.
     fn drop(&mut self) {
         self.groups.values().for_each(|group| group.load_index.dissolve());
     }
@@ -480,14 +489,14 @@ impl Drop for Node {
 #[cfg(test)]
 mod tests;
 
-/// A target of which nothing is known yet.
+/// Judging probe results.
 impl Target {
-    /// Takes a probe's result; whether its state has changed. Looks at one that has never passed come more often than its checks: those
-    /// that find nothing count no more often than checks would.
+    /// Records a probe's result; returns whether the target's state changed. A target that has never passed is probed
+    /// more often than its settings say; those extra probes count only if they pass, so that it does not fail sooner.
     fn probed(&mut self, now: Mono, result: ProbeResult, check: &HealthCheck) -> bool {
         let passes = matches!(result, ProbeResult::Answered(code) if check.matcher.accepts(code));
         let early = self.judged.is_some_and(|at| now.since(at) < check.interval);
-        // Functions are looked at by their checks alone.
+        // Functions get no extra probes.
         let is_function = self.view.as_ref().is_some_and(|view| view.is_function());
         let is_new = !is_function && self.tracker.first_look(Duration::ZERO, check).is_some();
         if is_new && !passes && early {
@@ -498,6 +507,7 @@ impl Target {
     }
 }
 
+/// A target of which nothing is known yet.
 fn new_target(
     id: TargetId,
     blueprint: &TargetBlueprint,

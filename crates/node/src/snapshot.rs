@@ -1,5 +1,5 @@
-//! What every worker sees: listeners with their rules, groups with the targets that get traffic. Immutable, swapped
-//! whole; only counters behind it change.
+//! The data that workers decide by: listeners with their rules, and groups with the targets that get traffic. Immutable
+//! and replaced as a whole; only the counters behind it change.
 
 use crate::gate::GroupGate;
 use crate::ids::{GroupId, ListenerId, ZoneId};
@@ -18,18 +18,18 @@ use forebay_routing::Rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Everything workers decide by.
+/// Everything that workers decide by.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Grows with each snapshot.
+    /// Increases with each snapshot.
     pub version: u64,
     /// By id, ascending.
     pub listeners: Vec<Arc<ListenerView>>,
     /// By id, ascending.
     pub groups: Vec<Arc<GroupView>>,
-    /// What keys of sticky cookies are derived from.
+    /// The secret from which the keys of sticky cookies are derived.
     pub secret: Secret,
-    /// Some group's targets are told whose connections they get.
+    /// Whether any group's targets learn the client's address from PROXY headers.
     pub tells_clients: bool,
 }
 
@@ -53,19 +53,19 @@ impl Snapshot {
 /// A load balancer.
 #[derive(Debug)]
 pub struct BalancerView {
-    /// What it is: its ARN, its DNS name (the Host of requests that have none), its settings.
+    /// Its ARN, its DNS name (the Host of requests that have none), its settings.
     pub blueprint: Arc<BalancerBlueprint>,
     /// Counters per zone and worker.
     pub stats: Arc<Zoned<BalancerStats>>,
 }
 
 impl BalancerView {
-    /// What its attributes and tags say.
+    /// Its attributes and tags.
     pub fn settings(&self) -> &BalancerSettings {
         &self.blueprint.settings
     }
 
-    /// `app/NAME/ID`, as logs name it.
+    /// `app/NAME/ID`, as logs write it.
     pub fn name(&self) -> &str {
         // The sixth part of an ARN; five colons come before it.
         let tail = self
@@ -78,56 +78,57 @@ impl BalancerView {
     }
 }
 
-/// One address a listener listens on.
+/// An address that a listener accepts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeView {
-    /// The zone it stands in.
+    /// The zone of the node.
     pub zone: ZoneId,
     /// Its address.
     pub address: IpAddr,
-    /// It is where all load balancers are reached.
+    /// Whether all load balancers are reached at this address.
     pub exposed: bool,
 }
 
 /// A listener.
 #[derive(Debug)]
 pub struct ListenerView {
-    /// Which.
+    /// The listener's id.
     pub id: ListenerId,
-    /// What it is: its ARN, protocol, port, TLS and settings. Its rules are compiled, in `rules`.
+    /// Its ARN, protocol, port, TLS settings and attributes. Its rules are compiled, in `rules`.
     pub blueprint: Arc<ListenerBlueprint>,
-    /// Its addresses; the last ones are exposed, if its balancer is the first to use the port.
+    /// Its addresses. Exposed ones come last; it has those if its load balancer was the first to use the port.
     pub nodes: Vec<NodeView>,
-    /// What its exposed addresses serve, where it has those: listeners with its port and protocol, by their load balancers' names in lower
-    /// case, its own among them. A name that begins with a full stop stands for all that end with it.
+    /// What its exposed addresses serve, if it has any: the listeners with its port and protocol, itself included, by
+    /// their load balancers' names in lower case. A name that begins with a full stop is a wildcard for all names that
+    /// end with it.
     pub named: BTreeMap<String, Named>,
     /// Its load balancer.
     pub balancer: Arc<BalancerView>,
     /// Counters per zone and worker.
     pub stats: Arc<Zoned<ListenerStats>>,
-    /// Its rules; none if they do not compile, and then it answers 500.
+    /// Its rules; `None` if they do not compile, and then it answers 500.
     pub rules: Option<Arc<Rules<GroupId>>>,
-    /// Who may start, at an agent. Requests go on as they came then, but for their permits.
+    /// At an agent: decides which requests may start. Requests are passed on unchanged except for their permits.
     pub permit_issuer: Option<Arc<PermitIssuer>>,
 }
 
 /// A listener that is reached by its load balancer's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// Which.
+    /// The listener.
     pub listener: ListenerId,
     /// Its load balancer's first zone.
     pub zone: ZoneId,
 }
 
 impl ListenerView {
-    /// What its attributes say.
+    /// Its attributes.
     pub fn settings(&self) -> &ListenerSettings {
         &self.blueprint.settings
     }
 
-    /// Whom a request or a handshake at an exposed address with this host name is for, if that is known: the one with that very name, or
-    /// else with the longest wildcard that fits. O(labels log names).
+    /// The listener that a request or handshake with this host name at an exposed address is for, if any: the one with
+    /// exactly that name, else the one with the longest matching wildcard. O(labels log names).
     pub fn named(&self, host: &[u8]) -> Option<Named> {
         let host = host.strip_suffix(b".").unwrap_or(host);
         let host = core::str::from_utf8(host).ok()?.to_ascii_lowercase();
@@ -136,13 +137,13 @@ impl ListenerView {
             if let Some(named) = self.named.get(rest) {
                 return Some(*named);
             }
-            // From the next full stop on.
+            // Continue at the next full stop.
             let from = rest.char_indices().skip(1).find(|(_, letter)| *letter == '.')?.0;
             rest = &rest[from..];
         }
     }
 
-    /// Whether others are reached at its exposed addresses.
+    /// Whether its exposed addresses serve other listeners too.
     pub fn is_shared(&self) -> bool {
         self.named.values().any(|named| named.listener != self.id)
     }
@@ -151,44 +152,44 @@ impl ListenerView {
 /// A target group.
 #[derive(Debug)]
 pub struct GroupView {
-    /// Which.
+    /// The group's id.
     pub id: GroupId,
-    /// What it is: its ARN, what is spoken to its targets, its settings.
+    /// Its ARN, the protocol version spoken to its targets, its attributes and tags.
     pub blueprint: Arc<GroupBlueprint>,
-    /// What all workers share about its targets.
+    /// State about its targets that all workers share.
     pub load_index: Arc<LoadIndex>,
-    /// Registered targets, draining ones too.
+    /// Registered targets, draining ones included.
     pub targets: Vec<Arc<TargetView>>,
-    /// What is counted of the group, per zone and worker.
+    /// Counters of the group per zone and worker.
     pub counters: Arc<Zoned<GroupStats>>,
-    /// The targets' counters: one step nearer for who looks at many.
+    /// The targets' counters, one pointer closer for code that scans many.
     pub(crate) stats: Vec<Arc<TargetStats>>,
     /// The targets that get traffic from any zone.
     pub eligible: Eligible,
-    /// Who comes in, where there are limits or a queue.
+    /// Its gate, where there are limits or a queue.
     pub gate: Option<Arc<GroupGate>>,
     /// With cross-zone off: the targets that get traffic from each zone's node.
     pub zones: Option<Vec<(ZoneId, Eligible)>>,
 }
 
-/// Indices of targets that get traffic.
+/// The targets that get traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Eligible {
     /// Indices into the group's targets.
     pub targets: Vec<u32>,
-    /// Why these.
+    /// Why these targets get traffic.
     pub reason: RoutingReason,
-    /// Enough are healthy for names to lead here (DNS failover).
+    /// Whether enough targets are healthy for DNS names to resolve to this zone (DNS failover).
     pub in_dns: bool,
 }
 
 impl GroupView {
-    /// What its attributes and tags say.
+    /// Its attributes and tags.
     pub fn settings(&self) -> &GroupSettings {
         &self.blueprint.settings
     }
 
-    /// Whether its targets are limited, so that a request needs a slot.
+    /// Whether its targets have a limit, so that each request needs a slot.
     pub fn is_limited(&self) -> bool {
         let queue = self.settings().queue.as_ref();
         queue.is_some_and(|queue| queue.concurrency != Concurrency::Open)

@@ -1,4 +1,4 @@
-//! Counters, one shard per worker: a worker writes only its own, readers add them up.
+//! Counters, one shard per worker: a worker writes only its own, and readers add them up.
 
 use crate::distribution::{Bucket, Distribution};
 use crate::reason::Reason;
@@ -14,10 +14,11 @@ use forebay_balance::{LOADS, MedianLatency, PeakLatency, Weight, load_class};
 use forebay_units::Mono;
 use std::sync::{Arc, OnceLock};
 
-/// Statuses of errors made here that are counted by themselves.
+/// Statuses of errors made here that are counted separately.
 pub const ERRORS: [u16; 4] = [500, 502, 503, 504];
 
-/// Declares the counters of one worker and, with the same fields, what a reader finds: so that a counter is one line here.
+/// Declares the counters of one worker and, with the same fields, what readers get, so that each counter is one line
+/// here.
 macro_rules! counters {
     ($(
         $(#[$doc:meta])*
@@ -38,7 +39,7 @@ macro_rules! counters {
         }
 
         impl Shards<$counters> {
-            /// What all workers have counted so far.
+            /// The counts of all workers so far.
             pub fn sum(&self) -> $sums {
                 let mut sums = $sums {
                     $($field: <$counter as Summed>::NONE,)+
@@ -53,84 +54,85 @@ macro_rules! counters {
 }
 
 counters! {
-    /// What one worker counts of a load balancer.
+    /// Counters of a load balancer, kept by one worker.
     BalancerStats, summed up as LoadBalancerCounts {
-        /// Requests begun.
+        /// Requests that began.
         requests: AtomicU64,
         /// Answers made here, by hundreds of their status (index 2 to 5).
         own: [AtomicU64; 6],
-        /// Those of them that are 500, 502, 503 and 504, in this order.
+        /// Those that were 500, 502, 503 and 504, in this order.
         errors: [AtomicU64; ERRORS.len()],
-        /// Those made in place of a target's: 502, 503 and 504, in the order of [`Reason::IN_PLACE_OF_A_TARGET`].
+        /// Those made in place of a target's answer (502, 503 and 504), in the order of
+        /// [`Reason::IN_PLACE_OF_A_TARGET`].
         failures: [AtomicU64; Reason::IN_PLACE_OF_A_TARGET.len()],
         /// Connections accepted.
         connections: AtomicU64,
         /// Connections refused because too many were open.
         rejected: AtomicU64,
-        /// Connections closed because they had to begin with a PROXY header and did not, and requests refused because they began with
-        /// one that they may not have.
+        /// Connections closed for lack of a required PROXY header, and requests refused because their connection began
+        /// with one that is not allowed.
         proxy_refused: AtomicU64,
         /// Connections open.
         open: AtomicU64,
-        /// Rules looked at, default rules excluded.
+        /// Rules evaluated, without default rules.
         rule_evaluations: AtomicU64,
-        /// Those of them beyond the first ten of a request, which AWS charges for.
+        /// Those beyond the first ten of a request, which AWS charges for.
         charged_evaluations: AtomicU64,
-        /// Requests sent anew because a pooled connection had died.
+        /// Requests sent again because a pooled connection had died.
         stale_retries: AtomicU64,
         /// Requests sent to another target because a connection failed.
         connect_retries: AtomicU64,
-        /// Requests sent to another target because one failed them.
+        /// Requests sent to another target after an answer or a connection that failed.
         answer_retries: AtomicU64,
-        /// Requests sent to a group whose targets all get traffic because too few are healthy.
+        /// Requests sent to a group that fails open.
         fail_open: AtomicU64,
-        /// Requests to sticky groups whose client was not known, or could not stay with its target.
+        /// Requests to sticky groups whose client had no valid cookie or could not stay with its target.
         non_sticky: AtomicU64,
-        /// Those of them whose group goes by an application's cookie.
+        /// Those whose group uses an application's cookie.
         app_non_sticky: AtomicU64,
-        /// Requests that a rule's fixed response answered.
+        /// Requests answered by a rule's fixed response.
         fixed: AtomicU64,
-        /// Requests that a rule sent elsewhere.
+        /// Requests redirected by a rule.
         redirects: AtomicU64,
-        /// Those that no redirect was sent for because its Location would have been too long.
+        /// Redirects that failed because their Location was too long.
         redirects_too_long: AtomicU64,
-        /// Bytes of heads and bodies that clients sent, of requests that ended.
+        /// Bytes of heads and bodies received from clients, of requests that ended.
         received_bytes: AtomicU64,
-        /// Bytes of heads and bodies that clients got, of requests that ended.
+        /// Bytes of heads and bodies sent to clients, of requests that ended.
         sent_bytes: AtomicU64,
         /// Requests over IPv6 that ended.
         ipv6_requests: AtomicU64,
-        /// Bytes of them, both ways.
+        /// Bytes of those requests, both ways.
         ipv6_bytes: AtomicU64,
-        /// Requests that lost header lines whose names are not of letters, digits and hyphens.
+        /// Requests that lost header fields because of invalid names (not letters, digits and hyphens).
         dropped_headers: AtomicU64,
         /// Requests whose framing does not follow the RFC.
         noncompliant: AtomicU64,
-        /// Requests that found no memory left for buffers.
+        /// Requests for which no buffer memory was left.
         no_memory: AtomicU64,
         /// Bytes of requests to functions that ended, both ways.
         lambda_bytes: AtomicU64,
     }
 
-    /// What one worker counts of a listener.
+    /// Counters of a listener, kept by one worker.
     ListenerStats, summed up as ListenerCounts {
         /// TLS handshakes that led to a connection.
         handshakes: AtomicU64,
-        /// Those of them that resumed a session.
+        /// Those that resumed a session.
         resumed: AtomicU64,
-        /// TLS handshakes that failed, were given up by the client or took too long.
+        /// TLS handshakes that failed, were aborted by the client or timed out.
         handshake_failures: AtomicU64,
     }
 
-    /// What one worker counts of a target group.
+    /// Counters of a target group, kept by one worker.
     GroupStats, summed up as GroupCounts {
-        /// Requests that were to be answered by it.
+        /// Requests routed to the group.
         arrivals: AtomicU64,
-        /// Those for which a target was chosen, each once.
+        /// Requests for which a target was chosen, each counted once.
         requests: AtomicU64,
-        /// Those of them that were gRPC's.
+        /// Those that were gRPC calls.
         grpc_requests: AtomicU64,
-        /// Those of them that came when all targets got traffic because too few were healthy.
+        /// Those that came while the group failed open.
         fail_open: AtomicU64,
         /// Targets' answers by hundreds of their status.
         answers: [AtomicU64; 6],
@@ -138,9 +140,9 @@ counters! {
         connect_errors: AtomicU64,
         /// TLS handshakes with targets that failed.
         tls_errors: AtomicU64,
-        /// Requests to a function that failed because of it or of the request.
+        /// Requests to a function that failed because of the function or the request.
         lambda_user_errors: AtomicU64,
-        /// Those that failed because it could not be asked, or did not answer.
+        /// Requests to a function that failed because it could not be invoked or did not answer.
         lambda_internal_errors: AtomicU64,
         /// Requests that wait for a slot.
         waiting: AtomicU64,
@@ -148,13 +150,13 @@ counters! {
         spillover: [AtomicU64; 5],
         /// Requests that ended well.
         completed: AtomicU64,
-        /// For how long those were at their targets, to their answers' ends, together, in microseconds.
+        /// Total time that those were at their targets, to the end of their answers, in microseconds.
         held_us: AtomicU64,
-        /// How long answers took, to their heads, by hundreds of their status.
+        /// Times to the heads of answers, by hundreds of their status.
         times: ResponseTimesByCode,
     }
 
-    /// What one worker counts of a target.
+    /// Counters of a target, kept by one worker.
     TargetTotals, summed up as TargetCounts {
         /// Requests sent.
         requests: AtomicU64,
@@ -164,14 +166,14 @@ counters! {
         connect_errors: AtomicU64,
         /// TLS handshakes that failed.
         tls_errors: AtomicU64,
-        /// Connections that died before an answer, stale ones of the pool not counted.
+        /// Connections that died before an answer, without stale pooled ones.
         died: AtomicU64,
-        /// The latencies of successes together, in microseconds: each the time to the answer's head.
+        /// Sum of the latencies of successes, in microseconds, each the time to the answer's head.
         latency_us: AtomicU64,
     }
 }
 
-/// How many successes of a target one worker saw in each class of latency.
+/// Successes of a target by class of latency, as counted by one worker.
 #[derive(Debug)]
 pub(crate) struct LatencyTotals([AtomicU64; CLASSES]);
 
@@ -181,43 +183,44 @@ impl Default for LatencyTotals {
     }
 }
 
-/// What is known of a target by all workers. Outlives snapshots. What algorithms read comes first, on one cache line.
+/// State of a target that all workers share. Outlives snapshots. The fields that algorithms read come first, on one
+/// cache line.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct TargetStats {
-    /// Requests picked for it and not yet ended. Changed by [`crate::InFlight`] only.
+    /// Requests that picked it and have not ended. Changed only by [`crate::InFlight`].
     pub in_flight: AtomicU32,
     /// Slots whose request failed and that still count as load.
     pub(crate) held: AtomicU32,
-    /// Parts of [`Weight`]; set by the slow path.
+    /// The parts of its [`Weight`]; set by the slow path.
     pub(crate) weight: AtomicU32,
-    /// Where it stands in its group's order; changed under the order's lock.
+    /// Its number in the group's least-loaded index; changed under the index's lock.
     pub(crate) index: AtomicU32,
-    /// What it shares with its group.
+    /// State that it shares with its group.
     pub(crate) shared: Arc<SharedLoad>,
-    /// [`PeakLatency`].
+    /// Its [`PeakLatency`].
     pub(crate) peak: AtomicU64,
-    /// [`MedianLatency`] by class of load.
+    /// Its [`MedianLatency`] for each class of load.
     pub(crate) medians: [AtomicU64; LOADS],
-    /// Latencies per worker, from the first success on.
+    /// Latencies per worker; allocated at the first success.
     pub(crate) latencies: OnceLock<Shards<LatencyTotals>>,
-    /// Its deregistration delay is over: what is still in flight ends now.
+    /// Its deregistration delay is over: requests that are still in flight end now.
     pub cut: AtomicBool,
-    /// Totals per worker.
+    /// Counters per worker.
     pub totals: Shards<TargetTotals>,
-    /// What is counted of its group.
+    /// Its group's counters.
     pub(crate) group: Arc<Zoned<GroupStats>>,
 }
 
 impl Default for TargetStats {
-    /// Zeros, for one worker, of a target that has no peers.
+    /// Zeros, for one worker and a target without peers.
     fn default() -> TargetStats {
         TargetStats::new(1, Arc::default(), Arc::new(Zoned::new(1)))
     }
 }
 
 impl TargetStats {
-    /// Zeros, for this many workers, of a target of the group that shares these.
+    /// Zeros, for `workers` workers and a target of the group that these belong to.
     pub(crate) fn new(workers: usize, shared: Arc<SharedLoad>, group: Arc<Zoned<GroupStats>>) -> TargetStats {
         TargetStats {
             in_flight: AtomicU32::new(0),
@@ -234,7 +237,7 @@ impl TargetStats {
         }
     }
 
-    /// Requests it has been sent.
+    /// Requests sent to it.
     pub fn requests(&self) -> u64 {
         self.totals
             .iter()
@@ -242,23 +245,23 @@ impl TargetStats {
             .sum()
     }
 
-    /// What algorithms go by: requests in flight, and slots that failed and still count.
+    /// Its load, as algorithms see it: requests in flight, and failed slots that still count.
     pub fn load(&self) -> u32 {
-        // Sequentially consistent, which costs a load nothing: see `LoadIndex`.
+        // Sequentially consistent, which costs nothing for a load; `LoadIndex` needs it.
         self.in_flight.load(SeqCst) + self.held.load(SeqCst)
     }
 
-    /// Its load was changed: the group's order must know.
+    /// Records that its load changed, so that the group's index is updated.
     pub(crate) fn changed(&self) {
         self.shared.changed(&self.index);
     }
 
-    /// Its weight now.
+    /// Its present weight.
     pub fn weight(&self) -> Weight {
         Weight::from_parts(self.weight.load(Relaxed))
     }
 
-    /// Sets its weight; returns whether that is new.
+    /// Sets its weight; returns whether it changed.
     pub(crate) fn weigh(&self, weight: Weight) -> bool {
         let changed = self.weight.swap(weight.parts(), SeqCst) != weight.parts();
         if changed {
@@ -267,8 +270,9 @@ impl TargetStats {
         changed
     }
 
-    /// Takes the latency of a request that was picked when the load was `load`, if someone asks for latencies. Two workers
-    /// that write at once lose one of the two, which an average bears. `peak` and `typical` differ for failures only.
+    /// Records the latency of a request that was picked at load `load`, if an algorithm uses latencies. Of two workers
+    /// that write at once one is lost, which does not matter to an average. `peak` and `typical` differ only for
+    /// failures.
     pub(crate) fn measure(&self, now: Mono, load: u32, peak: Duration, typical: Duration) {
         if !self.shared.is_timed() {
             return;
@@ -279,20 +283,20 @@ impl TargetStats {
         median.store(MedianLatency(median.load(Relaxed)).with(now, typical).0, Relaxed);
     }
 
-    /// Takes the latency of a success.
+    /// Records the latency of a success.
     pub(crate) fn record_latency(&self, worker: usize, latency: Duration) {
         let us = latency.as_secs() * 1_000_000 + u64::from(latency.subsec_micros());
         let latencies = self
             .latencies
             .get_or_init(|| Shards::new(self.totals.iter().count()));
         let class = &latencies.of(worker).0[latency_class(us)];
-        // A worker writes its own alone: no locked addition.
+        // Only this worker writes its shard, so no atomic addition is needed.
         for (count, more) in [(class, 1), (&self.totals.of(worker).latency_us, us)] {
             count.store(count.load(Relaxed).wrapping_add(more), Relaxed);
         }
     }
 
-    /// How many successes took how long: each class's upper end and count, ascending.
+    /// Successes by latency: each class's upper end and count, ascending.
     fn latency_buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         (0..CLASSES).map(|class| {
             let shards = self.latencies.get().into_iter().flat_map(Shards::iter);
@@ -303,7 +307,7 @@ impl TargetStats {
         })
     }
 
-    /// How long successes took, `sum_us` together.
+    /// The distribution of successes' latencies, whose sum is `sum_us`.
     pub(crate) fn latencies(&self, sum_us: u64) -> Distribution {
         let mut from = Duration::ZERO;
         let buckets = self.latency_buckets().map(|(to, count)| Bucket {
@@ -317,7 +321,7 @@ impl TargetStats {
         }
     }
 
-    /// All that ended, since the beginning.
+    /// Counts of everything that ended, since the beginning.
     pub(crate) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for totals in self.totals.iter() {
@@ -331,7 +335,7 @@ impl TargetStats {
         counts
     }
 
-    /// All latencies since the beginning, each count modulo 2^32: differences of two looks are asked for.
+    /// All latencies since the beginning, each count modulo 2^32: callers use only differences between two calls.
     pub(crate) fn all_latencies(&self) -> Latencies {
         let mut all = Latencies::default();
         for (sum, (_, count)) in all.0.iter_mut().zip(self.latency_buckets()) {

@@ -1,15 +1,15 @@
-//! How what workers count is added up.
+//! Adding up the counters of all workers.
 
 use crate::sync::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// What a worker counts, and readers add up.
+/// A counter of one worker, which readers add up.
 pub trait Summed {
-    /// All workers' counts together.
+    /// The sum over all workers.
     type Sum;
-    /// Before any is added.
+    /// The sum before anything is added.
     const NONE: Self::Sum;
-    /// Adds what this one has counted.
+    /// Adds this worker's count.
     fn add_to(&self, sum: &mut Self::Sum);
 }
 

@@ -10,28 +10,28 @@ use std::sync::Arc;
 /// A target.
 #[derive(Debug)]
 pub struct TargetView {
-    /// Which.
+    /// The target's id.
     pub id: TargetId,
-    /// The id it was registered by.
+    /// The id that it was registered with.
     pub name: String,
     /// The port it was registered with.
     pub port: u16,
-    /// Where it is reached; none for a function, whose ARN is its name.
+    /// Its address; `None` for a function, whose ARN is its name.
     pub address: Option<SocketAddr>,
     /// How connections to it are secured.
     pub tls: TargetTls,
-    /// What is spoken to it.
+    /// The protocol version spoken to it.
     pub version: ProtocolVersion,
-    /// Connections to it begin with a PROXY header, so each is one client's alone.
+    /// Whether connections to it begin with a PROXY header, so that each belongs to one client.
     pub proxy_protocol: bool,
-    /// Its share of work beside others'; a limit of requests at a time is for each unit.
+    /// Its share of work relative to other targets. A limit on concurrent requests applies to each unit of weight.
     pub weight: u32,
     /// Counters, shared by all snapshots and workers.
     pub stats: Arc<TargetStats>,
 }
 
 impl TargetView {
-    /// What cookies call it.
+    /// Its name in sticky cookies.
     pub(crate) fn mark(&self) -> Mark {
         self.address.map_or_else(Mark::function, Mark::target)
     }

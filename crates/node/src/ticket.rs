@@ -8,7 +8,7 @@ use core::time::Duration;
 use forebay_admission::permits::WorkId;
 use forebay_admission::{Place, Refusal};
 
-/// What came of waiting: a slot with its permit, or a refusal.
+/// The outcome of a wait: a slot with its permit, or a refusal.
 pub(crate) type Released = Result<(Counted, Option<WorkId>), Refusal>;
 
 /// Where a request waits.
@@ -16,7 +16,7 @@ pub(crate) type Released = Result<(Counted, Option<WorkId>), Refusal>;
 pub(crate) enum Position {
     /// In its gate's queue.
     Queued(Place),
-    /// In another process, which knows it by this number.
+    /// In another process, which knows the request by this number.
     Remote(u64),
 }
 

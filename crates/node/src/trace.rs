@@ -1,11 +1,12 @@
-//! Traces that span processes: the client's trace context (W3C Trace Context) and whether a request of it is recorded.
+//! Traces that span processes: the client's trace context (W3C Trace Context) and whether its requests are recorded.
 
 use forebay_units::digits::hexadecimal;
 
-/// Bytes of a `traceparent` of version 00, and the least of any later version.
+/// Length of a `traceparent` of version 00, and the least of any later version, in bytes.
 const TRACEPARENT_BYTES: usize = 55;
 const SAMPLED: u8 = 1;
-/// The flags that have a meaning; others go out as zero (section 3.2.2.5): sampled, and random trace id (level 2).
+/// The flags with a meaning: sampled, and random trace id (level 2). Others are sent as zero (W3C Trace Context,
+/// section 3.2.2.5).
 const KNOWN_FLAGS: u8 = 3;
 
 /// A client's `traceparent`.
@@ -15,12 +16,12 @@ pub struct TraceParent {
     pub trace: u128,
     /// The client's span; not 0.
     pub span: u64,
-    /// Flags that are known here.
+    /// The flags that are known here.
     pub flags: u8,
 }
 
 impl TraceParent {
-    /// Takes a header's value; none if it is malformed (sections 3.2 and 4.3).
+    /// Parses a header's value; `None` if it is malformed (W3C Trace Context, sections 3.2 and 4.3).
     ///
     /// ```
     /// use forebay_node::TraceParent;
@@ -32,7 +33,7 @@ impl TraceParent {
         let fits = match (value.len(), value.get(..2)?) {
             (_, b"ff") => false,
             (TRACEPARENT_BYTES, _) => true,
-            // A later version may go on behind another dash.
+            // A later version may continue after another dash.
             (length, version) => length > TRACEPARENT_BYTES && version != b"00" && value[55] == b'-',
         };
         if !fits || [2, 35, 52].iter().any(|&at| value[at] != b'-') {
@@ -53,7 +54,7 @@ impl TraceParent {
     }
 }
 
-/// Lower-case hexadecimal digits, 32 at most.
+/// Reads up to 32 lower-case hexadecimal digits.
 fn number(digits: &[u8]) -> Option<u128> {
     digits.iter().try_fold(0, |number, digit| {
         let digit = match digit {
@@ -65,31 +66,32 @@ fn number(digits: &[u8]) -> Option<u128> {
     })
 }
 
-/// Which requests are recorded: those of a client that records its own span, none of a client that says it does not, and of
-/// requests without a trace this share.
+/// Decides which requests are recorded: those of a client that records its own span, none of a client that says it does
+/// not, and this share of the requests without a trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
     share: f64,
 }
 
 impl Sampling {
-    /// `share`: from 0.0 (none) to 1.0 (all).
+    /// `share` ranges from 0.0 (none) to 1.0 (all).
     pub fn new(share: f64) -> Sampling {
         Sampling {
             share: share.clamp(0.0, 1.0),
         }
     }
 
-    /// By the trace's id, so that whoever samples at the same share takes the same traces (OpenTelemetry's
+    /// Decides by the trace's id, so that all who sample at the same share take the same traces (OpenTelemetry's
     /// TraceIdRatioBased).
     fn takes(self, trace: u128) -> bool {
         let low = (trace as u64) >> 1;
         self.share >= 1.0 || (low as f64) < self.share * (1_u64 << 63) as f64
     }
 
-    /// Begins a request's span. `parent`: the client's, if it has one and it is well formed. None if the client's trace is
-    /// not recorded: then its headers go on as they are.
+    /// Begins a request's span. `parent` is the client's, if it sent a well-formed one. `None` if the client's trace is
+    /// not recorded: then its headers are passed on unchanged.
     pub fn begin(self, parent: Option<TraceParent>, mut draw: impl FnMut() -> u64) -> Option<SpanContext> {
+        // Zero is not a valid id (W3C Trace Context, section 3.2.2).
         let mut id = || draw().max(1);
         if parent.is_some_and(|parent| !parent.is_sampled()) {
             return None;
@@ -117,18 +119,18 @@ impl Sampling {
 pub struct SpanContext {
     /// The trace's id.
     pub trace: u128,
-    /// The client's span; none if the trace begins here.
+    /// The client's span; `None` if the trace begins here.
     pub parent: Option<u64>,
     /// The request's own span.
     pub span: u64,
-    /// The span of its time at the target, which the target sees as its parent.
+    /// The span of its time at the target; the target sees it as its parent.
     pub target: u64,
-    /// What `traceparent` says in its last field.
+    /// The last field of `traceparent`.
     pub flags: u8,
 }
 
 impl SpanContext {
-    /// Whether it is recorded.
+    /// Whether the request is recorded.
     pub fn is_sampled(&self) -> bool {
         self.flags & SAMPLED != 0
     }
@@ -194,13 +196,13 @@ mod tests {
     fn a_client_that_does_not_record_is_left_alone() {
         let all = Sampling::new(1.0);
         assert_eq!(all.begin(parse(&GOOD.replace("-01", "-00")), || 7), None);
-        // One that does is joined, whatever the share.
+        // A trace that is recorded is joined, whatever the share.
         let none = Sampling::new(0.0);
         let joined = none.begin(parse(GOOD), || 7).unwrap();
         assert!(joined.is_sampled());
         assert_eq!(Some(joined.trace), parse(GOOD).map(|parent| parent.trace));
         assert_eq!(joined.parent, Some(0xb7ad_6b71_6920_3331));
-        // A trace that begins here and is not recorded says so to the target.
+        // A trace that begins here and is not recorded tells the target so.
         let begun = none.begin(None, || 0).unwrap();
         assert!(!begun.is_sampled() && begun.span != 0 && begun.trace != 0);
     }

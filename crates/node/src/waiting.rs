@@ -13,11 +13,12 @@ use forebay_admission::{Arrival, Leaving, Refusal, Verdict, Why};
 use forebay_units::{Mono, Rng};
 use std::sync::Arc;
 
-/// How long a request waits for another process's answer at least: whoever decides there knows its deadline, and refuses it then.
+/// The least time to wait for another process's answer. The process that decides knows the deadline and refuses the
+/// request then.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 
 impl GroupGate {
-    /// A request has come by worker number `worker`; `counters` are its group's.
+    /// Asks for a slot for a request of worker number `worker`; `counters` are its group's.
     pub(crate) fn arrive(
         self: &Arc<Self>,
         now: Mono,
@@ -43,6 +44,7 @@ impl GroupGate {
             }
             Some(verdict)
         });
+        // Refusals too: the planner must not wait for its next look.
         if !matches!(verdict, Some(Verdict::Admitted(_))) {
             self.pressure.rise();
         }
@@ -53,7 +55,7 @@ impl GroupGate {
             Some(Verdict::Refused(refusal)) => Arrived::Refused(refusal),
             Some(Verdict::Waits(_)) | None => Arrived::Waits(Waiting {
                 gate: Arc::clone(self),
-                // A gate that lets someone wait has asked for the ticket.
+                // The ticket exists: a gate that lets a request wait has asked for it.
                 ticket: ticket.unwrap_or_default(),
                 until,
                 is_over: false,
@@ -62,7 +64,7 @@ impl GroupGate {
         }
     }
 
-    /// Whoever has this ticket waits no longer. None if the wait was over before.
+    /// Ends the wait of this ticket's holder. `None` if it was over already.
     fn leave(&self, now: Option<Mono>, ticket: &Ticket, why: Leaving) -> Option<Refusal> {
         self.with_timed(now, |timed| match ticket.position()? {
             Position::Queued(place) => Some(timed.gate.leave(timed.now, place, why)?.1),
@@ -79,7 +81,7 @@ impl GroupGate {
     }
 }
 
-/// What came of asking for a slot.
+/// The outcome of asking for a slot.
 pub(crate) enum Arrived {
     Admitted(InFlight),
     Waits(Waiting),
@@ -127,12 +129,12 @@ impl Waiting {
         Arc::clone(&self.ticket)
     }
 
-    /// When it is late.
+    /// When the wait is over at the latest.
     pub(crate) fn until(&self) -> Mono {
         self.until
     }
 
-    /// What came of it, once the ticket is ready.
+    /// The outcome, once the ticket is ready.
     pub(crate) fn over(&mut self) -> Option<(Duration, Result<InFlight, Refusal>)> {
         let (waited, released) = self.ticket.take()?;
         self.is_over = true;
@@ -140,7 +142,7 @@ impl Waiting {
         Some((waited, released.map(admit)))
     }
 
-    /// The deadline has come. None if the wait was over before.
+    /// Ends the wait because its deadline has passed. `None` if it was over already.
     pub(crate) fn late(&mut self, now: Mono) -> Option<Refusal> {
         let refusal = self.gate.leave(Some(now), &self.ticket, Leaving::Late)?;
         self.is_over = true;
@@ -153,7 +155,7 @@ impl Drop for Waiting {
         if !self.is_over {
             self.gate.leave(None, &self.ticket, Leaving::Gone);
         }
-        // What was handed out and not fetched goes to the next.
+        // A slot that was handed out and not fetched is released here, so that it goes to the next request.
         drop(self.over());
     }
 }

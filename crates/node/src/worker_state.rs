@@ -1,5 +1,5 @@
-//! What one worker keeps between requests to decide by: turns, its random stream, how long successes take, and slots that
-//! failed and still count.
+//! What one worker keeps between requests: turns of algorithms, a random stream, times of successes, and failed slots
+//! that still count.
 
 use crate::ids::{GroupId, TargetId, ZoneId};
 use crate::in_flight::{Held, InFlight};
@@ -15,13 +15,13 @@ use forebay_balance::{
 use forebay_units::{Mono, Rng};
 use std::collections::{BTreeMap, BinaryHeap};
 
-/// Slots that failed, at most, per worker: with more, the one that would end first ends now.
+/// Bound on failed slots held per worker. With more, the hold that would end first ends now.
 const HOLDS: usize = 16_384;
 
-/// A worker's memory. One per worker; never shared.
+/// The state of one worker. Never shared.
 #[derive(Debug)]
 pub struct WorkerState {
-    /// Which shard of the counters is its own.
+    /// The worker's number: its shard of the counters.
     pub index: usize,
     pub(crate) rng: Rng,
     pub(crate) keys: Keys,
@@ -33,7 +33,7 @@ pub struct WorkerState {
 }
 
 impl WorkerState {
-    /// The worker's state of worker number `worker`, drawing from a stream of this seed.
+    /// The state of worker number `worker`, with a random stream from this seed.
     pub fn new(worker: usize, seed: u64) -> WorkerState {
         WorkerState {
             index: worker,
@@ -52,7 +52,7 @@ impl WorkerState {
         self.rng.next_u64()
     }
 
-    /// Picks a target of the group for a node in `zone`, by the group's algorithm, passing over those in `refused`, and
+    /// Picks a target of the group for a node in `zone` by the group's algorithm, passing over those in `refused`, and
     /// counts the request there. O(log groups), and O(refused squared) when some are passed over.
     pub fn choose(
         &mut self,
@@ -79,7 +79,7 @@ impl WorkerState {
         chooser.choose(now, &table, &mut self.rng)
     }
 
-    /// A request that this target took at `start` is over and was a success; `latency` is the time to its answer's head.
+    /// Records a success that was sent to its target at `start`; `latency` is the time to the answer's head.
     pub(crate) fn succeeded(
         &mut self,
         now: Mono,
@@ -94,8 +94,9 @@ impl WorkerState {
         slot.target().stats.measure(now, slot.load(), latency, latency);
     }
 
-    /// A request that this target took at `start` has failed through its fault: the slot stays counted as long as a success
-    /// would have kept it (the black-hole guard), or as long as the target asks to be left alone: `wait`.
+    /// Records a failure of a request that was sent to its target at `start`. The slot stays counted for as long as a
+    /// success would have kept it, or for as long as the target asked to be left alone (`wait`). Otherwise a target
+    /// that fails at once would look idle and draw all traffic.
     pub(crate) fn failed(
         &mut self,
         now: Mono,
@@ -109,6 +110,7 @@ impl WorkerState {
         let (peak, typical) = (service_time.failure_peak(took), service_time.failure_time(took));
         slot.target().stats.measure(now, slot.load(), peak, typical);
         let asked = wait.map(|wait| now + wait);
+        // The later of both: failing quickly must not shorten a pause that the target asked for.
         let until = service_time.busy_until(start).max(asked);
         if let Some(until) = until.filter(|&until| until > now) {
             if self.holds.len() >= HOLDS {
@@ -119,24 +121,24 @@ impl WorkerState {
         }
     }
 
-    /// A request came to a group that allows retries.
+    /// Adds to the retry budget of a group, for a request to it.
     pub(crate) fn earn(&mut self, group: GroupId) {
         self.budgets.entry(group).or_default().earn();
     }
 
-    /// Whether the group's budget has a retry left; if so, it is spent.
+    /// Spends a retry of the group's budget; false if there is none left.
     pub(crate) fn may_retry(&mut self, now: Mono, group: GroupId) -> bool {
         self.budgets.entry(group).or_default().spend(now)
     }
 
-    /// Ends the holds that are due. Called with each pick; call it now and then while no request comes.
+    /// Ends the holds that are due. Called at each pick; call it now and then while no request comes.
     pub fn expire(&mut self, now: Mono) {
         while self.holds.peek().is_some_and(|held| held.until() <= now) {
             self.holds.pop();
         }
     }
 
-    /// Forgets groups that are gone, and keys of another secret. Call when a new snapshot was adopted.
+    /// Drops state of groups that are gone, and keys of an old secret. Call it when a new snapshot was adopted.
     pub fn forget(&mut self, snapshot: &Snapshot) {
         if self.keys.secret() != snapshot.secret {
             self.keys = Keys::new(snapshot.secret);

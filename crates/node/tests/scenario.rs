@@ -1,5 +1,6 @@
-//! The simulator's seed: a node with 1,000 targets and 1,000,000 requests in virtual time. Targets die, come back, are
-//! deregistered and registered again; pooled connections go stale. The same seed must give the same log, to the hash.
+//! The simulator's seed: a node with 1,000 targets and 1,000,000 requests in virtual time. Targets die, return, are
+//! deregistered and registered again, and pooled connections go stale. The same seed must give the same log, down to
+//! its hash.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -345,7 +346,7 @@ impl World {
 fn a_million_requests_twice_give_one_log() {
     let first = World::new(7).run();
     assert_eq!(first.ends.values().sum::<u64>(), REQUESTS);
-    // A dead target is out at its first refused connection, and that request goes elsewhere: nobody fails.
+    // A dead target is out at its first refused connection and that request goes elsewhere, so no request fails.
     assert_eq!(first.ends, BTreeMap::from([(None, REQUESTS)]));
     let in_flight: u32 = first.snapshot.groups[0]
         .targets
@@ -353,7 +354,7 @@ fn a_million_requests_twice_give_one_log() {
         .map(|target| target.stats.in_flight.load(Relaxed))
         .sum();
     assert_eq!(in_flight, 0);
-    // Targets that were there all the time got equal shares, but for what the absence of others added.
+    // Targets that were always there got equal shares, apart from what the absence of others added.
     let steady: Vec<u64> = (300..TARGETS).map(|index| first.picks[&address(index)]).collect();
     let (low, high) = (steady.iter().min().unwrap(), steady.iter().max().unwrap());
     assert!(high - low <= 200, "{low} to {high}");

@@ -1,5 +1,5 @@
-//! Workers on threads of their own pick and release while the slow path changes algorithms and members: afterwards every count
-//! is zero and the order is exact.
+//! Workers on their own threads pick and release targets while the slow path changes algorithms and members. Afterwards
+//! every count is zero and the order is exact.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -39,7 +39,7 @@ fn blueprint(algorithm: Algorithm, away: u8, cross_zone: bool) -> Blueprint {
     }
 }
 
-/// Applies, answers all probes, and returns the latest snapshot.
+/// Applies a blueprint, answers all probes, and returns the latest snapshot.
 fn apply(node: &mut Node, blueprint: &Blueprint, shown: &Mutex<Arc<Snapshot>>) {
     node.apply(Mono::ZERO, blueprint);
     node.handle_deadline(Mono::ZERO);
@@ -64,7 +64,7 @@ fn work(worker: usize, shown: &Mutex<Arc<Snapshot>>) {
     let mut rng = Rng::named(worker as u64, "work");
     let mut flying = VecDeque::new();
     for number in 0..PICKS {
-        // Workers adopt snapshots late, as they do.
+        // Workers adopt snapshots late, as real ones do.
         let snapshot = Arc::clone(&shown.lock().unwrap());
         for _ in 0..rng.below(4) {
             let group = &snapshot.groups[0];
@@ -111,7 +111,7 @@ fn counts_and_order_survive_threads_and_switches() {
         }
     });
     apply(&mut node, &blueprint(least, TARGETS, true), &shown);
-    // Once more with nothing switched, which would set the order anew.
+    // Once more without a switch, which would rebuild the order.
     std::thread::scope(|scope| {
         for worker in 0..WORKERS {
             let shown = &shown;

@@ -1,4 +1,4 @@
-//! What changes a queue, as values: whoever keeps them can make the queue again.
+//! The changes of a queue as values, from which the queue can be rebuilt.
 
 use crate::message::{Held, MessageId, Receipt, Sequence};
 use crate::settings::QueueId;
@@ -9,30 +9,30 @@ use std::sync::Arc;
 /// Why a message is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Why {
-    /// Whoever received it deleted it.
+    /// Its receiver deleted it.
     Deleted,
     /// Its retention is over.
     Expired,
-    /// It was received too often, and is in the dead-letter queue.
+    /// It was received too often and moved to the dead-letter queue.
     DeadLetter,
-    /// A move task took it to another queue.
+    /// A move task moved it to another queue.
     Moved,
 }
 
-/// A whole message.
+/// A complete message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent<B> {
     /// Its place in the queue's order.
     pub sequence: Sequence,
     /// Its id.
     pub id: MessageId,
-    /// When it was sent; its retention counts from then.
+    /// When it was sent; its retention counts from here.
     pub sent: Wall,
-    /// Whether it is hidden.
+    /// Whether and why it is hidden.
     pub held: Held,
-    /// Until when it is.
+    /// When that ends.
     pub due: Wall,
-    /// How often it was received.
+    /// Number of receives.
     pub receives: u32,
     /// When it was first received.
     pub first_received: Wall,
@@ -40,53 +40,54 @@ pub struct Sent<B> {
     pub received: Wall,
     /// Its message group.
     pub group: Option<Arc<str>>,
-    /// What a message sent again would bear; remembered for five minutes.
+    /// Its deduplication id, remembered for five minutes.
     pub deduplication: Option<Arc<str>>,
-    /// In a dead-letter queue: where it comes from.
+    /// The queue that it came from, in a dead-letter queue.
     pub origin: Option<QueueId>,
-    /// What the sender gave.
+    /// The sender's content.
     pub body: B,
 }
 
-/// One change of a queue. Visibility that ends and delays that end are none: they follow from the time.
+/// One change of a queue. The end of a delay or of a visibility timeout is not a change, because it follows from the
+/// time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change<B> {
-    /// A message is there, just like this; if it was there before, it is like this now.
+    /// A message exists exactly like this, whether or not it existed before.
     Sent(Sent<B>),
     /// A message was received.
     Received {
-        /// The message, and how often it has been received now.
+        /// The message, and its number of receives so far.
         receipt: Receipt,
-        /// When.
+        /// When it was received.
         at: Wall,
-        /// Until when it is hidden.
+        /// When its visibility timeout ends.
         until: Wall,
         /// The receive's attempt id (FIFO).
         attempt: Option<Arc<str>>,
     },
-    /// The visibility of a message in flight ends at another time.
+    /// The visibility timeout of a message in flight ends at another time.
     Hidden {
         /// The message.
         sequence: Sequence,
-        /// Until when it is hidden now.
+        /// When it ends now.
         until: Wall,
     },
     /// A message is gone.
     Gone {
         /// The message.
         sequence: Sequence,
-        /// Why.
+        /// The reason.
         why: Why,
     },
-    /// All messages are gone.
+    /// All messages were deleted.
     Purged {
-        /// When.
+        /// When they were.
         at: Wall,
     },
 }
 
 impl<B> Change<B> {
-    /// The same with another body.
+    /// Replaces the body.
     pub fn with_body<C>(self, body: impl FnOnce(B) -> C) -> Change<C> {
         match self {
             Change::Sent(sent) => Change::Sent(Sent {

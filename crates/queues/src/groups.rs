@@ -1,4 +1,4 @@
-//! Message groups: by name, each with its messages in order. A group is there as long as it has messages.
+//! Message groups by name, each with its messages in order. A group exists while it has messages.
 
 use crate::message::{NO_GROUP, Sequence};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,13 +8,13 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) name: Arc<str>,
-    /// Its messages, whatever their state.
+    /// Number of its messages in any state.
     pub(crate) members: usize,
-    /// Its messages that are not in flight (of a FIFO queue).
+    /// Its messages that are not in flight (FIFO queues).
     pub(crate) waiting: BTreeSet<Sequence>,
-    /// How many are in flight: as long as there are any, the group gives no other.
+    /// Number of its messages in flight. While there are any, the group offers no other.
     pub(crate) in_flight: usize,
-    /// Its message that may be received next, as it stands in the queue's order.
+    /// Its message that may be received next, as it stands in `Queue::ready`.
     pub(crate) offered: Option<Sequence>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// The place of this group, with one member more.
+    /// The index of this group, with one member added.
     pub(crate) fn join(&mut self, name: Option<&Arc<str>>) -> u32 {
         let Some(name) = name else { return NO_GROUP };
         if let Some(&place) = self.by_name.get(name) {
@@ -55,7 +55,7 @@ impl Groups {
         place
     }
 
-    /// One member less.
+    /// Removes one member from a group.
     pub(crate) fn leave(&mut self, place: u32) {
         let Some(slot) = self.groups.get_mut(place as usize) else {
             return;

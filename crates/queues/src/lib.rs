@@ -1,5 +1,10 @@
-//! Decides the life of a message in one queue, as SQS defines it: sent, received, hidden, deleted, moved, expired.
-//! Never reads a clock, never draws random numbers, never touches a file: bodies are the caller's, and so is what survives a crash.
+//! Decides the life of messages in one queue, as SQS defines it: sent, received, hidden, deleted, moved, expired. Never
+//! reads a clock, never draws random numbers and never touches a file: the caller keeps bodies, and whatever must
+//! survive a crash.
+//!
+//! In reading order: `settings` and `message` (what a queue and a message are), `queue` (the indexes, and `apply`, the
+//! one function that changes them), `change` (the changes as values), `groups` and `memory` (FIFO queues),
+//! `operations`, `receive` and `waiters` (what callers do), `verdicts` (the answers), `move_task`.
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod change;

@@ -6,7 +6,7 @@ use forebay_units::Wall;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A send, by its group if ids are unique by group, and its deduplication id.
+/// A send: its group, if deduplication ids are unique per group, and its deduplication id.
 type SendKey = (Option<Arc<str>>, Arc<str>);
 
 /// Sends of the last five minutes: about 150 bytes each, and the ids.
@@ -31,6 +31,7 @@ impl Sends {
             let Some((at, key)) = self.order.pop_first() else {
                 return;
             };
+            // The same key may have been used again later; then this entry is outdated and the later one stays.
             if self.known.get(&key).is_some_and(|known| known.0 == at) {
                 self.known.remove(&key);
             }
@@ -38,7 +39,7 @@ impl Sends {
     }
 }
 
-/// A receive: when, until when its messages are hidden, and which they are.
+/// A receive: when it was, until when its messages are hidden, and their receipts.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     pub(crate) at: Wall,
@@ -58,9 +59,10 @@ impl Attempts {
         self.known.get(id)
     }
 
-    /// A receive has this one among its messages, hidden until then.
+    /// Adds a message to a receive with this attempt id.
     pub(crate) fn add(&mut self, id: &Arc<str>, at: Wall, until: Wall, receipt: Receipt) {
         match self.known.get_mut(id) {
+            // Another message of the same receive. A later receive with the same id replaces the entry instead.
             Some(attempt) if attempt.at == at => {
                 attempt.until = until;
                 if !attempt.receipts.contains(&receipt) {

@@ -1,12 +1,12 @@
-//! A message, and what others see of it.
+//! A message, as its queue keeps it and as others see it.
 
 use crate::settings::QueueId;
 use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// A message's place in the order of its queue: later ones are greater. It is the microsecond at which the message came into the
-/// queue, or the one after the last message's, so it goes on rising when a queue was empty and its log is gone.
+/// A message's place in the order of its queue; later ones are greater. It is the microsecond at which the message
+/// arrived, or the last message's plus one. So it keeps rising even if the queue was empty and its log is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sequence(pub u64);
@@ -16,60 +16,60 @@ pub struct Sequence(pub u64);
 #[serde(transparent)]
 pub struct MessageId(pub u128);
 
-/// What ids begin with that name what they are sent for, and not only the message.
+/// The prefix of ids that name the purpose of a message and not only the message.
 const NAMING: u128 = 0x5ced;
 
 impl MessageId {
-    /// An id of which the same sender makes the same each time, so that a message is not there twice that is sent again since nobody knows
-    /// whether it was. `drawn` says what it is sent for.
+    /// An id that the same sender makes the same each time, so that a message sent again in doubt is not there twice.
+    /// `drawn` identifies what it is sent for.
     pub const fn naming(drawn: u128) -> MessageId {
         MessageId(NAMING << 112 | drawn >> 16)
     }
 
-    /// Whether it is such an id. One in 65,536 others looks like one, which does no harm.
+    /// Whether it is such an id. One in 65,536 random ids looks like one, which does no harm.
     pub const fn is_naming(self) -> bool {
         self.0 >> 112 == NAMING
     }
 }
 
-/// What a receive gives to delete its message by: each receive another one.
+/// Identifies one receive of a message, and is used to delete it; each receive has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Receipt {
-    /// Of which message.
+    /// The message.
     pub sequence: Sequence,
-    /// Of which of its receives.
+    /// The number of the receive.
     pub receive: u32,
 }
 
-/// Why a message is not visible.
+/// Whether and why a message is hidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Held {
     /// It is visible.
     No,
-    /// Its delay lasts.
+    /// Hidden by its delay.
     Delayed,
-    /// It was received.
+    /// Hidden because it was received.
     InFlight,
 }
 
-/// No group.
+/// The group of a message without a group.
 pub(crate) const NO_GROUP: u32 = u32::MAX;
-/// Never received: the Unix epoch, when there was no queue.
+/// The time of a receive that never happened: the Unix epoch.
 pub(crate) const NEVER: Wall = Wall(0);
 
-/// A message as its queue keeps it: 96 bytes with a body's place of 12.
+/// A message as its queue keeps it: 96 bytes with a 12-byte reference to its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message<B> {
     pub(crate) id: MessageId,
     pub(crate) sent: Wall,
-    /// If it is held: until then.
+    /// When it stops being held, if it is.
     pub(crate) due: Wall,
     pub(crate) first_received: Wall,
     pub(crate) received: Wall,
     pub(crate) receives: u32,
-    /// Its group's place in `Groups`.
+    /// Index of its group in `Groups`.
     pub(crate) group: u32,
-    /// In a dead-letter queue: where it comes from.
+    /// The queue that it came from, in a dead-letter queue.
     pub(crate) origin: Option<QueueId>,
     pub(crate) body: B,
     pub(crate) held: Held,
@@ -80,26 +80,26 @@ pub(crate) struct Message<B> {
 pub struct Delivered<B> {
     /// Its id.
     pub id: MessageId,
-    /// What it is deleted by. `receipt.sequence` is a FIFO message's sequence number.
+    /// The receipt to delete it by. For FIFO queues, `receipt.sequence` is the message's sequence number.
     pub receipt: Receipt,
     /// When it was sent.
     pub sent: Wall,
     /// When it was first received.
     pub first_received: Wall,
-    /// How often it was received, this time included (ApproximateReceiveCount; here it is exact).
+    /// Number of receives, this one included (ApproximateReceiveCount; exact here).
     pub receives: u32,
-    /// Until when it is hidden.
+    /// The end of its visibility timeout.
     pub until: Wall,
     /// Its message group.
     pub group: Option<Arc<str>>,
-    /// In a dead-letter queue: where it comes from.
+    /// The queue that it came from, in a dead-letter queue.
     pub origin: Option<QueueId>,
-    /// What the sender gave.
+    /// The sender's content.
     pub body: B,
 }
 
 impl<B> Delivered<B> {
-    /// The same with another body.
+    /// Replaces the body.
     pub fn with_body<C>(self, body: impl FnOnce(B) -> C) -> Delivered<C> {
         Delivered {
             id: self.id,
@@ -115,7 +115,7 @@ impl<B> Delivered<B> {
     }
 }
 
-/// A message that has left its queue for another one.
+/// A message that has left its queue for another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Departed<B> {
     /// Its sequence number in the queue that it left.
@@ -126,12 +126,12 @@ pub struct Departed<B> {
     pub sent: Wall,
     /// When it was first received.
     pub first_received: Option<Wall>,
-    /// How often it was received.
+    /// Number of receives.
     pub receives: u32,
     /// Its message group.
     pub group: Option<Arc<str>>,
-    /// Where it came from, if it left a dead-letter queue.
+    /// The queue that it came from, if it left a dead-letter queue.
     pub origin: Option<QueueId>,
-    /// What the sender gave.
+    /// The sender's content.
     pub body: B,
 }

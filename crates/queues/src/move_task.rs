@@ -1,26 +1,26 @@
-//! A move task: how fast messages of a dead-letter queue go elsewhere, and how far it is.
+//! A move task: how fast messages of a dead-letter queue are moved elsewhere, and its progress.
 
 use crate::settings::{QueueId, limits};
 use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
 
-/// Where a task stands, in SQS's words.
+/// A task's status, in SQS's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MoveStatus {
-    /// It moves messages.
+    /// It is moving messages.
     Running,
-    /// All that were there when it began have been moved, or are gone.
+    /// All messages that were there when it began were moved or are gone.
     Completed,
-    /// It was told to stop, and has. SQS's `CANCELLING` lasts for no time here.
+    /// It was cancelled. SQS's `CANCELLING` takes no time here.
     Cancelled,
-    /// It could not go on.
+    /// It could not continue.
     Failed(MoveFailure),
 }
 
 /// Why a task failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum MoveFailure {
-    /// Where messages should go is no queue any more.
+    /// The destination queue no longer exists.
     #[error("the destination queue does not exist")]
     NoDestination,
     /// A message has no source queue to go back to.
@@ -31,7 +31,7 @@ pub enum MoveFailure {
     Storage,
 }
 
-/// One task.
+/// A move task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoveTask {
     to: Option<QueueId>,
@@ -43,8 +43,8 @@ pub struct MoveTask {
 }
 
 impl MoveTask {
-    /// A task that begins now, with so many messages to move: all to one queue, or each to where it came from; so many a second,
-    /// or as many as SQS moves at most.
+    /// A task that begins now with `to_move` messages. They all go to one queue, or each to its origin, at `rate`
+    /// messages a second, or at SQS's maximum.
     pub fn new(now: Wall, to_move: u64, to: Option<QueueId>, rate: Option<u32>) -> MoveTask {
         MoveTask {
             to,
@@ -62,7 +62,7 @@ impl MoveTask {
         }
     }
 
-    /// How many messages may be moved now: what the rate allows since the start, the first one at once.
+    /// Number of messages that may be moved now: what the rate allows since the start, with the first one at once.
     pub fn due(&self, now: Wall) -> u64 {
         if self.status != MoveStatus::Running {
             return 0;
@@ -73,7 +73,7 @@ impl MoveTask {
         allowed.saturating_sub(self.moved)
     }
 
-    /// When the next message may be moved; none if there is nothing left to do.
+    /// When the next message may be moved; `None` if nothing is left to do.
     pub fn next_deadline(&self) -> Option<Wall> {
         (self.status == MoveStatus::Running).then(|| {
             let micros = (u128::from(self.moved) * 1_000_000).div_ceil(u128::from(self.rate));
@@ -85,7 +85,8 @@ impl MoveTask {
         })
     }
 
-    /// So many were moved. If `asked` were due and there were fewer, the rest is gone or in flight, and the task is complete.
+    /// Records that `moved` messages were moved. If `asked` were due and fewer were available, the rest is gone or in
+    /// flight, and the task is complete.
     pub fn moved(&mut self, moved: u64, asked: u64) {
         self.moved += moved;
         if self.status == MoveStatus::Running && (moved < asked || self.moved >= self.to_move) {
@@ -93,7 +94,7 @@ impl MoveTask {
         }
     }
 
-    /// Stops it; false if it does not run. What was moved stays moved.
+    /// Cancels the task; false if it is not running. What was moved stays moved.
     pub fn cancel(&mut self) -> bool {
         let runs = self.status == MoveStatus::Running;
         if runs {
@@ -102,17 +103,17 @@ impl MoveTask {
         runs
     }
 
-    /// It can't go on.
+    /// Ends the task as failed.
     pub fn fail(&mut self, why: MoveFailure) {
         self.status = MoveStatus::Failed(why);
     }
 
-    /// The queue that all messages go to; none if each goes to where it came from.
+    /// The queue that all messages go to; `None` if each goes to its origin.
     pub fn to(&self) -> Option<QueueId> {
         self.to
     }
 
-    /// Where it stands.
+    /// The status.
     pub fn status(&self) -> MoveStatus {
         self.status
     }
@@ -122,12 +123,12 @@ impl MoveTask {
         self.started
     }
 
-    /// Messages moved, and those that were there to be moved when it began.
+    /// The number of messages moved, and of those that were there when it began.
     pub fn progress(&self) -> (u64, u64) {
         (self.moved, self.to_move)
     }
 
-    /// Messages a second.
+    /// Messages per second.
     pub fn rate(&self) -> u32 {
         self.rate
     }

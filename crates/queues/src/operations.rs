@@ -1,4 +1,4 @@
-//! Sending, deleting, hiding, purging, and leaving for another queue.
+//! Sending, deleting, hiding, purging, and moving to another queue.
 
 use crate::change::{Change, Sent, Why};
 use crate::message::{Departed, Held, MessageId, NEVER, Receipt, Sequence};
@@ -9,26 +9,26 @@ use core::time::Duration;
 use forebay_units::Wall;
 use std::sync::Arc;
 
-/// A message that is to be sent.
+/// A message to send.
 #[derive(Clone, Debug)]
 pub struct Letter<B> {
     /// Its id, drawn by the caller.
     pub id: MessageId,
-    /// Its message group; a standard queue gives it back, and goes by it in nothing.
+    /// Its message group. A standard queue returns it and otherwise ignores it.
     pub group: Option<Arc<str>>,
-    /// What it bears if it is sent again: the sender's id, or the SHA-256 of the body.
+    /// Its deduplication id: the sender's, or the SHA-256 of the body.
     pub deduplication: Option<Arc<str>>,
-    /// Its own delay.
+    /// Its own delay, instead of the queue's.
     pub delay: Option<Duration>,
-    /// Whatever else belongs to it.
+    /// The sender's content.
     pub body: B,
 }
 
 impl<B: Clone> Queue<B> {
-    /// Takes a message in.
+    /// Accepts a message.
     ///
     /// # Errors
-    /// If the queue's kind and the message do not fit, or its delay is too long.
+    /// If the message does not fit the queue's kind, or its delay is too long.
     pub fn send(
         &mut self,
         now: Wall,
@@ -82,7 +82,8 @@ impl<B: Clone> Queue<B> {
         }
     }
 
-    /// Sent within five minutes: then it is not there twice, even if the first one is done with (API reference of SendMessage).
+    /// The message sent with the same deduplication id within five minutes, if any. The new one is then not delivered,
+    /// even if the first one was deleted (API reference, SendMessage).
     fn sent_before(&self, letter: &Letter<B>) -> Option<(Sequence, MessageId)> {
         let Kind::Fifo(scope) = self.settings.kind() else {
             return None;
@@ -93,10 +94,10 @@ impl<B: Clone> Queue<B> {
 
     /// Deletes a message by a receipt.
     ///
-    /// In a standard queue any receipt of the message will do, also one whose visibility is over, and one from before the last
-    /// receive: the work is done, and whoever has the message now finds it gone when it is done, too. SQS's reference says that such a
-    /// delete may do nothing, and in practice it does what it does here. In a FIFO queue such a receipt has expired, as the group may
-    /// go on with this message at any time.
+    /// In a standard queue any receipt of the message is accepted, also one whose visibility timeout is over or that is
+    /// older than the last receive. The work is done, and the message's present receiver will find it gone. SQS's
+    /// reference says that such a delete may have no effect; in practice it behaves as here. In a FIFO queue such a
+    /// receipt has expired, because the group may continue with this message at any time.
     ///
     /// # Errors
     /// If the receipt has expired (FIFO).
@@ -120,7 +121,7 @@ impl<B: Clone> Queue<B> {
         Ok(if latest { Deleted::Now(took) } else { Deleted::Late })
     }
 
-    /// Hides a message in flight for so long from now on; zero makes it visible at once.
+    /// Sets the visibility timeout of a message in flight, counted from now; zero makes it visible at once.
     ///
     /// # Errors
     /// If it is not in flight by this receipt, or would be hidden for more than 12 hours since its receive.
@@ -138,14 +139,14 @@ impl<B: Clone> Queue<B> {
         let Some(message) = self.messages.get(&receipt.sequence) else {
             return Err(VisibilityRefusal::Gone);
         };
-        // As with deletes, an older receipt of a standard queue's message counts.
+        // As with deletes, an older receipt of a standard queue's message is accepted.
         if self.settings.fifo() && message.receives != receipt.receive {
             return Err(VisibilityRefusal::Stale);
         }
         if message.held != Held::InFlight {
             return Err(VisibilityRefusal::NotInFlight);
         }
-        // SQS shortens nothing by itself: more than what is left is an error.
+        // SQS does not shorten a timeout by itself: more than what is left is an error.
         let last = message.received + limits::VISIBILITY_MAX;
         if now + timeout > last {
             return Err(VisibilityRefusal::TooLong {
@@ -154,11 +155,13 @@ impl<B: Clone> Queue<B> {
         }
         let (sequence, until) = (receipt.sequence, now + timeout);
         self.commit(Change::Hidden { sequence, until }, changes);
+        // A timeout of zero takes effect at once.
         self.advance(now, changes);
         Ok(())
     }
 
-    /// Makes a message visible at once, if it is in flight by this very receipt: whoever received it is gone. False if it is not.
+    /// Makes a message visible at once if it is in flight by exactly this receipt, because its receiver is gone. False
+    /// if it is not.
     pub fn release(&mut self, now: Wall, receipt: Receipt, changes: &mut Vec<Change<B>>) -> bool {
         self.advance(now, changes);
         let is_held = |message: &crate::message::Message<B>| {
@@ -173,10 +176,10 @@ impl<B: Clone> Queue<B> {
         true
     }
 
-    /// Deletes all messages, whatever their state. What was sent is remembered on, so a FIFO queue still knows duplicates.
+    /// Deletes all messages in any state. Sends stay remembered, so a FIFO queue still recognises duplicates.
     ///
     /// # Errors
-    /// If the last purge was within a minute.
+    /// If the last purge was less than a minute ago.
     pub fn purge(&mut self, now: Wall, changes: &mut Vec<Change<B>>) -> Result<usize, PurgeRefusal> {
         self.advance(now, changes);
         if self.purged.is_some_and(|at| at + limits::PURGE > now) {
@@ -187,7 +190,7 @@ impl<B: Clone> Queue<B> {
         Ok(gone)
     }
 
-    /// Takes out up to so many visible messages, the oldest first, for a move task.
+    /// Takes out up to `most` visible messages, the oldest first, for a move task.
     pub fn depart(&mut self, now: Wall, most: usize, changes: &mut Vec<Change<B>>) -> Vec<Departed<B>> {
         self.advance(now, changes);
         let mut departed = Vec::new();
@@ -200,7 +203,7 @@ impl<B: Clone> Queue<B> {
         departed
     }
 
-    /// Where the message comes from that `depart` would take next; none if there is none.
+    /// The origin of the message that `depart` would take next; `None` if there is none.
     pub fn next_origin(&self) -> Option<Option<QueueId>> {
         Some(self.messages.get(self.ready.first()?)?.origin)
     }
@@ -226,9 +229,10 @@ impl<B: Clone> Queue<B> {
         Some(departed)
     }
 
-    /// Takes in a dead letter of that queue: the same message, which keeps its id and how often it was received. In a standard
-    /// queue it keeps the time when it was sent, so its retention goes on; in a FIFO queue that begins anew. What it bore against being
-    /// sent twice is not looked at, or one of two messages with the same would be lost (developer guide, dead-letter queues).
+    /// Accepts a dead letter of the queue `from`: the same message, with its id and its number of receives. In a
+    /// standard queue it keeps the time when it was sent, so its retention continues; in a FIFO queue its retention
+    /// starts anew. Its deduplication id is ignored, or one of two messages with the same id would be lost (developer
+    /// guide, "Dead-letter queues").
     pub fn bury(
         &mut self,
         now: Wall,
@@ -246,8 +250,8 @@ impl<B: Clone> Queue<B> {
         self.take_in(arrival, changes)
     }
 
-    /// Takes in what a move task moves: a new message, with a new id, which is sent now and was never received (developer guide,
-    /// "redrive").
+    /// Accepts a message from a move task: a new message with a new id, sent now and never received (developer guide,
+    /// "Dead-letter queue redrive").
     pub fn redrive(
         &mut self,
         now: Wall,
@@ -260,7 +264,7 @@ impl<B: Clone> Queue<B> {
     }
 
     fn arrival(&self, now: Wall, id: MessageId, sent: Wall, group: Option<Arc<str>>, body: B) -> Sent<B> {
-        // A FIFO queue could never give a message that is in no group: it is alone in one of its own.
+        // A FIFO queue could never deliver a message without a group, so it gets a group of its own.
         let alone = || Arc::from(format!("{:032x}", id.0));
         Sent {
             sequence: self.next_sequence(now),

@@ -1,4 +1,5 @@
-//! One queue: its messages, in the orders in which they are asked for. What changes it goes through `apply`, live and after a restart.
+//! One queue: its messages and the indexes over them. All changes go through `apply`, both live and after a restart, so
+//! the two cannot differ.
 
 use crate::change::{Change, Sent, Why};
 use crate::groups::Groups;
@@ -11,10 +12,11 @@ use forebay_units::Wall;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// How many messages a queue has. In SQS they are approximate; here they are exact.
+/// Numbers of messages. Approximate in SQS, exact here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// `ApproximateNumberOfMessages`: in no flight, and their delay is over. Those of a FIFO group that has others in flight count.
+    /// `ApproximateNumberOfMessages`: neither in flight nor delayed. Messages of a FIFO group that has others in flight
+    /// are included.
     pub visible: usize,
     /// `ApproximateNumberOfMessagesNotVisible`: in flight.
     pub in_flight: usize,
@@ -22,19 +24,20 @@ pub struct Counts {
     pub delayed: usize,
 }
 
-/// A queue. Every operation on a message costs O(log n). A message costs about 260 bytes of memory with a body of 12 (a place in
-/// a file): 96 for what is known of it, 8 for its number, 16 for when it expires, 8 to 24 for where it stands, all in B-trees that are
-/// little more than half full (`cargo run --release -p forebay-store --example messages` measures it). A message group costs 200 bytes
-/// and its name as long as it has messages, and each of its messages that waits 20 more.
+/// A queue. Every operation on a message costs O(log n). A message takes about 260 bytes of memory with a 12-byte
+/// reference to its body: 96 for its record, 8 for its sequence, 16 for its expiry, 8 to 24 for its position, all in
+/// B-trees that are little more than half full (measured by `cargo run --release -p forebay-store --example messages`).
+/// A message group takes 200 bytes and its name while it has messages, and 20 more for each of its messages that waits.
 #[derive(Clone, Debug)]
 pub struct Queue<B> {
     pub(crate) settings: Settings,
     pub(crate) messages: BTreeMap<Sequence, Message<B>>,
-    /// What may be received next: visible messages of a standard queue, what each group offers of a FIFO queue.
+    /// The messages that may be received next: the visible ones of a standard queue, or the one that each group of a
+    /// FIFO queue offers.
     pub(crate) ready: BTreeSet<Sequence>,
-    /// Delayed and in flight, by when that ends.
+    /// Delayed messages and those in flight, by the time when that ends.
     timed: BTreeSet<(Wall, Sequence)>,
-    /// All, by when they were sent.
+    /// All messages, by when they were sent.
     expiring: BTreeSet<(Wall, Sequence)>,
     pub(crate) groups: Groups,
     pub(crate) in_flight: usize,
@@ -44,7 +47,7 @@ pub struct Queue<B> {
     pub(crate) waiters: Waiters,
     last: Sequence,
     pub(crate) purged: Option<Wall>,
-    /// Bodies that are in no message any more, and that nobody has asked for.
+    /// Bodies of messages that are gone, until the caller takes them.
     gone: Vec<B>,
 }
 
@@ -69,17 +72,18 @@ impl<B: Clone> Queue<B> {
         }
     }
 
-    /// Its attributes.
+    /// The attributes.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Other attributes, from now on; the kind stays what it was. A new retention and a new dead-letter queue are for all messages, a
-    /// new visibility for the receives to come. A new delay is for messages to come, and in a FIFO queue for those that are still
-    /// delayed too (developer guide, "Delay queues").
+    /// Replaces the attributes; the kind cannot change. A new retention and a new dead-letter queue apply to all
+    /// messages, a new visibility timeout to later receives. A new delay applies to later messages, and in a FIFO queue
+    /// also to those still delayed (developer guide, "Delay queues").
     pub fn configure(&mut self, now: Wall, settings: Settings, changes: &mut Vec<Change<B>>) {
         let delay = settings.delay();
         let again = settings.fifo() && delay != self.settings.delay();
+        // Whatever was over under the old attributes stays over.
         self.advance(now, changes);
         if settings.fifo() != self.settings.fifo() {
             return;
@@ -101,7 +105,7 @@ impl<B: Clone> Queue<B> {
         self.advance(now, changes);
     }
 
-    /// The counts, as of now.
+    /// The counts as of now.
     pub fn counts(&mut self, now: Wall, changes: &mut Vec<Change<B>>) -> Counts {
         self.advance(now, changes);
         Counts {
@@ -111,34 +115,35 @@ impl<B: Clone> Queue<B> {
         }
     }
 
-    /// Messages, in whatever state.
+    /// Number of messages in any state.
     pub fn len(&self) -> usize {
         self.messages.len()
     }
 
-    /// Whether there is no message.
+    /// Whether there are no messages.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
-    /// For how long the oldest message has been in this queue (`ApproximateAgeOfOldestMessage`); in a dead-letter queue since it
-    /// came there, as SQS says. Unlike in SQS, a message that was received three times still counts.
+    /// How long the oldest message has been in this queue (`ApproximateAgeOfOldestMessage`); in a dead-letter queue
+    /// since it arrived there, as in SQS. Unlike in SQS, a message that was received three times still counts.
     pub fn oldest_age(&self, now: Wall) -> Option<Duration> {
         let (sequence, _) = self.messages.first_key_value()?;
         Some(now.since(Wall(i64::try_from(sequence.0).unwrap_or(i64::MAX))))
     }
 
-    /// The body of a message that is there.
+    /// The body of a message.
     pub fn body(&self, sequence: Sequence) -> Option<&B> {
         self.messages.get(&sequence).map(|message| &message.body)
     }
 
-    /// Bodies that are in no message any more. Whoever keeps bodies calls this after each operation; they pile up here until then.
+    /// Takes the bodies of messages that are gone. Callers that store bodies call this after each operation; they
+    /// accumulate until then.
     pub fn take_gone(&mut self) -> Vec<B> {
         core::mem::take(&mut self.gone)
     }
 
-    /// A message as a change that makes it again, wherever it stands: for whoever writes a shorter log.
+    /// A message as a change that recreates it in its present state, for writing a shorter log.
     pub fn copy(&self, sequence: Sequence) -> Option<Sent<B>> {
         let message = self.messages.get(&sequence)?;
         Some(Sent {
@@ -157,27 +162,30 @@ impl<B: Clone> Queue<B> {
         })
     }
 
-    /// When to call `wake` next: a receive waits too long then, a message becomes visible for one that waits, or a message expires.
-    /// None: there is nothing to wait for.
+    /// When `wake` must be called next: a waiting receive times out, a message becomes visible for one, or a message
+    /// expires. `None` if there is nothing to wait for.
     pub fn next_deadline(&self) -> Option<Wall> {
         let expires = self
             .expiring
             .first()
             .map(|&(sent, _)| sent + self.settings.retention());
         let waited = self.waiters.deadline();
+        // The end of a visibility timeout matters only to a receive that waits.
         let visible = waited.and_then(|_| self.timed.first().map(|&(due, _)| due));
+        // A receive waits although a message is ready: the change that made it so has not been followed by `wake` yet.
         let ready =
             waited.filter(|_| !self.ready.is_empty() && self.in_flight < self.settings.in_flight_max());
         let at_once = ready.map(|_| Wall(0));
         [expires, waited, visible, at_once].into_iter().flatten().min()
     }
 
-    /// What time alone has done: delays and visibilities that are over, messages that have expired.
+    /// Does what time alone does: ends delays and visibility timeouts, and removes expired messages.
     pub fn advance(&mut self, now: Wall, changes: &mut Vec<Change<B>>) {
         while let Some(&(due, sequence)) = self.timed.first() {
             if due > now {
                 break;
             }
+            // Not recorded as a change: whoever rebuilds the queue finds it from the time.
             self.alter(sequence, |message| message.held = Held::No);
         }
         while let Some(&(sent, sequence)) = self.expiring.first() {
@@ -191,14 +199,14 @@ impl<B: Clone> Queue<B> {
         self.attempts.forget(now);
     }
 
-    /// A change happens, and is written down.
+    /// Applies a change and records it.
     pub(crate) fn commit(&mut self, change: Change<B>, changes: &mut Vec<Change<B>>) {
         self.apply(&change);
         changes.push(change);
     }
 
-    /// A change happens. Changes of messages that are not there change nothing: a log may begin in the middle of a message's life, and
-    /// have the whole message later.
+    /// Applies a change. Changes of messages that do not exist have no effect: a log may begin in the middle of a
+    /// message's life and contain a whole copy of the message later.
     pub fn apply(&mut self, change: &Change<B>) {
         match change {
             Change::Sent(sent) => self.enter(sent),
@@ -238,7 +246,7 @@ impl<B: Clone> Queue<B> {
         }
     }
 
-    /// The number of a message that comes now.
+    /// The sequence for a message that arrives now.
     pub(crate) fn next_sequence(&self, now: Wall) -> Sequence {
         let now = u64::try_from(now.0).unwrap_or(0);
         Sequence(now.max(self.last.0 + 1))
@@ -246,6 +254,7 @@ impl<B: Clone> Queue<B> {
 
     fn enter(&mut self, sent: &Sent<B>) {
         let sequence = sent.sequence;
+        // A copy in a shortened log may meet the message that it copies.
         self.leave(sequence);
         let message = Message {
             id: sent.id,
@@ -267,6 +276,7 @@ impl<B: Clone> Queue<B> {
         let group = message.group;
         self.expiring.insert((sent.sent, sequence));
         self.messages.insert(sequence, message);
+        // A copy in a shortened log comes after messages that are newer than it.
         self.last = self.last.max(sequence);
         self.index(sequence);
         self.offer(group);
@@ -278,12 +288,15 @@ impl<B: Clone> Queue<B> {
             return;
         };
         self.expiring.remove(&(message.sent, sequence));
+        // Before the group loses its member: without its last one it is dropped, and its offer would stay in `ready`.
         self.offer(message.group);
         self.groups.leave(message.group);
         self.gone.push(message.body);
     }
 
     fn alter(&mut self, sequence: Sequence, change: impl FnOnce(&mut Message<B>)) {
+        // Out of the indexes before it changes: they are keyed by its present state, and could not be found by the new
+        // one.
         self.unindex(sequence);
         let Some(message) = self.messages.get_mut(&sequence) else {
             return;
@@ -342,7 +355,7 @@ impl<B: Clone> Queue<B> {
         self.settings.fifo().then(|| self.groups.at_mut(place))?
     }
 
-    /// What a FIFO group offers: its first message, if that is visible and none of the group is in flight.
+    /// Updates what a FIFO group offers: its first message, if that is visible and none of the group is in flight.
     fn offer(&mut self, place: u32) {
         if place == NO_GROUP || !self.settings.fifo() {
             return;

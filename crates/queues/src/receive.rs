@@ -1,4 +1,4 @@
-//! Receiving, and who waits for it.
+//! Receiving messages, at once or after a wait.
 
 use crate::change::{Change, Why};
 use crate::message::{Delivered, Held, NEVER, NO_GROUP, Receipt, Sequence};
@@ -10,26 +10,27 @@ use core::time::Duration;
 use forebay_units::Wall;
 use std::sync::Arc;
 
-/// A receive moves no more messages than this to the dead-letter queue; the next one goes on.
+/// Maximum number of messages that one receive moves to the dead-letter queue; the next one continues.
 const DEAD_MAX: usize = 100;
 
-/// What a receive asks for.
+/// A receive's parameters.
 #[derive(Clone, Debug, Default)]
 pub struct Ask {
-    /// So many messages at most; from one to ten.
+    /// Maximum number of messages, from one to ten.
     pub most: usize,
-    /// For how long they are hidden, if not for as long as the queue says.
+    /// How long they are hidden, instead of the queue's visibility timeout.
     pub visibility: Option<Duration>,
-    /// `ReceiveRequestAttemptId`: within five minutes the same gives the same messages again (FIFO).
+    /// `ReceiveRequestAttemptId`: a repeated id returns the same messages within five minutes (FIFO).
     pub attempt: Option<Arc<str>>,
 }
 
 impl<B: Clone> Queue<B> {
-    /// Receives what is visible, the oldest first; of a FIFO queue as many as there are of the first group that may go, then of the
-    /// next. It does not look at who waits: call `wake` before, or after whatever made messages visible.
+    /// Receives visible messages, the oldest first; from a FIFO queue as many as possible of the first available group,
+    /// then of the next. Waiting receives are not considered: call `wake` before this, or after whatever made messages
+    /// visible.
     ///
     /// # Errors
-    /// If the queue has as many messages in flight as it may (standard), or the visibility is too long.
+    /// If a standard queue has the maximum number of messages in flight, or the visibility timeout is too long.
     pub fn receive(
         &mut self,
         now: Wall,
@@ -41,35 +42,38 @@ impl<B: Clone> Queue<B> {
         }
         self.advance(now, changes);
         let taken = self.take(now, ask, changes);
+        // SQS reports the limit only for standard queues; a FIFO queue returns nothing.
         if taken.empty == Some(Empty::InFlightMax) && !self.settings.fifo() {
             return Err(ReceiveRefusal::OverLimit);
         }
         Ok(taken)
     }
 
-    /// Lets a receive wait that got nothing, until then at most. One that waits is never told `OverLimit` (developer guide, quotas).
+    /// Lets a receive that got nothing wait, at most until `until`. A waiting receive never gets `OverLimit` (developer
+    /// guide, quotas).
     pub fn wait(&mut self, ask: Ask, until: Wall) -> Ticket {
         self.waiters.join(ask.most, ask.visibility, ask.attempt, until)
     }
 
-    /// Whoever waits by this ticket is gone; false if it waits no more.
+    /// Drops a waiting receive whose caller is gone; false if it no longer waits.
     pub fn forget(&mut self, ticket: Ticket) -> bool {
         self.waiters.leave(ticket).is_some()
     }
 
-    /// The first that waits is sent away; for a queue that ends.
+    /// Drops the receive that has waited longest; for a queue that is being deleted.
     pub fn dismiss(&mut self) -> Option<Ticket> {
         let ticket = self.waiters.first()?.0;
         self.waiters.leave(ticket)?;
         Some(ticket)
     }
 
-    /// How many receives wait.
+    /// Number of waiting receives.
     pub fn waiting(&self) -> usize {
         self.waiters.len()
     }
 
-    /// Serves who waits, in order, as far as there are messages; and those whose time is over, with nothing.
+    /// Serves waiting receives in order while there are messages, and ends those whose time is over with an empty
+    /// answer.
     pub fn wake(&mut self, now: Wall, changes: &mut Vec<Change<B>>) -> Woken<B> {
         self.advance(now, changes);
         let mut woken = Woken {
@@ -94,9 +98,11 @@ impl<B: Clone> Queue<B> {
                     empty: None,
                 });
             } else if !went {
+                // Had dead letters been moved, the same receive would be tried again for the messages behind them.
                 break;
             }
         }
+        // After the others were served: a message that is there goes even to a receive whose time has just ended.
         while let Some(ticket) = self.waiters.late(now) {
             woken.served.push(Served {
                 ticket,
@@ -164,7 +170,7 @@ impl<B: Clone> Queue<B> {
             };
             taken.empty = Some(why);
         }
-        // Hidden for no time at all: they are visible again, but not for this receive.
+        // With a visibility timeout of zero they are visible again now, but not for this receive.
         self.advance(now, changes);
         taken
     }
@@ -175,13 +181,14 @@ impl<B: Clone> Queue<B> {
             let first = *self.groups.at(group)?.waiting.first()?;
             (self.messages.get(&first)?.held == Held::No).then_some(first)
         };
-        // A group that this receive has begun with has messages in flight, and offers nothing; to this receive it gives more.
+        // The group that this receive began with has messages in flight and so offers nothing, but this receive may
+        // have more of it.
         let same = if self.settings.fifo() { same() } else { None };
         same.or_else(|| self.ready.first().copied())
     }
 
-    /// The messages of an attempt once more, with the same receipts, hidden anew; none if any of them was deleted, was hidden
-    /// for another time or is visible again, so that this is a receive like others.
+    /// The messages of an attempt once more, with the same receipts, hidden anew. `None` if any of them was deleted,
+    /// was hidden until another time or is visible again: then this is an ordinary receive.
     fn again(
         &mut self,
         id: &Arc<str>,
@@ -200,7 +207,7 @@ impl<B: Clone> Queue<B> {
         if !receipts.iter().all(same) {
             return None;
         }
-        // The receive that it was, until another time.
+        // Recorded as the same receive with another end, so that receive counts do not grow.
         for &receipt in &receipts {
             let attempt = Some(Arc::clone(id));
             let change = Change::Received {

@@ -1,13 +1,13 @@
-//! What a queue was told: its kind, its times, where dead letters go. All of SQS's ranges stand here.
+//! The attributes of a queue: its kind, its times, its dead-letter queue. All of SQS's ranges are here.
 
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// SQS's defaults and limits (the API reference of CreateQueue and the developer guide's quotas).
+/// SQS's defaults and limits (API reference, CreateQueue; Amazon SQS Developer Guide, quotas).
 pub mod limits {
     use core::time::Duration;
 
-    /// A message is hidden no longer than this after it was received.
+    /// The longest visibility timeout, counted from the receive.
     pub const VISIBILITY_MAX: Duration = Duration::from_secs(12 * 3600);
     /// The longest delay of a message or a queue.
     pub const DELAY_MAX: Duration = Duration::from_secs(900);
@@ -17,60 +17,61 @@ pub mod limits {
     pub const RETENTION_MAX: Duration = Duration::from_secs(14 * 24 * 3600);
     /// The longest wait of a receive.
     pub const WAIT_MAX: Duration = Duration::from_secs(20);
-    /// The most messages of one receive, and entries of a batch.
+    /// Maximum number of messages of one receive, and of entries of a batch.
     pub const BATCH_MAX: usize = 10;
-    /// The most that `maxReceiveCount` may be.
+    /// Maximum of `maxReceiveCount`.
     pub const RECEIVES_MAX: u32 = 1000;
-    /// For how long sends and receive attempts of FIFO queues are remembered.
+    /// How long sends and receive attempts of FIFO queues are remembered.
     pub const DEDUPLICATION: Duration = Duration::from_secs(300);
-    /// No second purge for so long.
+    /// The least time between two purges.
     pub const PURGE: Duration = Duration::from_secs(60);
-    /// Messages in flight of a standard queue.
+    /// Maximum number of messages in flight of a standard queue.
     pub const IN_FLIGHT_STANDARD: usize = 120_000;
-    /// Messages in flight of a FIFO queue. The quotas page says 20,000; the API reference of today says 120,000.
+    /// Maximum number of messages in flight of a FIFO queue. The quotas page says 20,000; the present API reference
+    /// says 120,000.
     pub const IN_FLIGHT_FIFO: usize = 20_000;
-    /// The most messages that a move task moves in a second.
+    /// Maximum number of messages that a move task moves per second.
     pub const MOVE_RATE_MAX: u32 = 500;
 }
 
-/// A queue's number; none is ever used again.
+/// A queue's number; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct QueueId(pub u64);
 
-/// Among which messages a deduplication id is unique.
+/// The scope in which a deduplication id is unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
-    /// In the queue.
+    /// The queue.
     Queue,
-    /// In each message group; what high throughput asks for.
+    /// The message group, which high throughput requires.
     Group,
 }
 
-/// What order a queue keeps.
+/// The order that a queue keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
-    /// Oldest first, as far as messages are visible; nothing is promised.
+    /// Oldest visible message first, but without a guarantee.
     Standard,
-    /// In order within each message group, each message sent once.
+    /// In order within each message group, and each message only once.
     Fifo(Scope),
 }
 
 /// Where messages go that were received too often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redrive {
-    /// After so many receives the next one moves the message.
+    /// Number of receives after which the next one moves the message.
     pub max_receives: u32,
-    /// To this queue.
+    /// The dead-letter queue.
     pub to: QueueId,
 }
 
-/// A queue's attributes as a caller gives them, in seconds.
+/// A queue's attributes as given by a caller, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawSettings {
     /// Standard or FIFO.
     pub kind: Kind,
-    /// `FifoThroughputLimit` is `perMessageGroupId`.
+    /// Whether `FifoThroughputLimit` is `perMessageGroupId`.
     pub limit_per_group: bool,
     /// `VisibilityTimeout`.
     pub visibility_s: u64,
@@ -96,27 +97,27 @@ impl RawSettings {
     }
 }
 
-/// Why attributes are refused.
+/// Why attributes are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// More than 12 hours.
+    /// It exceeds 12 hours.
     #[error("VisibilityTimeout must be from 0 to 43200 seconds")]
     Visibility,
-    /// More than 15 minutes.
+    /// It exceeds 15 minutes.
     #[error("DelaySeconds must be from 0 to 900")]
     Delay,
-    /// Not from a minute to 14 days.
+    /// It is not between a minute and 14 days.
     #[error("MessageRetentionPeriod must be from 60 to 1209600 seconds")]
     Retention,
-    /// Not from 1 to 1000.
+    /// It is not between 1 and 1000.
     #[error("maxReceiveCount must be from 1 to 1000")]
     MaxReceives,
-    /// Only FIFO queues have a limit by group, and only if ids are unique by group.
+    /// Only FIFO queues can have a limit per group, and only if deduplication ids are unique per group.
     #[error("perMessageGroupId needs a FIFO queue whose DeduplicationScope is messageGroup")]
     LimitPerGroup,
 }
 
-/// A queue's attributes within their ranges.
+/// A queue's attributes, validated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     kind: Kind,
@@ -128,10 +129,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Attributes within SQS's ranges.
+    /// Validates attributes against SQS's ranges.
     ///
     /// # Errors
-    /// The first that is not.
+    /// The first attribute that is out of range.
     pub fn new(raw: RawSettings) -> Result<Settings, SettingsError> {
         let visibility = Duration::from_secs(raw.visibility_s);
         let delay = Duration::from_secs(raw.delay_s);
@@ -181,7 +182,7 @@ impl Settings {
         }
     }
 
-    /// The same with another limit of messages in flight.
+    /// Replaces the maximum number of messages in flight.
     #[must_use]
     pub fn with_in_flight_max(self, in_flight_max: usize) -> Settings {
         Settings {
@@ -190,13 +191,13 @@ impl Settings {
         }
     }
 
-    /// The same whose messages stay for another time, which need not be within SQS's range.
+    /// Replaces the retention, which need not be within SQS's range.
     #[must_use]
     pub fn with_retention(self, retention: Duration) -> Settings {
         Settings { retention, ..self }
     }
 
-    /// The same, whose messages may be received as often as anyone likes.
+    /// Removes the redrive policy, so that messages may be received any number of times.
     #[must_use]
     pub fn without_redrive(self) -> Settings {
         let redrive = None;
@@ -213,27 +214,27 @@ impl Settings {
         self.kind != Kind::Standard
     }
 
-    /// For how long a received message is hidden, unless the receive says otherwise.
+    /// How long a received message is hidden, unless the receive says otherwise.
     pub fn visibility(&self) -> Duration {
         self.visibility
     }
 
-    /// For how long a new message is hidden, unless it says otherwise.
+    /// How long a new message is hidden, unless it says otherwise.
     pub fn delay(&self) -> Duration {
         self.delay
     }
 
-    /// For how long a message stays.
+    /// How long a message is kept.
     pub fn retention(&self) -> Duration {
         self.retention
     }
 
-    /// Where dead letters go.
+    /// The redrive policy.
     pub fn redrive(&self) -> Option<Redrive> {
         self.redrive
     }
 
-    /// How many messages may be in flight.
+    /// Maximum number of messages in flight.
     pub fn in_flight_max(&self) -> usize {
         self.in_flight_max
     }

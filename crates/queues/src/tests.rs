@@ -1,4 +1,4 @@
-//! Tests: AWS's rules one by one, and any course of events against a naive model.
+//! AWS's rules one by one, and arbitrary histories compared with a naive model.
 
 mod fifo;
 mod model;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 const FIFO: Kind = Kind::Fifo(Scope::Queue);
 
-/// A queue whose changes are kept.
+/// A queue with the changes it has made.
 struct Bench {
     queue: Queue<u32>,
     changes: Vec<Change<u32>>,
@@ -77,13 +77,13 @@ impl Bench {
         self.queue.delete(at(second), receipt, &mut self.changes).unwrap();
     }
 
-    /// Visible, in flight, delayed.
+    /// The numbers of visible, in-flight and delayed messages.
     fn counts(&mut self, second: i64) -> (usize, usize, usize) {
         let counts = self.queue.counts(at(second), &mut self.changes);
         (counts.visible, counts.in_flight, counts.delayed)
     }
 
-    /// The queue as its changes make it again.
+    /// The queue rebuilt from its changes.
     fn again(&self) -> Queue<u32> {
         let mut queue = Queue::new(self.settings);
         for change in &self.changes {

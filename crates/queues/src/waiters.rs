@@ -1,4 +1,4 @@
-//! Receives that wait for a message, first come first served.
+//! Receives that wait for a message, in order of arrival.
 
 use crate::message::{Delivered, Departed};
 use crate::settings::{QueueId, limits};
@@ -8,27 +8,27 @@ use forebay_units::Wall;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A receive that waits.
+/// Identifies a waiting receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// A receive that waited, and what it gets.
+/// A receive that waited, with its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served<B> {
-    /// Which.
+    /// The receive.
     pub ticket: Ticket,
-    /// Messages, in order; none if its time was over.
+    /// Its messages, in order; empty if its time was over.
     pub messages: Vec<Delivered<B>>,
-    /// If there are none: why.
+    /// Why there are none.
     pub empty: Option<Empty>,
 }
 
-/// Who waits no more, and what had to go meanwhile.
+/// The receives that wait no longer, and the messages that were moved on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Woken<B> {
     /// Receives that waited, in order.
     pub served: Vec<Served<B>>,
-    /// Messages that were received too often, for the queue beside.
+    /// Messages that were received too often, with their dead-letter queue.
     pub dead: Vec<(QueueId, Departed<B>)>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Waiter {
     until: Wall,
 }
 
-/// All that wait at one queue: 100 bytes each.
+/// All receives that wait at one queue: 100 bytes each.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waiters {
     waiting: BTreeMap<Ticket, Waiter>,
@@ -81,7 +81,7 @@ impl Waiters {
             .map(|(&ticket, waiter)| (ticket, waiter))
     }
 
-    /// One whose time is over, and has left.
+    /// Removes and returns a receive whose time is over.
     pub(crate) fn late(&mut self, now: Wall) -> Option<Ticket> {
         let &(until, ticket) = self.deadlines.first()?;
         (until <= now).then(|| self.leave(ticket))??;

@@ -9,16 +9,16 @@ use forebay_model::{Condition, QueryMatch, TextMatch};
 use ipnet::IpNet;
 use regex_syntax::hir::Hir;
 
-/// A condition. They are listed by what they cost: the cheap ones of a rule are asked first.
+/// A condition. The variants are ordered by cost; a rule's cheapest conditions are evaluated first.
 #[derive(Debug)]
 pub(crate) enum Compiled {
     Method(Box<[Box<[u8]>]>),
     Source(Box<[IpNet]>),
-    /// One of these fits.
+    /// At least one of these texts must match.
     Texts(Texts),
 }
 
-/// What one of a request's texts may be; one of all these must fit.
+/// The alternatives for one text of a request, of which one must match.
 #[derive(Debug)]
 pub(crate) struct Texts {
     subject: Subject,
@@ -67,7 +67,7 @@ impl Texts {
         Texts::of(Subject::Query, Vec::new(), pairs.collect(), lanes)
     }
 
-    /// `others` are what the API was given, for errors, and what it means.
+    /// `others` pairs each expression with the value that the API was given, which errors name.
     fn of(
         subject: Subject,
         ends: Vec<Ends>,
@@ -92,6 +92,7 @@ impl Texts {
     }
 
     fn fit(&self, reading: &mut Reading<'_>, lanes: &Lanes) -> bool {
+        // In the order of cost: literal ends, tables, positions.
         (!self.ends.is_empty()
             && reading.any(&self.subject, |text| self.ends.iter().any(|ends| ends.fits(text))))
             || self.lanes.iter().any(|&lane| lanes.fits(lane, reading))
@@ -119,7 +120,7 @@ impl Compiled {
         })
     }
 
-    /// How much it may cost, next to others.
+    /// Relative cost of the condition.
     pub(crate) fn cost(&self) -> u8 {
         match self {
             Compiled::Method(_) | Compiled::Source(_) => 0,
@@ -129,7 +130,7 @@ impl Compiled {
         }
     }
 
-    /// Spots of its expressions.
+    /// Number of positions in its expressions.
     pub(crate) fn spots(&self) -> usize {
         match self {
             Compiled::Texts(texts) => texts.spots.iter().map(Spots::count).sum(),
@@ -137,7 +138,7 @@ impl Compiled {
         }
     }
 
-    /// Whether it holds; `lanes` are its listener's.
+    /// Whether the condition holds; `lanes` are those of its listener.
     pub(crate) fn holds(&self, reading: &mut Reading<'_>, lanes: &Lanes) -> bool {
         match self {
             Compiled::Texts(texts) => texts.fit(reading, lanes),

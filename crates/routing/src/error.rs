@@ -1,18 +1,18 @@
 //! Why a rule cannot be compiled.
 
-/// A rule whose regular expression cannot be used.
+/// A regular expression of a rule that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileError {
     /// The expression.
     pub regex: String,
-    /// What is wrong with it.
+    /// The reason.
     pub flaw: Flaw,
 }
 
-/// What is wrong with a regular expression.
+/// Why a regular expression cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// It is none, or asks for what is not known here.
+    /// It is malformed, or uses unsupported syntax.
     Syntax(String),
     /// Some text would take too long.
     TooBig,

@@ -1,4 +1,4 @@
-//! Expressions whose cost is bounded: what cannot be matched in bounded time is refused before any text is seen.
+//! Expressions with bounded cost: whatever cannot be matched in bounded time is refused before any text is seen.
 
 use crate::error::CompileError;
 use crate::spots::Spots;
@@ -7,22 +7,22 @@ use regex_automata::nfa::thompson::{Compiler, Config, NFA, WhichCaptures};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Hir, Look};
 
-/// What the states of an expression may take, in bytes, before it is made into something quicker; the API's 128 characters take
-/// a tenth, unless they repeat something hundreds of times.
+/// Bound on the memory of an expression's states before it is made into something faster. The 128 characters that the
+/// API allows need a tenth of it, unless they repeat something hundreds of times.
 const STATES_BYTES: usize = 128 << 10;
 
-/// An expression that asks whether a text fits. Costs 2 ns a byte as a table, and at most some 80 ns as spots.
+/// An expression that says whether a text matches. Costs 2 ns per byte as a table and at most some 80 ns as positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expression {
     Table(Table),
     Spots(Box<Spots>),
 }
 
-/// It would cost too much: too large for a table, and of too many spots.
+/// The expression would cost too much: it is too large for a table and has too many positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooBig;
 
-/// Reads a regular expression. Bytes, not characters; `i` if letters match in any case.
+/// Parses a regular expression over bytes, not characters; `any_case` makes letters case-insensitive.
 pub(crate) fn parse(text: &str, any_case: bool) -> Result<Hir, CompileError> {
     let mut parser = ParserBuilder::new()
         .utf8(false)
@@ -34,7 +34,7 @@ pub(crate) fn parse(text: &str, any_case: bool) -> Result<Hir, CompileError> {
         .map_err(|error| CompileError::syntax(text, error.to_string()))
 }
 
-/// Its states, in at most so many bytes.
+/// The Thompson NFA of an expression, in at most `bytes` bytes.
 pub(crate) fn states(hir: &Hir, bytes: usize, captures: WhichCaptures) -> Result<NFA, TooBig> {
     let config = Config::new()
         .utf8(false)
@@ -58,7 +58,8 @@ impl Expression {
             .ok_or(TooBig)
     }
 
-    /// As few as possible that together fit what any of these fits; or which of them is too big.
+    /// As few expressions as possible that together match whatever any of these matches. The error is the index of one
+    /// that is too big.
     pub(crate) fn any_of(hirs: Vec<Hir>) -> Result<Vec<Expression>, usize> {
         if hirs.len() > 1
             && let Ok(one @ Expression::Table(_)) = Expression::new(&Hir::alternation(hirs.clone()))
@@ -96,7 +97,7 @@ mod tests {
         Spots::new(&states(hir, STATES_BYTES, WhichCaptures::None).ok()?)
     }
 
-    /// All that are here agree with the library that backtracks, determinises and simulates as it likes.
+    /// All implementations here agree with the general-purpose regex library.
     fn agree(regex: &str, any_case: bool, text: &[u8]) {
         let theirs = RegexBuilder::new(regex)
             .unicode(false)
@@ -179,7 +180,7 @@ mod tests {
                 "{regex}"
             );
         }
-        // Too many sets of spots for a table.
+        // Too many sets of positions for a table.
         for regex in [r"\d{4}-.{1,50}-\d{2}", r"/.{1,100}/x", r"[ab].{30}c"] {
             assert!(
                 matches!(
@@ -189,7 +190,7 @@ mod tests {
                 "{regex}"
             );
         }
-        // One whose 128 characters repeat nothing that often is never refused.
+        // An expression whose 128 characters repeat nothing that often is never refused.
         let many = "a.*b|c.*d|e.*f|g.*h|i.*j|k.*l|m.*n|o.*p|q.*r|s.*t|u.*v|w.*x|y.*z|A.*B|C.*D|E.*F|G.*H|I.*J|K.*L|M.*N|O.*P";
         assert!(Expression::new(&parse(many, false).unwrap()).is_ok());
         for regex in [
@@ -206,7 +207,7 @@ mod tests {
         }
     }
 
-    /// The obvious way to look for a pair in a query string.
+    /// The obvious way to find a pair in a query string.
     fn has_pair(key: &str, value: &str, query: &[u8]) -> bool {
         let fits = |pattern: &str, text: &[u8]| Pattern::escaped(pattern, true).matches(text).unwrap();
         query.split(|&byte| byte == b'&').any(|part| {

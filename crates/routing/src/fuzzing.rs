@@ -1,5 +1,5 @@
-//! Doors for `fuzz/`: each function takes any bytes and panics where a rule of ours is broken. The corpora pass through
-//! them as ordinary tests.
+//! Entry points for `fuzz/`: each function takes arbitrary bytes and panics where an invariant is broken. The corpora
+//! also run as ordinary tests.
 
 use crate::pattern::Pattern;
 use crate::{Facts, Headers, RedirectFacts, Route, Rules, check, normal_path};
@@ -8,10 +8,10 @@ use forebay_model::{
     TextMatch, Transform, WeightedGroup,
 };
 
-/// A target's name, and what takes its bytes.
+/// A target's name, and the function that takes its bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All targets here, by the names of their corpora.
+/// All targets of this crate, by the names of their corpora.
 pub const TARGETS: &[Target] = &[("rules", rules)];
 
 struct One<'a>(&'a [u8], &'a [u8]);
@@ -22,7 +22,7 @@ impl Headers for One<'_> {
     }
 }
 
-/// `*` and `?` the long way: which prefixes of the text fit, token by token. A token is a byte, or none for `?`, or
+/// `*` and `?` the long way: which prefixes of the text match, token by token. A token is a byte, `None` for `?`, or
 /// absent for `*`.
 fn fits(tokens: &[Option<Option<u8>>], text: &[u8], any_case: bool) -> bool {
     let fold = |byte: u8| {
@@ -97,7 +97,7 @@ fn rewrite(parts: &[String]) -> Vec<Rewrite> {
     }]
 }
 
-/// Rules of two lines' texts: conditions of every kind, wildcards and expressions, a redirect, both transforms.
+/// Rules from the texts of two lines: conditions of every kind, wildcards and expressions, a redirect, both transforms.
 fn blueprints(mode: u8, parts: &[String]) -> Vec<RuleBlueprint> {
     let text = |at: usize| {
         if mode & 1 == 0 {
@@ -166,13 +166,13 @@ fn blueprints(mode: u8, parts: &[String]) -> Vec<RuleBlueprint> {
     ]
 }
 
-/// Rules of any text on a request of any bytes. The first byte is the rule's kind; then lines: pattern, expression,
+/// Rules from any text, on a request of any bytes. The first byte is the rule's kind; then lines: pattern, expression,
 /// replacement, host, path, query, header value.
 pub fn rules(data: &[u8]) {
     let [mode, rest @ ..] = data else { return };
     let mut lines = rest.split(|&byte| byte == b'\n');
     let mut line = || lines.next().unwrap_or_default();
-    // The API lets 128 characters pass, and 1024 for transforms.
+    // The API accepts 128 characters, and 1024 for transforms.
     let parts = [line(), line(), line()].map(|text| {
         String::from_utf8_lossy(text)
             .chars()

@@ -1,13 +1,13 @@
-//! The tables of a listener's rules, by what they look at. A long text is read for eight of them at once, and once for each eight:
-//! what was read is kept until the request is decided.
+//! The tables of a listener's rules, by the text that they match. A long text is read for eight tables at once, and
+//! only once for each eight: the results are kept until the request is decided.
 
 use crate::facts::Facts;
 use crate::table::{LANES, Table, fits_which};
 
-/// Shorter texts are read for one table at a time: most rules that are looked at are not the last.
+/// Shorter texts are read for one table at a time, because most rules after the one that matches need not be evaluated.
 const LONG: usize = 256;
 
-/// What a table looks at.
+/// The text that a table matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     Host,
@@ -17,7 +17,7 @@ pub(crate) enum Subject {
     Header(Box<str>),
 }
 
-/// Which table.
+/// Identifies a table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lane {
     subject: usize,
@@ -28,7 +28,7 @@ pub(crate) struct Lane {
 struct TableGroup {
     subject: Subject,
     tables: Vec<Table>,
-    /// Eights of tables on the shelves before.
+    /// Number of blocks of eight tables in the groups before this one.
     before: usize,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Lanes {
     groups: Vec<TableGroup>,
 }
 
-/// A request, and what was read of it for eights of tables.
+/// A request, and the results of reading its texts for blocks of eight tables.
 pub(crate) struct Reading<'a> {
     pub(crate) facts: Facts<'a>,
     /// The normal form of the path.
@@ -55,7 +55,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The text that is looked at, where there is exactly one.
+    /// The text itself, if there is exactly one; otherwise the header's name.
     fn text<'s>(&self, subject: &'s Subject) -> Result<&'a [u8], &'s str> {
         match subject {
             Subject::Host => Ok(self.facts.host),
@@ -65,7 +65,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Whether one of the texts that are looked at fits.
+    /// Whether any of the subject's texts fits.
     pub(crate) fn any(&self, subject: &Subject, mut fits: impl FnMut(&[u8]) -> bool) -> bool {
         match self.text(subject) {
             Ok(text) => fits(text),
@@ -75,7 +75,7 @@ impl<'a> Reading<'a> {
 }
 
 impl Lanes {
-    /// Tables come in the order of the rules, so that those that lie together are asked for together.
+    /// Adds a table. Tables come in the order of the rules, so that those evaluated together lie together.
     pub(crate) fn add(&mut self, subject: &Subject, table: Table) -> Lane {
         let group = match self.groups.iter().position(|group| group.subject == *subject) {
             Some(group) => group,
@@ -108,7 +108,7 @@ impl Lanes {
             .map_or(0, |last| last.before + last.tables.len().div_ceil(LANES))
     }
 
-    /// Whether any text that it looks at fits this table.
+    /// Whether any text of the table's subject matches it.
     pub(crate) fn fits(&self, lane: Lane, reading: &mut Reading<'_>) -> bool {
         let group = &self.groups[lane.subject];
         if let Ok(text) = reading.text(&group.subject)

@@ -1,9 +1,9 @@
-//! The normal form of a path, which path conditions see, so that `/a/../admin` or `/%61dmin` passes no rule
-//! that `/admin` would not (RFC 3986 sections 6.2.2.2 and 5.2.4). What goes to the target stays as sent.
+//! The normal form of a path, which path conditions see. With it, `/a/../admin` or `/%61dmin` passes no rule that
+//! `/admin` would not (RFC 3986 sections 6.2.2.2 and 5.2.4). Targets get the path as it was sent.
 
 use std::borrow::Cow;
 
-/// Decodes escaped unreserved characters and removes dot segments. Borrows when there is nothing to do.
+/// Decodes escaped unreserved characters and removes dot segments. Borrows if there is nothing to change.
 pub fn normal_path(path: &[u8]) -> Cow<'_, [u8]> {
     let escaped = memchr::memchr(b'%', path).is_some();
     let dotted = memchr::memmem::find(path, b"/.").is_some();
@@ -57,6 +57,7 @@ fn remove_dot_segments(path: &[u8]) -> Vec<u8> {
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
         match segment {
+            // A final dot segment leaves the slash before it (RFC 3986 section 5.2.4).
             b"." if last => out.push(b""),
             b"." => {}
             b".." => {

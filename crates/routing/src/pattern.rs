@@ -1,8 +1,8 @@
-//! Wildcard patterns: `*` any run of bytes, `?` exactly one.
+//! Wildcard patterns: `*` matches any run of bytes, `?` exactly one.
 
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, Look, Repetition};
 
-/// What a pattern asks for, in order.
+/// An element of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
     Byte(u8),
@@ -10,25 +10,25 @@ enum Token {
     Any,
 }
 
-/// A wildcard pattern's text, understood.
+/// A parsed wildcard pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
     tokens: Vec<Token>,
-    /// Compare letters in any case; the pattern is then kept in lower case.
+    /// Compare letters case-insensitively. The pattern is then kept in lower case.
     any_case: bool,
 }
 
-/// A pattern that asks only how a text begins and ends: at most one `*`, and no `?`. Costs O(pattern).
+/// A pattern that fixes only how a text begins and ends: at most one `*`, and no `?`. Matching costs O(pattern).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ends {
     head: Box<[u8]>,
-    /// What comes behind the `*`; none, if there is no `*`.
+    /// The part after the `*`; `None` if there is no `*`.
     tail: Option<Box<[u8]>>,
     any_case: bool,
 }
 
 impl Pattern {
-    /// A pattern where `*` and `?` are always wildcards.
+    /// Parses a pattern in which `*` and `?` are always wildcards.
     pub(crate) fn new(text: &str, any_case: bool) -> Pattern {
         let tokens = text.bytes().map(|byte| match byte {
             b'*' => Token::Any,
@@ -38,7 +38,7 @@ impl Pattern {
         Pattern::of(tokens.collect(), any_case)
     }
 
-    /// A pattern where a backslash makes the next `*`, `?` or backslash literal.
+    /// Parses a pattern in which a backslash makes the next `*`, `?` or backslash literal.
     pub(crate) fn escaped(text: &str, any_case: bool) -> Pattern {
         let mut tokens = Vec::with_capacity(text.len());
         let mut bytes = text.bytes().peekable();
@@ -68,7 +68,7 @@ impl Pattern {
         Pattern { tokens, any_case }
     }
 
-    /// The same, if it asks only how a text begins and ends.
+    /// The pattern as [`Ends`], if it fixes only how a text begins and ends.
     pub(crate) fn ends(&self) -> Option<Ends> {
         let literal = |tokens: &[Token]| -> Option<Box<[u8]>> {
             let bytes = tokens.iter().map(|token| match token {
@@ -90,9 +90,10 @@ impl Pattern {
         })
     }
 
-    /// As an expression for a whole text.
+    /// The pattern as an expression for a whole text.
     pub(crate) fn whole(&self) -> Hir {
-        // What begins or ends with `*` may begin or end anywhere; said so, less is to be made and to be read.
+        // A pattern that begins or ends with `*` needs no anchor there; without one the automaton is smaller and stops
+        // reading earlier.
         let tokens = self.tokens.strip_prefix(&[Token::Any]);
         let start = if tokens.is_some() {
             Hir::empty()
@@ -108,13 +109,14 @@ impl Pattern {
         Hir::concat(vec![start, middle, end])
     }
 
-    /// Whether it asks for nothing at all.
+    /// Whether the pattern matches everything.
     fn is_any(&self) -> bool {
         self.tokens.iter().all(|token| *token == Token::Any)
     }
 }
 
-/// A pair of a query string, as an expression for the whole of it. A part without `=` is a key without a value; no part is empty.
+/// A key and value of a query string, as an expression for the whole query. A part without `=` is a key without a
+/// value; empty parts do not exist.
 pub(crate) fn pair(key: Option<&Pattern>, value: &Pattern) -> Hir {
     let in_value = without(b"&");
     let in_key = without(b"&=");
@@ -142,7 +144,7 @@ pub(crate) fn pair(key: Option<&Pattern>, value: &Pattern) -> Hir {
     ])
 }
 
-/// These tokens where only bytes of this class stand.
+/// These tokens, with bytes limited to this class.
 fn expression(tokens: &[Token], any_case: bool, class: &ClassBytes) -> Hir {
     let parts = tokens.iter().map(|token| match token {
         Token::Any => many(class, 0),
@@ -179,7 +181,7 @@ fn without(bytes: &[u8]) -> ClassBytes {
 }
 
 impl Ends {
-    /// Whether the whole text fits.
+    /// Whether the whole text matches.
     pub(crate) fn fits(&self, text: &[u8]) -> bool {
         let Some(tail) = &self.tail else {
             return self.same(text, &self.head);
@@ -204,7 +206,8 @@ impl Ends {
 
 #[cfg(any(test, feature = "fuzzing"))]
 impl Pattern {
-    /// Whether the whole text fits: as an expression, and by its ends. None, if it is too big.
+    /// Whether the whole text matches, checked both as an expression and by its ends. `None` if the expression is too
+    /// big.
     pub(crate) fn matches(&self, text: &[u8]) -> Option<bool> {
         let whole = crate::expression::Expression::new(&self.whole()).ok()?.fits(text);
         let ends = self.ends().is_none_or(|ends| ends.fits(text) == whole);
@@ -260,7 +263,7 @@ mod tests {
         assert_eq!(Pattern::escaped(r"a\*b", false).matches(b"axb"), Some(false));
     }
 
-    /// The obvious recursive definition, to judge the fast one.
+    /// The obvious recursive definition, to check the fast one against.
     fn naive(pattern: &[u8], text: &[u8]) -> bool {
         match (pattern.first(), text.first()) {
             (None, None) => true,

@@ -1,19 +1,19 @@
-//! Redirects: where the placeholders lead.
+//! Redirects, with their placeholders filled in.
 
 use forebay_model::Redirect;
 
-/// What placeholders stand for in one request.
+/// The values of placeholders for one request.
 #[derive(Clone, Copy, Debug)]
 pub struct RedirectFacts<'a> {
-    /// `http` or `https`: how the client came.
+    /// `http` or `https`, as the client connected.
     pub protocol: &'a str,
-    /// The host asked for, without port.
+    /// The requested host without its port.
     pub host: &'a str,
     /// The listener's port.
     pub port: u16,
-    /// The path, as sent.
+    /// The path as sent.
     pub path: &'a str,
-    /// The query, as sent, without `?`.
+    /// The query as sent, without `?`.
     pub query: &'a str,
 }
 
@@ -35,7 +35,7 @@ impl RedirectTemplate {
         self.redirect.status
     }
 
-    /// The Location: the port always named, as ALB does, and the query only if there is one.
+    /// The Location header. The port is always named, as ALB does; the query only if there is one.
     pub fn location(&self, facts: &RedirectFacts<'_>) -> String {
         let redirect = &self.redirect;
         let protocol = fill(&redirect.protocol, facts).to_ascii_lowercase();
@@ -50,7 +50,7 @@ impl RedirectTemplate {
             location.push('?');
             location.push_str(&query);
         }
-        // A control character in Location would end the header early.
+        // A control character would end the header early.
         location.retain(|c| !c.is_control());
         location
     }

@@ -1,4 +1,4 @@
-//! A listener's rules, compiled: the first whose conditions all hold wins; the default rule always does.
+//! A listener's rules, compiled. The first rule whose conditions all hold wins; the default rule always matches.
 
 use crate::condition::Compiled;
 use crate::error::CompileError;
@@ -9,34 +9,34 @@ use crate::redirect::RedirectTemplate;
 use crate::transform::Transforms;
 use forebay_model::{Action, FixedResponse, Priority, RuleBlueprint};
 
-/// Seconds a client stays with its group, if the rule does not say. (ALB asks for a duration; a rule from elsewhere may
-/// have none.)
+/// Seconds that a client stays with its group if the rule has no duration. ALB requires one, but a stored rule may lack
+/// it.
 const DEFAULT_STICKINESS: u32 = 3600;
 
-/// What a rule's action comes to. `G` is what the caller knows a target group by.
+/// A rule's action, compiled. `G` is the caller's name for a target group.
 #[derive(Debug)]
 pub enum Route<G> {
-    /// To one of these groups.
+    /// Forward to one of these groups.
     Forward(Split<G>),
-    /// Elsewhere.
+    /// Redirect the client.
     Redirect(RedirectTemplate),
-    /// An answer from here.
+    /// Answer from here.
     Fixed(FixedResponse),
-    /// An action this node cannot carry out: nothing may pass.
+    /// An action that this node cannot carry out: nothing may be forwarded.
     Unsupported(String),
 }
 
-/// Groups and their shares.
+/// Target groups and their weights.
 #[derive(Debug)]
 pub struct Split<G> {
-    /// Group and the sum of weights up to and with it.
+    /// Each group with the sum of weights up to and including its own.
     shares: Box<[(G, u64)]>,
-    /// Seconds for which a client stays with its group; none if each request is a choice of its own.
+    /// Seconds that a client stays with its group; `None` without group stickiness.
     sticky: Option<u64>,
 }
 
 impl<G> Split<G> {
-    /// The shares of these groups, by weight.
+    /// A split over these groups by weight.
     pub fn new(groups: impl IntoIterator<Item = (G, u16)>) -> Split<G> {
         let mut sum = 0;
         let shares = groups.into_iter().map(|(group, weight)| {
@@ -49,7 +49,7 @@ impl<G> Split<G> {
         }
     }
 
-    /// The same, and a client stays with its group for this many seconds.
+    /// Sets how long a client stays with its group, in seconds.
     #[must_use]
     pub fn sticky(self, seconds: Option<u64>) -> Split<G> {
         Split {
@@ -58,7 +58,7 @@ impl<G> Split<G> {
         }
     }
 
-    /// Seconds for which a client stays with its group, if it does.
+    /// Seconds that a client stays with its group, if it does.
     pub fn stickiness(&self) -> Option<u64> {
         self.sticky
     }
@@ -73,10 +73,11 @@ impl<G> Split<G> {
         })
     }
 
-    /// The group that `draw` (uniform over all 64 bits) falls to; none if every weight is 0.
+    /// The group at `draw`, a number uniform over 64 bits; `None` if all weights are 0.
     pub fn pick(&self, draw: impl FnOnce() -> u64) -> Option<&G> {
         match &*self.shares {
             [] => None,
+            // The usual case, without a draw.
             [(group, weight)] => (*weight > 0).then_some(group),
             shares => {
                 let total = shares.last().map_or(0, |last| last.1);
@@ -86,7 +87,7 @@ impl<G> Split<G> {
         }
     }
 
-    /// All its groups.
+    /// All groups, those of weight 0 included.
     pub fn groups(&self) -> impl Iterator<Item = &G> {
         self.shares.iter().map(|share| &share.0)
     }
@@ -107,22 +108,22 @@ pub struct Rules<G> {
     lanes: Lanes,
 }
 
-/// The rule that won.
+/// The rule that matched.
 pub struct Match<'a, G> {
-    /// Where it stands.
+    /// Its priority.
     pub priority: Priority,
-    /// What it says.
+    /// Its action.
     pub route: &'a Route<G>,
-    /// What it changes first.
+    /// Its transforms, which are applied first.
     pub transforms: Option<&'a Transforms>,
-    /// How many rules were looked at, the default rule excluded.
+    /// Number of rules that were evaluated, without the default rule.
     pub evaluated: u32,
 }
 
 impl<G> Rules<G> {
-    /// Compiles rules given in ascending order; `group` names a target group by its ARN. A rule with an expression that cannot be
-    /// used (the API refuses those; one may be stored from before) lets nothing pass that meets its other conditions: perhaps it
-    /// was to keep somebody out.
+    /// Compiles rules in ascending order; `group` names a target group by its ARN. A rule with an unusable expression
+    /// forwards nothing that meets its other conditions, because it may have been made to block requests. The API
+    /// refuses such rules, but one may be stored from before.
     pub fn compile(rules: &[RuleBlueprint], mut group: impl FnMut(&str) -> G) -> Rules<G> {
         let mut lanes = Lanes::default();
         let compiled = rules.iter().map(|rule| {
@@ -132,6 +133,7 @@ impl<G> Rules<G> {
                 compiled.map_err(|error| flaw = Some(error)).ok()
             });
             let mut conditions: Box<[Compiled]> = conditions.collect();
+            // Stable, so that equally cheap conditions keep the order in which they were given.
             conditions.sort_by_key(Compiled::cost);
             let route = match flaw {
                 Some(flaw) => Route::Unsupported(flaw.to_string()),
@@ -148,7 +150,7 @@ impl<G> Rules<G> {
         Rules { rules, lanes }
     }
 
-    /// The first rule whose conditions all hold; none only if there is no default rule.
+    /// The first rule whose conditions all hold; `None` only if there is no default rule.
     pub fn decide(&self, facts: &Facts<'_>) -> Option<Match<'_, G>> {
         let path = normal_path(facts.path);
         let mut reading = Reading::new(*facts, &path);
@@ -165,14 +167,14 @@ impl<G> Rules<G> {
         })
     }
 
-    /// What each rule says, in order.
+    /// The action of each rule, in order.
     pub fn routes(&self) -> impl Iterator<Item = &Route<G>> {
         self.rules.iter().map(|rule| &rule.route)
     }
 }
 
-/// How many spots the expressions of a rule's conditions have that cannot be made into tables; or the one that cannot be used, because
-/// it is none, or because some text would take too long.
+/// The number of positions in the expressions of a rule's conditions that cannot be made into tables. An error names an
+/// expression that cannot be used: it is malformed, or some text would take too long.
 pub fn check(rule: &RuleBlueprint) -> Result<usize, CompileError> {
     let mut lanes = Lanes::default();
     let conditions = rule

@@ -1,34 +1,34 @@
-//! An expression as the spots where its bytes stand: which of them may be next is a set of bits. For expressions whose table would
-//! be too big; a byte costs some 80 ns at most, whatever the text.
+//! An expression as a position automaton (Glushkov): the positions that may take the next byte are a set of bits. For
+//! expressions whose table would be too big; a byte costs at most some 80 ns, whatever the text.
 
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::look::Look;
 use regex_automata::util::primitives::StateID;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Spots of an expression: what fits in four words.
+/// Maximum number of positions of an expression: what fits into four words.
 const SPOTS: usize = 256;
 
-/// Steps that are taken to find out how wide an expression is; after them it counts as wide as it could be.
+/// Steps spent on finding how wide an expression is. After them it counts as being as wide as it could be.
 const STEPS: usize = 1 << 20;
 
-/// What the start, or what stands behind a spot, leads to without a byte.
+/// What can be reached from the start, or from behind a position, without taking a byte.
 #[derive(Clone, Debug, Default)]
 struct Reach {
     spots: Vec<usize>,
-    /// It is a match.
+    /// Whether a match is reached.
     matches: bool,
-    /// States passed, each a bit.
+    /// The states passed on the way, one bit each.
     passed: Vec<u64>,
 }
 
-/// A place where a byte is taken: which bytes, and what is behind it.
+/// A position: the bytes that it takes, and the state behind it.
 struct Spot {
     ranges: Vec<(u8, u8)>,
     behind: StateID,
 }
 
-/// An expression's spots, and which of them are at each of its states.
+/// The positions of an expression, and those at each of its states.
 struct Map<'a> {
     nfa: &'a NFA,
     spots: Vec<Spot>,
@@ -74,7 +74,7 @@ impl Map<'_> {
         map
     }
 
-    /// What a state leads to without a byte, where these assertions hold.
+    /// What can be reached from a state without taking a byte, where the assertions that `holds` accepts are true.
     fn reach(&self, from: StateID, holds: impl Fn(Look) -> bool) -> Reach {
         let mut reach = Reach::default();
         let mut seen = BTreeSet::new();
@@ -100,7 +100,7 @@ impl Map<'_> {
         reach
     }
 
-    /// A byte of each kind that the expression tells apart.
+    /// One byte of each class that the expression distinguishes.
     fn kinds(&self) -> Vec<u8> {
         let classes = self.nfa.byte_classes();
         let mut kinds: BTreeMap<u8, u8> = BTreeMap::new();
@@ -119,12 +119,12 @@ impl Spot {
     }
 }
 
-/// At most so many states are looked at for each byte of a text, whatever the text, by a search that looks at none twice.
+/// Upper bound on the states visited per byte of a text, whatever the text, by a search that visits none twice.
 pub(crate) fn width(nfa: &NFA) -> usize {
     let map = Map::new(nfa);
     let any = |_| true;
     let start = map.reach(nfa.start_anchored(), any);
-    // At each later byte, the search begins anew.
+    // The search starts anew at each later byte.
     let later = map.reach(nfa.start_anchored(), |look| look != Look::Start);
     let behind: Vec<Reach> = map.spots.iter().map(|spot| map.reach(spot.behind, any)).collect();
     let kinds = map.kinds();
@@ -156,31 +156,31 @@ pub(crate) fn width(nfa: &NFA) -> usize {
     widest
 }
 
-/// Sets of spots, each a bit.
+/// A set of positions, one bit each.
 type Set = [u64; SPOTS / 64];
 
-/// An expression of at most [`SPOTS`] spots.
+/// An expression of at most [`SPOTS`] positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spots {
     count: usize,
-    /// Which spots take a byte.
+    /// For each byte, the positions that take it.
     takes: Box<[Set; 256]>,
-    /// Of each four spots, for each set of them: which may be next.
+    /// For each four positions and each subset of them, the positions that may be next.
     follow: Box<[[Set; 16]]>,
-    /// Which may be first, and which besides those that follow, later.
+    /// The positions that may be first, and those that may start a match at a later byte.
     first: Set,
     later: Set,
-    /// Behind which a match ends, and at the end of the text.
+    /// The positions after which a match ends: anywhere, and at the end of the text.
     last: Set,
     last_of_all: Set,
-    /// Whether it fits the empty text, anything, and the end of anything.
+    /// Whether it matches the empty text, every text, and the end of every text.
     empty: bool,
     anything: bool,
     end: bool,
 }
 
 impl Spots {
-    /// None, if it has too many spots, or asks for more than where the text begins and ends.
+    /// `None` if it has too many positions, or has assertions other than start and end of text.
     pub(crate) fn new(nfa: &NFA) -> Option<Spots> {
         let map = Map::new(nfa);
         let count = map.spots.len();
@@ -235,7 +235,7 @@ impl Spots {
         Some(spots)
     }
 
-    /// How many.
+    /// Number of positions.
     pub(crate) fn count(&self) -> usize {
         self.count
     }

@@ -1,31 +1,34 @@
-//! The strict form of a path: as [`crate::normal_path`], and with slashes as a target may see them, so that `//admin` or
-//! `/x%2f..%2fadmin` pass no rule that `/admin` would not. What servers would still read differently is refused.
+//! The strict form of a path: like [`crate::normal_path`], but with slashes as a target may see them. With it,
+//! `//admin` or `/x%2f..%2fadmin` passes no rule that `/admin` would not. What servers would still read differently is
+//! refused.
 
 use std::borrow::Cow;
 
 /// Why a path has no strict form: servers differ on what it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ambiguous {
-    /// A percent sign that is no escape.
+    /// A percent sign that does not begin an escape.
     BrokenEscape,
-    /// An escaped percent sign before two digits: who decodes twice reads something else.
+    /// An escaped percent sign before two hexadecimal digits: a server that decodes twice reads another path.
     EscapedTwice,
-    /// A byte that no path in UTF-8 has (0, C0, C1, F8 to FF): read as an end, or as a slash in disguise.
+    /// A byte that UTF-8 paths never contain (0, C0, C1, F8 to FF): some servers read it as the end or as a disguised
+    /// slash.
     OddByte,
-    /// A backslash, escaped or not: a slash to some.
+    /// A backslash, escaped or not: some servers read it as a slash.
     Backslash,
-    /// `..` beside a slash that was escaped or doubled: what it takes back depends on who counts.
+    /// `..` in a path with an escaped or doubled slash: servers differ on which segment it removes.
     ClimbsFromDoubt,
-    /// `.` or `..` with parameters behind a semicolon: a dot segment to some.
+    /// `.` or `..` followed by parameters after a semicolon: some servers read it as a dot segment.
     DotWithParameters,
 }
 
-/// Decodes escaped unreserved characters and slashes, makes one of runs of slashes, and removes dot segments. Borrows when there is
-/// nothing to do. Costs O(path).
+/// Decodes escaped unreserved characters and slashes, merges runs of slashes, and removes dot segments. Borrows if
+/// there is nothing to change. Costs O(path).
 pub fn strict_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Ambiguous> {
     let plain = memchr::memchr3(b'%', b'\\', b';', path).is_none()
         && memchr::memmem::find(path, b"//").is_none()
         && memchr::memmem::find(path, b"/.").is_none();
+    // `*` is the target of OPTIONS and not a path.
     if plain || path == b"*" {
         return Ok(Cow::Borrowed(path));
     }
@@ -54,6 +57,8 @@ pub fn strict_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Ambiguous> {
             segment => kept.push(segment),
         }
     }
+    // Doubt alone is resolved by merging the slashes. With `..` it is not: servers that do not merge them climb to
+    // another segment.
     if doubt && climbs {
         return Err(Ambiguous::ClimbsFromDoubt);
     }
@@ -70,7 +75,7 @@ pub fn strict_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Ambiguous> {
     Ok(Cow::Owned(joined))
 }
 
-/// The path with what can be decoded, and whether a slash was.
+/// The decoded path, and whether a slash was decoded.
 fn decode(path: &[u8]) -> Result<(Vec<u8>, bool), Ambiguous> {
     let digit = |at: usize| {
         let byte = path.get(at).copied()?;
@@ -115,7 +120,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The first four passed a rule on `/admin*`, and nginx behind it served /admin.
+    /// The first four used to pass a rule on `/admin*`, and nginx behind it served /admin.
     #[test]
     fn strict_forms() {
         let cases = [
@@ -161,7 +166,7 @@ mod tests {
             if let Ok(once) = strict_path(text.as_bytes()) {
                 let once = once.into_owned();
                 prop_assert_eq!(strict_path(&once).map(Cow::into_owned), Ok(once.clone()));
-                // And it is in normal form, too.
+                // It is also in normal form.
                 prop_assert_eq!(crate::normal_path(&once).into_owned(), once);
             }
         }

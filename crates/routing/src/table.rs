@@ -1,7 +1,7 @@
-//! An expression as a table: one look-up per byte, whatever the expression and whatever the text.
+//! An expression as a table (a DFA): one look-up per byte, whatever the expression and whatever the text.
 //!
-//! A step waits for the one before it, so one table takes 2 ns a byte; eight that are walked side by side take half a nanosecond
-//! each.
+//! A step has to wait for the one before it, so one table takes 2 ns per byte. Eight tables that are walked side by
+//! side take half a nanosecond each.
 
 use regex_automata::dfa::dense::{Builder, Config, DFA};
 use regex_automata::dfa::{Automaton, StartKind};
@@ -11,35 +11,36 @@ use regex_automata::util::start;
 use regex_automata::{Anchored, MatchKind};
 use std::collections::BTreeMap;
 
-/// Entries of a table: 128 KiB.
+/// Maximum number of entries of a table: 128 KiB.
 const ENTRIES: usize = 1 << 16;
-/// What making a table may take, in bytes: its rows, and the sets of states that they stand for. The second bounds the time, too: some
-/// 20 ms.
+/// Memory that making a table may use, in bytes: for its rows, and for the sets of states that they stand for. The
+/// second also bounds the time, to some 20 ms.
 const ROWS_BYTES: usize = 256 << 10;
 const SETS_BYTES: usize = 128 << 10;
-/// How often tables that are walked side by side look whether all is decided, in bytes.
+/// Bytes after which tables that are walked side by side check whether all are decided.
 const BLOCK: usize = 256;
-/// Tables that are walked side by side.
+/// Number of tables walked side by side.
 pub(crate) const LANES: usize = 8;
 
-/// Where no text fits any more. The row after it is where every text does; neither is ever left.
+/// The row from which no text matches any more. The row after it is the one from which every text matches. Neither is
+/// ever left.
 const FAILED: u16 = 0;
 
-/// Which texts an expression fits.
+/// A DFA that says which texts an expression matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
     classes: Box<[u8; 256]>,
     /// Entries per row.
     width: u16,
     start: u16,
-    /// Rows: where each class of bytes leads.
+    /// For each row and each class of bytes, the next row.
     next: Box<[u16]>,
-    /// Of each row, whether a text that ends there fits.
+    /// For each row, whether a text that ends there matches.
     ends: Box<[bool]>,
 }
 
 impl Table {
-    /// None, if it would be too big.
+    /// `None` if the table would be too big.
     pub(crate) fn new(nfa: &NFA, anchored: bool) -> Option<Table> {
         let kind = if anchored {
             StartKind::Anchored
@@ -58,11 +59,11 @@ impl Table {
         Table::of(&dfa, start)
     }
 
-    /// The part that can be reached before a match: more is never asked.
+    /// Copies the part of the DFA that can be reached before a match; nothing after that is needed.
     fn of(dfa: &DFA<Vec<u32>>, start: StateID) -> Option<Table> {
         let classes: Box<[u8; 256]> =
             Box::new(core::array::from_fn(|byte| dfa.byte_classes().get(byte as u8)));
-        // The last class is the end of the text.
+        // The last class stands for the end of the text.
         let width = dfa.byte_classes().alphabet_len() - 1;
         let mut bytes = vec![0; width];
         for (byte, &class) in classes.iter().enumerate() {
@@ -113,6 +114,7 @@ impl Table {
         let mut row = self.start;
         for &byte in text {
             row = self.next[usize::from(row) + usize::from(self.classes[usize::from(byte)])];
+            // Both final rows are the lowest ones, so that one comparison finds either.
             if row <= self.width {
                 break;
             }
@@ -125,7 +127,7 @@ impl Table {
     }
 }
 
-/// Which of at most [`LANES`] tables fit this text: a bit for each.
+/// The tables, of at most [`LANES`], that this text matches: a bit for each.
 pub(crate) fn fits_which(tables: &[Table], text: &[u8]) -> u8 {
     match tables {
         [a, b, c, d, e, f, g, h, ..] => side_by_side([a, b, c, d, e, f, g, h], text),

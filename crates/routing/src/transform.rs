@@ -1,4 +1,4 @@
-//! Transforms: rewrites of Host and of path and query, made after the rule was chosen.
+//! Transforms: rewrites of the Host header, and of path and query, applied after the rule matched.
 
 use crate::error::CompileError;
 use crate::expression::{parse, states};
@@ -8,25 +8,26 @@ use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::nfa::thompson::backtrack::{BoundedBacktracker, Config};
 use regex_automata::util::interpolate;
 
-/// States of an expression. What was looked at is remembered as a bit for each of them at each byte: 4 MiB for the longest text.
+/// Maximum number of states of an expression. Visited states are remembered as one bit per state and byte: 4 MiB for
+/// the longest text.
 const STATES: usize = 2048;
-/// What that many states take in memory, at most.
+/// Bound on the memory of those states.
 const STATES_BYTES: usize = 256 << 10;
-/// How many states may be looked at for each byte. Each costs some 6 ns, so that the longest text takes less than 3 ms.
+/// Maximum number of states visited per byte. Each takes some 6 ns, so the longest text takes less than 3 ms.
 const WIDTH: usize = 24;
 
-/// A rewrite gave something that cannot be sent. Named as in ALB's access log.
+/// A rewrite's result cannot be sent. The names are those of ALB's access log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransformError {
-    /// The new host is no host.
+    /// The new host is not a valid host.
     InvalidHost,
-    /// The new path does not begin with `/` or holds a byte that a request line cannot.
+    /// The new path does not begin with `/`, or contains a byte that a request line cannot.
     InvalidPath,
     /// The result is longer than a request line may be.
     BufferTooSmall,
-    /// Some text would take the expression too long. It is stored and told all the same, as ALB does.
+    /// Some text would take the expression too long. The API stores and returns the rule all the same, as ALB does.
     CompileTooBig,
-    /// The expression is none. (The API refuses it; one may be stored from before.)
+    /// The expression is malformed. The API refuses it, but one may be stored from before.
     RegexSyntax,
 }
 
@@ -37,7 +38,7 @@ pub struct Transforms {
     url: Box<[Rewriter]>,
 }
 
-/// One rewrite.
+/// One rewrite, compiled.
 #[derive(Debug)]
 struct Rewriter {
     search: Result<BoundedBacktracker, TransformError>,
@@ -45,7 +46,7 @@ struct Rewriter {
 }
 
 impl Transforms {
-    /// None, if there are none.
+    /// `None` if there are no transforms.
     pub(crate) fn compile(transforms: &[Transform]) -> Option<Transforms> {
         let compile = |rewrites: &[Rewrite]| rewrites.iter().map(Rewriter::new).collect();
         let mut out = Transforms {
@@ -61,7 +62,7 @@ impl Transforms {
         (!out.host.is_empty() || !out.url.is_empty()).then_some(out)
     }
 
-    /// Whether all their expressions can be read. What would take too long can.
+    /// Checks that all expressions parse. Those that would take too long are accepted.
     pub fn check(transforms: &[Transform]) -> Result<(), CompileError> {
         let rewrites = transforms.iter().flat_map(|transform| match transform {
             Transform::HostHeader(rewrites) | Transform::Url(rewrites) => rewrites,
@@ -71,7 +72,7 @@ impl Transforms {
             .try_for_each(|rewrite| parse(&rewrite.regex, false).map(|_| ()))
     }
 
-    /// The new host; none if no rewrite applies.
+    /// The new host; `None` if no rewrite matches.
     pub fn host(&self, host: &[u8]) -> Result<Option<Vec<u8>>, TransformError> {
         let Some(new) = rewrite(&self.host, host)? else {
             return Ok(None);
@@ -83,7 +84,7 @@ impl Transforms {
         Ok(Some(new))
     }
 
-    /// The new path and query; none if no rewrite applies.
+    /// The new path and query; `None` if no rewrite matches.
     pub fn url(&self, url: &[u8]) -> Result<Option<Vec<u8>>, TransformError> {
         let Some(new) = rewrite(&self.url, url)? else {
             return Ok(None);
@@ -91,6 +92,7 @@ impl Transforms {
         if new.len() > limits::REQUEST_LINE_BYTES {
             return Err(TransformError::BufferTooSmall);
         }
+        // A space or a control character would end the request target early.
         if new.first() != Some(&b'/') || !new.iter().all(|&byte| byte > b' ' && byte != 0x7f) {
             return Err(TransformError::InvalidPath);
         }
@@ -106,11 +108,11 @@ impl Rewriter {
         }
     }
 
-    /// The text with its first match replaced; none if there is no match.
+    /// The text with its first match replaced; `None` if there is no match.
     fn apply(&self, text: &[u8]) -> Result<Option<Vec<u8>>, TransformError> {
         let search = self.search.as_ref().map_err(|&error| error)?;
         let mut found = search.create_captures();
-        // Its memory is that of this text, so a short one needs little.
+        // The cache is sized for this text, so a short text needs little memory.
         let searched = search.try_captures(&mut search.create_cache(), text, &mut found);
         searched.map_err(|_| TransformError::BufferTooSmall)?;
         let Some(whole) = found.get_match() else {
@@ -118,7 +120,7 @@ impl Rewriter {
         };
         let mut new = text[..whole.start()].to_vec();
         let take = |group: usize, new: &mut Vec<u8>| {
-            // What is too long already need not become longer.
+            // A result that is too long already need not grow further.
             if let Some(span) = found.get_group(group)
                 && new.len() <= limits::REQUEST_LINE_BYTES
             {
@@ -208,7 +210,7 @@ mod tests {
         ] {
             assert_eq!(url(regex, "/").url(b"/any"), Err(error), "{regex}");
         }
-        // What people write is taken, of whatever length.
+        // Ordinary expressions are accepted, however long.
         let long = format!("^/{}/([^/]+)/(.*)$", "abcdefgh".repeat(100));
         for regex in [
             &long,

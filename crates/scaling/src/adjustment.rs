@@ -1,27 +1,27 @@
-//! Changes of a capacity by a number, to a number, or by a share, with AWS's rounding.
+//! Changes of a capacity by a number, to a number, or by a percentage, with AWS's rounding.
 
-/// What an adjustment is.
+/// The meaning of an adjustment's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdjustmentType {
-    /// So many more, or fewer.
+    /// The change.
     ChangeInCapacity,
-    /// So many.
+    /// The new capacity.
     ExactCapacity,
-    /// So many per cent more, or fewer.
+    /// The change in per cent.
     PercentChangeInCapacity,
 }
 
-/// How adjustments of a policy are made.
+/// How a policy's adjustments are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Adjustment {
-    /// What its number is.
+    /// The meaning of the number.
     pub kind: AdjustmentType,
-    /// With per cent, the least change.
+    /// The least change, for percentages.
     pub minimum_magnitude: Option<u32>,
 }
 
 impl Adjustment {
-    /// The capacity after this adjustment of `current`; not below zero, and not within any group's bounds.
+    /// The capacity after this adjustment of `current`: at least zero, but not limited to any group's bounds.
     pub fn of(&self, current: u32, by: i32) -> u32 {
         let current = i64::from(current);
         let wanted = match self.kind {
@@ -32,7 +32,7 @@ impl Adjustment {
         u32::try_from(wanted.max(0)).unwrap_or(u32::MAX)
     }
 
-    /// Towards zero, but a change of less than one is one; then the least change that the policy wants.
+    /// Rounds towards zero, except that a change of less than one is one; then applies the minimum magnitude.
     fn percent(&self, current: i64, by: i32) -> i64 {
         let hundredths = current * i64::from(by);
         let change = match hundredths / 100 {
@@ -51,12 +51,12 @@ mod tests {
 
     #[test]
     fn rounding_is_awss() {
-        // Kind, least change, capacity, adjustment, what it comes to.
+        // Kind, least change, capacity, adjustment, result.
         for (kind, least, current, by, wanted) in [
             (ChangeInCapacity, None, 3, 2, 5),
             (ChangeInCapacity, None, 3, -2, 1),
             (ChangeInCapacity, None, 3, -5, 0),
-            // What is said of per cent does not hold for numbers.
+            // A minimum magnitude does not apply to plain numbers.
             (ChangeInCapacity, Some(9), 3, 2, 5),
             (ExactCapacity, None, 3, 8, 8),
             (ExactCapacity, None, 3, 0, 0),
@@ -68,11 +68,11 @@ mod tests {
             (PercentChangeInCapacity, None, 10, 10, 11),
             (PercentChangeInCapacity, None, 10, -100, 0),
             (PercentChangeInCapacity, None, 10, 0, 10),
-            // 4 and 25 % with a least change of 2: the documentation's example.
+            // 4 and 25 % with a minimum magnitude of 2: the documentation's example.
             (PercentChangeInCapacity, Some(2), 4, 25, 6),
             (PercentChangeInCapacity, Some(2), 4, -25, 2),
             (PercentChangeInCapacity, Some(2), 100, 25, 125),
-            // Of nothing, no share is anything; but the least change is.
+            // A percentage of nothing is nothing, but the minimum magnitude still applies.
             (PercentChangeInCapacity, None, 0, 50, 0),
             (PercentChangeInCapacity, Some(2), 0, 50, 2),
             (PercentChangeInCapacity, None, u32::MAX, i32::MAX, u32::MAX),

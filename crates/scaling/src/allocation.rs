@@ -1,50 +1,52 @@
-//! Allocation strategies: what the next instance is, out of several shapes, on-demand or spot; and which instances they would not have.
+//! Allocation strategies: which of several shapes the next instance is, on-demand or spot, and which existing instances
+//! they would not choose.
 //!
-//! A pool is a shape in a zone, on-demand or spot. Whoever launches tries the pools in the order that is given here, until one has an instance.
+//! A pool is a shape in a zone, on-demand or spot. A launch tries the pools in the order given here until one has an
+//! instance.
 
 use crate::shape::{Purchase, Shape};
 use crate::zones::{Zone, ZoneDistribution, next_zone};
 use core::cmp::Ordering;
 use std::collections::BTreeMap;
 
-/// Which on-demand pool comes first.
+/// The order of on-demand pools.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDemandStrategy {
-    /// The first in the order of overrides.
+    /// By the order of overrides.
     #[default]
     Prioritized,
-    /// The cheapest for each unit of capacity.
+    /// By price per unit of capacity.
     LowestPrice,
 }
 
-/// Which spot pool comes first.
+/// The order of spot pools.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SpotStrategy {
-    /// The cheapest few, evenly.
+    /// Evenly over the few cheapest pools.
     #[default]
     LowestPrice,
-    /// The deepest.
+    /// The pools with the most room first.
     CapacityOptimized,
-    /// Of the deep ones the first in the order of overrides.
+    /// Of the deep pools, by the order of overrides.
     CapacityOptimizedPrioritized,
-    /// Of the deep ones the cheapest.
+    /// Of the deep pools, the cheapest first.
     PriceCapacityOptimized,
 }
 
-/// A group's `InstancesDistribution`. Its default is AWS's.
+/// A group's `InstancesDistribution`, with AWS's defaults.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Distribution {
-    /// So much capacity is on-demand first.
+    /// Capacity that is on-demand before anything else.
     pub on_demand_base: u32,
-    /// Of what comes above that, this share is, from 0 to 100.
+    /// Percentage of on-demand capacity above the base, 0 to 100.
     pub on_demand_percentage: u32,
-    /// Which on-demand pool comes first.
+    /// The order of on-demand pools.
     pub on_demand_strategy: OnDemandStrategy,
-    /// Which spot pool comes first.
+    /// The order of spot pools.
     pub spot_strategy: SpotStrategy,
-    /// Over how many pools [`SpotStrategy::LowestPrice`] spreads.
+    /// Number of pools that [`SpotStrategy::LowestPrice`] spreads over.
     pub spot_pools: u32,
-    /// The most that an hour of a spot instance may cost; none if what on-demand ones cost is the limit.
+    /// Maximum price of a spot instance's hour; `None` for the on-demand price.
     pub spot_max_price: Option<f64>,
 }
 
@@ -61,74 +63,74 @@ impl Default for Distribution {
     }
 }
 
-/// A shape that a group may use. Those that come first have priority.
+/// A shape that a group may use. Earlier ones have priority.
 #[derive(Clone, Copy, Debug)]
 pub struct Offer<'a> {
     /// The shape.
     pub shape: &'a Shape,
-    /// How many units of capacity one instance is: 1 without weights.
+    /// Units of capacity of one instance: 1 without weights.
     pub weight: u32,
 }
 
-/// Where instances come from.
+/// A source of instances: a shape in a zone, with a purchase option.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pool {
     /// The shape's name.
     pub shape: String,
     /// The zone.
     pub zone: String,
-    /// How they are paid for.
+    /// The purchase option.
     pub purchase: Purchase,
 }
 
-/// How many instances of each pool are taken, by whomever.
+/// Instances in use from each pool, whoever uses them.
 pub type InUse = BTreeMap<Pool, u32>;
 
-/// Why a pool is where it is in the order.
+/// Why a pool has its rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ranked {
-    /// It is where the order of overrides has it.
+    /// Its place in the order of overrides.
     Priority,
-    /// Its price for each unit.
+    /// Its price per unit.
     Price,
     /// It is one of the cheapest, over which instances are spread.
     Spread,
-    /// How much room it has that is likely to stay.
+    /// The room it has that is likely to stay.
     Depth,
-    /// It is deep, and among those it is where the order of overrides has it.
+    /// It is deep; among deep pools, its place in the order of overrides.
     DeepAndPriority,
-    /// It is deep, and among those there is its price for each unit.
+    /// It is deep; among deep pools, its price per unit.
     DeepAndPrice,
 }
 
-/// Why a pool is not in the order.
+/// Why a pool is not ranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skipped {
-    /// All of it is taken, or there is none in this zone.
+    /// All of it is in use, or it does not exist in this zone.
     NoRoom,
-    /// There are no spot instances of this shape.
+    /// The shape has no spot instances.
     NoSpot,
-    /// It costs more than a spot instance may.
+    /// Its price exceeds the maximum for spot instances.
     AbovePrice,
 }
 
-/// Pools in the order in which they are tried, by the places of their offers; and those that are not.
+/// The ranking of pools: indices of their offers in the order in which they are tried, and of those that are not tried.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
-    /// Those that are.
+    /// The pools to try.
     pub ranked: Vec<(usize, Ranked)>,
-    /// Those that are not.
+    /// The pools that are not tried.
     pub skipped: Vec<(usize, Skipped)>,
 }
 
-/// A pool that has room.
+/// A pool with room.
 struct Candidate {
     place: usize,
-    /// For each unit of capacity.
+    /// Price per unit of capacity.
     price: f64,
-    /// How many instances of it are taken.
+    /// Instances in use from it.
     taken: u32,
-    /// How much room is left that is likely to stay.
+    /// Room left that is likely to stay.
     depth: f64,
 }
 
@@ -144,7 +146,7 @@ impl Candidate {
     }
 }
 
-/// A pool is deep if it has at least this share of the deepest one's room.
+/// A pool is deep if it has at least this fraction of the deepest one's room.
 const DEEP: f64 = 0.5;
 
 /// The pools of a zone in the order in which a launch tries them. O(offers x log offers).
@@ -252,17 +254,17 @@ fn all(candidates: Vec<Candidate>, why: Ranked) -> Vec<(usize, Ranked)> {
         .collect()
 }
 
-/// A capacity by how it is paid for.
+/// A capacity, split by purchase option.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Split {
-    /// On-demand.
+    /// On-demand capacity.
     pub on_demand: u32,
-    /// Spot.
+    /// Spot capacity.
     pub spot: u32,
 }
 
 impl Split {
-    /// Counts one more instance.
+    /// Adds an instance.
     pub fn add(&mut self, purchase: Purchase, weight: u32) {
         let counted = match purchase {
             Purchase::OnDemand => &mut self.on_demand,
@@ -271,15 +273,15 @@ impl Split {
         *counted = counted.saturating_add(weight);
     }
 
-    /// Both together.
+    /// The sum of both.
     pub fn total(&self) -> u32 {
         self.on_demand.saturating_add(self.spot)
     }
 }
 
 impl Distribution {
-    /// How the next instance is paid for: the base is filled first; above it, on-demand instances get their share of what the group will have,
-    /// rounded up.
+    /// The purchase option of the next instance. The base is filled first; above it, on-demand capacity gets its
+    /// percentage of what the group will have, rounded up.
     pub fn purchase(&self, existing: Split, weight: u32) -> Purchase {
         if existing.on_demand < self.on_demand_wanted(existing.total().saturating_add(weight)) {
             Purchase::OnDemand
@@ -288,7 +290,7 @@ impl Distribution {
         }
     }
 
-    /// How much of a capacity is on-demand.
+    /// The on-demand part of a capacity.
     pub fn on_demand_wanted(&self, total: u32) -> u32 {
         let base = self.on_demand_base.min(total);
         let share = u64::from(total - base) * u64::from(self.on_demand_percentage.min(100));
@@ -296,21 +298,21 @@ impl Distribution {
     }
 }
 
-/// One launch that fills a group.
+/// A launch that helps to fill a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Launch {
-    /// The place of its zone.
+    /// Index of its zone.
     pub zone: usize,
-    /// The place of its offer.
+    /// Index of its offer.
     pub offer: usize,
-    /// How it is paid for.
+    /// Its purchase option.
     pub purchase: Purchase,
-    /// Why this offer.
+    /// Why this offer was chosen.
     pub why: Ranked,
 }
 
-/// Launches that bring at least `missing` units of capacity, or as much as there is room for. With weights it may be too much, by less than
-/// the largest weight. A zone without room is passed over as the distribution of zones says.
+/// Launches that add at least `missing` units of capacity, or as much as there is room for. With weights they may
+/// exceed it by less than the largest weight. A zone without room is skipped as `zone_distribution` says.
 pub fn plan(
     offers: &[Offer<'_>],
     missing: u32,
@@ -330,6 +332,7 @@ pub fn plan(
         let purchase = distribution.purchase(existing, lightest);
         let choice = choose(offers, &name, distribution, purchase, &in_use);
         let Some(&(offer, why)) = choice.ranked.first() else {
+            // Counted as failing for the rest of this plan only, so that the loop goes on with the other zones.
             zones[zone].is_failing = true;
             continue;
         };
@@ -360,15 +363,16 @@ fn take(in_use: &mut InUse, shape: &Shape, zone: &str, purchase: Purchase) {
 /// An instance that a group has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Existing {
-    /// Where it came from.
+    /// The pool that it came from.
     pub pool: Pool,
-    /// How much it counts.
+    /// Its units of capacity.
     pub weight: u32,
 }
 
-/// Which instances the strategy would not have: the termination policy `AllocationStrategy` has those go. It is asked what it would launch for the
-/// same capacity in each zone if there were nothing yet; of each pool, those that come first here are kept. `in_use` is what others have taken,
-/// without these. O(instances x offers x log offers).
+/// Which instances the strategy would not choose; the termination policy `AllocationStrategy` terminates those. The
+/// strategy is asked what it would launch for the same capacity in each zone if there were nothing yet; of each pool,
+/// the first instances in this list are kept. `in_use` is what others use, without these. O(instances x offers x log
+/// offers).
 pub fn surplus(
     instances: &[Existing],
     offers: &[Offer<'_>],
@@ -385,6 +389,7 @@ pub fn surplus(
     let mut wanted: InUse = BTreeMap::new();
     for instance in instances {
         let zone = &*instance.pool.zone;
+        // Nothing is left to plan once the launches so far fill this zone.
         let Some(left) = missing.get_mut(zone).filter(|left| **left > 0) else {
             continue;
         };
@@ -401,7 +406,7 @@ pub fn surplus(
                 };
                 (pool, offer.weight)
             }
-            // It could not do any better.
+            // No pool has room, so nothing better than this instance could be launched.
             None => (instance.pool.clone(), instance.weight),
         };
         *left = left.saturating_sub(weight.max(1));

@@ -1,9 +1,13 @@
-//! Sizes a group of workers on a queue, so that each message is done within an acceptable latency of its coming.
+//! Sizes a group of workers on a queue, so that each message is done within an acceptable latency of its arrival.
 //!
-//! An instance that is ordered now works after its lead, a start-up and a look. What is left of the latency then are so many rounds, of
-//! the time that a message takes each; so many messages can each of its slots do in time. All that are visible or in flight, over that,
-//! is the capacity. The time that a message takes is learnt, and in this way the target moves. The ages of messages are a guard: where
-//! what there is will not be done with them in time, more is ordered. Nothing is taken away from under a message that is at work.
+//! An instance ordered now works after its lead, which is a start-up and a look. The rest of the latency is enough for
+//! a number of rounds, each as long as a message takes; each of its slots can do that many messages in time. The
+//! capacity is the number of visible and in-flight messages over that. The processing time of a message is learned, so
+//! the target moves with it. The ages of messages are a guard: where the existing capacity would finish some of them
+//! too late, more is ordered. An instance is never taken away from a message that it works on. See docs/decisions/0040.
+//!
+//! In reading order: `inputs`, `processing_time`, `in_flight` and `arrivals` (since when messages are in flight, and
+//! since when they wait), `deadlines` (the guard), `explain` (a plan in words).
 
 mod arrivals;
 mod deadlines;
@@ -23,93 +27,94 @@ use deadlines::{Capacity, guard};
 use forebay_units::Mono;
 use in_flight::InFlight;
 
-/// From a change of the queue to the look that sees it, and the order.
+/// Time from a change of the queue to the look that sees it and orders.
 const LOOK: Duration = Duration::from_millis(100);
-/// The least time for which something must have been too much, and the same in leads.
+/// The least time for which capacity must have been in excess, and the same in leads.
 const SHORTEST_HOLD: Duration = Duration::from_secs(60);
 const HOLD_LEADS: u32 = 5;
-/// Standard deviations of the time that a message takes that are kept free before the latency is over: the last one may take longer.
+/// Standard deviations of the processing time that are kept free at the end of the latency: the last message may take
+/// longer.
 const DEVIATIONS: f64 = 2.0;
-/// Until the next look if nothing changes: time makes messages late, and capacity too much.
+/// Time until the next look if nothing changes, because time alone makes messages late and capacity excessive.
 const SOON: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(10);
-/// So many must be in flight for their ages to count in full; that of one or two counts half.
+/// With fewer messages in flight than this, their ages count half.
 const FEW: u64 = 3;
 
-/// What is to be done.
+/// The decision of a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// More is ordered.
+    /// More capacity is ordered.
     Order,
-    /// What there is is enough, and not too much.
+    /// The capacity is right.
     Keep,
-    /// It is too much, and has not been for long enough.
+    /// There is excess capacity, but not for long enough yet.
     Hold,
-    /// It is too much, and whichever instance went might be at work.
+    /// There is excess capacity, but any instance might be working on a message.
     AtWork,
-    /// Nothing has been to do, and not for long enough for the last instance to go.
+    /// There is nothing to do, but not for long enough for the last instance to go.
     Idle,
-    /// Something is taken away.
+    /// Some capacity is released.
     Release,
-    /// More is needed than there may be.
+    /// More is needed than the maximum allows.
     AtMaximum,
 }
 
-/// How the time is known that a message takes.
+/// How the processing time is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Known {
-    /// From so many messages, from their receive to their delete.
+    /// Learned from this many messages, from receive to delete.
     Learnt(u64),
-    /// A metric has it.
+    /// From a metric.
     Metric,
-    /// It was told, and nothing was learnt yet.
+    /// From a setting; nothing was learned yet.
     Told,
-    /// Those in flight have been so for longer than all else says.
+    /// From the messages in flight, which have been so for longer than all else says.
     InFlight,
-    /// Not at all: no message was done, and none is in flight for long.
+    /// Not at all: no message was done, and none has been in flight for long.
     Nothing,
 }
 
-/// What was found at one look, and why.
+/// The result of a look, with its reasons.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// What there was to do.
+    /// The work that was found.
     pub work: Work,
-    /// Who was there to do it.
+    /// The workers that were found.
     pub workers: Workers,
-    /// What was chosen.
+    /// The operator's settings.
     pub settings: Settings,
-    /// Seconds that a message takes.
+    /// Processing time of a message in seconds.
     pub processing: f64,
-    /// How many more the last of several may take.
+    /// Seconds by which the last of several messages may take longer.
     pub spread: f64,
-    /// How that is known.
+    /// How the processing time is known.
     pub known: Known,
-    /// From a change of the queue to an instance that works.
+    /// Time from a change of the queue to an instance that works.
     pub lead: Duration,
-    /// Messages that one slot of an instance that is ordered now can do within the latency.
+    /// Messages that one slot of an instance ordered now can do within the latency.
     pub rounds: u32,
-    /// Not even one can it do: the latency can't be promised.
+    /// An instance ordered now cannot do even one message in time, so the latency cannot be promised.
     pub is_too_short: bool,
     /// The capacity that all messages need.
     pub by_backlog: u32,
-    /// What their ages say.
+    /// The capacity that the messages' deadlines need.
     pub guard: Guard,
-    /// What is needed, within no bounds.
+    /// The capacity needed, regardless of bounds.
     pub needed: u32,
-    /// The greatest need of the last while; none before a while was seen.
+    /// The greatest need during `hold`; `None` before that time has passed.
     pub greatest: Option<u32>,
-    /// How long that while is.
+    /// The time that scale-in looks back.
     pub hold: Duration,
-    /// What is to be done.
+    /// The decision.
     pub verdict: Verdict,
-    /// What is to be wanted from now on.
+    /// The desired capacity from now on.
     pub desired: u32,
-    /// In how long to look again, if nothing changes.
+    /// Time until the next look, if nothing changes.
     pub next: Duration,
 }
 
-/// Plans for one Auto Scaling group of workers.
+/// The planner of one Auto Scaling group of workers.
 #[derive(Clone, Debug, Default)]
 pub struct Planner {
     processing: ProcessingTime,
@@ -124,18 +129,18 @@ fn count(instances: u64) -> u32 {
 }
 
 impl Planner {
-    /// One that has seen nothing.
+    /// A planner that has seen nothing.
     pub fn new() -> Planner {
         Planner::default()
     }
 
-    /// What it has learnt of the time that a message takes.
+    /// The processing time that it has learned.
     pub fn processing(&self) -> &ProcessingTime {
         &self.processing
     }
 
-    /// Looks at a queue, and at what was deleted since the last look: for each message, how long after its receive. To be asked whenever
-    /// the queue has changed, and after [`Plan::next`]. O(deleted x 64 + moments x log instances).
+    /// Looks at a queue. `deleted` has, for each message deleted since the last look, the time since its receive. To be
+    /// called whenever the queue has changed, and after [`Plan::next`]. O(deleted x 64 + moments x log instances).
     pub fn plan(
         &mut self,
         now: Mono,
@@ -166,16 +171,18 @@ impl Planner {
             processing,
             spread,
         };
+        // The spread is kept free once and not per round: slots that finish early take the next message.
         let seconds = latency - lead_seconds - spread;
         let is_too_short = known != Known::Nothing && seconds < processing;
         let (rounds, by_backlog) = if known == Known::Nothing {
-            // One learns how long a message takes; those in flight tell soon that more are needed.
+            // One instance finds out how long a message takes. The messages in flight soon show if more are needed.
             (1, u32::from(work.visible + work.in_flight > 0))
         } else {
             let rounds = deadlines::rounds(seconds, processing).max(1);
             let each = u64::from(rounds) * slots;
             let needed = count((work.visible + work.in_flight).div_ceil(each));
-            // Where even one round is too much, nothing is ordered for what is done before it would be there.
+            // If even one round is too long, nothing is ordered for messages that are done before a new instance could
+            // do them.
             let helps = capacity
                 .there()
                 .saturating_add(count(capacity.left_over(work.visible).div_ceil(slots)));
@@ -210,7 +217,8 @@ impl Planner {
         plan
     }
 
-    /// Seconds that a message takes. What was learnt goes before what was told, and those in flight before both if they take longer.
+    /// The processing time in seconds. What was learned takes precedence over the setting, and the messages in flight
+    /// over both if they take longer.
     fn processing_time(&self, now: Mono, work: &Work, settings: &Settings) -> (f64, Known) {
         let learnt = self.processing.seconds();
         let (seconds, known) = match (settings.measured, learnt, settings.processing) {
@@ -220,6 +228,7 @@ impl Planner {
             (None, None, None) => (0.0, Known::Nothing),
         };
         let mut median = self.in_flight.median(now);
+        // One slow message says little about the others.
         if work.in_flight < FEW && known != Known::Nothing {
             median /= 2.0;
         }
@@ -235,13 +244,14 @@ impl Planner {
             .in_flight
             .div_ceil(u64::from(plan.settings.concurrency.max(1)));
         let busy = count(busy);
+        // Instances that are busy count as needed, so that `enough` does not fall below them while they work.
         let enough = plan.by_backlog.max(plan.guard.enough).max(busy.min(fleet.ready));
         let greatest = self.greatest.put(now, f64::from(enough), plan.hold);
         plan.greatest = greatest.map(|units| units as u32);
         if work.visible + work.in_flight > 0 {
             self.active = Some(now);
         }
-        // One that has seen nothing does not know for how long there has been nothing.
+        // A new planner does not know for how long there has been nothing to do.
         let active = *self.active.get_or_insert(now);
         let wanted = plan.needed.min(fleet.maximum).max(fleet.minimum);
         if wanted > fleet.desired {

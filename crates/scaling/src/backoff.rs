@@ -1,13 +1,13 @@
-//! Launches that fail: how long the next one waits.
+//! How long the next launch waits after launches that failed.
 
 use core::time::Duration;
 
-/// How long is waited after failures.
+/// Delays after failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// After the first failure; after each that follows, twice as long.
+    /// The delay after the first failure; it doubles with each further one.
     pub first: Duration,
-    /// At most so long.
+    /// The longest delay.
     pub most: Duration,
 }
 
@@ -21,7 +21,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// How long is waited after so many failures in a row.
+    /// The delay after this many failures in a row.
     pub fn delay(&self, failures: u32) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else {
             return Duration::ZERO;
@@ -58,7 +58,7 @@ mod tests {
     }
 
     proptest! {
-        /// More failures never mean a shorter wait, and none is longer than the longest.
+        /// More failures never mean a shorter delay, and none exceeds the longest.
         #[test]
         fn delays_grow(one in any::<u32>(), other in any::<u32>()) {
             let backoff = Backoff::default();

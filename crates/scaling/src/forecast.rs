@@ -1,18 +1,18 @@
-//! Loads of hours to come, from those of hours that were: what the same hour had on earlier days, the later ones the more.
+//! Forecasts loads by the hour: the mean of the same hour on earlier days, with more weight on later days.
 
 use std::collections::BTreeMap;
 
 const DAY: i64 = 24;
 const WEEK: i64 = 7 * DAY;
-/// Days that are looked at (AWS's).
+/// Days that are used (as AWS does).
 const DAYS: i64 = 14;
-/// How much a day counts beside the one after it.
+/// Weight of a day relative to the day after it.
 const FADES: f64 = 0.7;
-/// How much the same weekdays count, where there are some.
+/// Weight of the same weekdays, if there are any.
 const WEEKDAYS: f64 = 0.5;
 
-/// The loads of the hours from `from` up to `to`, given those of earlier hours (numbers that count hours). None if there is not a day of them.
-/// Hours of which nothing is known have what the whole history has on average.
+/// The loads of the hours from `from` up to `to`, from those of earlier hours (hours are numbered). `None` with less
+/// than a day of history. Hours without any earlier value get the mean of the whole history.
 pub fn forecast(history: &BTreeMap<i64, f64>, from: i64, to: i64) -> Option<Vec<f64>> {
     let (first, last) = (*history.keys().next()?, *history.keys().next_back()?);
     if last - first + 1 < DAY {
@@ -27,19 +27,19 @@ pub fn forecast(history: &BTreeMap<i64, f64>, from: i64, to: i64) -> Option<Vec<
     )
 }
 
-/// How far forecasts were from what came.
+/// How far forecasts were from the actual loads.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ForecastError {
-    /// Hours that were forecast and have been.
+    /// Hours that were forecast and have passed.
     pub hours: u32,
-    /// The mean absolute percentage error: by how many percent of what came the forecasts were off on average, whatever the direction. Hours
-    /// with no load at all are left out; none if there are no others.
+    /// The mean absolute percentage error. Hours without any load are left out; `None` if there are no others.
     pub percent: Option<f64>,
-    /// By how many percent of all that came all that was forecast was more (or less, if it is negative); none if nothing came.
+    /// By how many per cent the sum of the forecasts exceeded the sum of the loads (negative if it was below); `None`
+    /// without any load.
     pub bias_percent: Option<f64>,
 }
 
-/// How far [`forecast`] would have been from the last 24 hours that are known, each of them told from what came before it. None if no hour has
+/// The error of [`forecast`] for the last 24 known hours, each forecast from the hours before it. `None` if no hour has
 /// a day before it.
 pub fn backtest(history: &BTreeMap<i64, f64>) -> Option<ForecastError> {
     let last = *history.keys().next_back()?;
@@ -64,7 +64,7 @@ pub fn backtest(history: &BTreeMap<i64, f64>) -> Option<ForecastError> {
     })
 }
 
-/// What one hour will have; none if nothing is known of it.
+/// The forecast of one hour; `None` if nothing is known of it.
 fn of_hour(history: &BTreeMap<i64, f64>, last: i64, hour: i64) -> Option<f64> {
     let daily = seasons(history, last, hour, DAY, DAYS);
     let weekly = seasons(history, last, hour, WEEK, DAYS * DAY / WEEK);
@@ -74,9 +74,9 @@ fn of_hour(history: &BTreeMap<i64, f64>, last: i64, hour: i64) -> Option<f64> {
     }
 }
 
-/// The mean of what came whole seasons before an hour, the later the more.
+/// The mean of the loads whole seasons before an hour, with more weight on later ones.
 fn seasons(history: &BTreeMap<i64, f64>, last: i64, hour: i64, season: i64, count: i64) -> Option<f64> {
-    // Seasons that have not been yet are passed over.
+    // Seasons that have not been yet are skipped.
     let skipped = (hour - last).max(0).div_euclid(season);
     let (mut sum, mut weights, mut weight) = (0.0, 0.0, 1.0);
     for back in skipped.max(1)..=skipped + count {
@@ -129,7 +129,8 @@ mod tests {
         let error = backtest(&steady).unwrap();
         assert_eq!(error.hours, 24);
         assert!(error.percent.unwrap() < 1e-9 && error.bias_percent.unwrap().abs() < 1e-9);
-        // All hours but the last day's have 100; those have 200, of which nothing is known before: the forecasts are half of it.
+        // All hours but the last day's have 100; those have 200, which nothing before announces, so forecasts are half
+        // of it.
         let jumps = days(3, |hour| if hour < 48 { 100.0 } else { 200.0 });
         let error = backtest(&jumps).unwrap();
         assert_eq!(error.hours, 24);
@@ -144,14 +145,14 @@ mod tests {
         assert_eq!(backtest(&days(1, |_| 1.0)), None);
         let error = backtest(&(0..26).map(|hour| (hour, 1.0)).collect()).unwrap();
         assert_eq!(error.hours, 2, "two hours have a day before them");
-        // Half of the hours have nothing: too much is forecast for none of those that have.
+        // Half of the hours have no load; the forecasts for the others are not too high.
         let error = backtest(&days(4, |hour| (hour % 2) as f64)).unwrap();
         assert!(error.percent.unwrap() < 1e-9, "{error:?}");
         assert_eq!(backtest(&BTreeMap::new()), None);
     }
 
     proptest! {
-        /// Nothing is told that lies outside of what was.
+        /// A forecast never lies outside the range of the history.
         #[test]
         fn forecasts_lie_within_what_was(
             loads in prop::collection::vec(0.0..1e6_f64, 24..400), ahead in 0_i64..100,

@@ -1,22 +1,22 @@
-//! What policies see of a group, and what they propose.
+//! A group as policies see it, and their proposals.
 
-/// A group's capacity. With weights, units of capacity; without, instances.
+/// A group's capacity, in units of capacity if instances have weights, otherwise in instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// The least that it may have.
+    /// The group's minimum.
     pub minimum: u32,
-    /// The most that it may have.
+    /// The group's maximum.
     pub maximum: u32,
-    /// What it should have.
+    /// The desired capacity.
     pub desired: u32,
-    /// What is in service and has warmed up: what the metric is of.
+    /// Capacity in service and warmed up, which the metric is measured over.
     pub in_service: u32,
-    /// What is launched, or in service, and has not warmed up.
+    /// Capacity launched or in service that has not warmed up.
     pub warming: u32,
 }
 
 impl Group {
-    /// A wanted capacity within the group's bounds, with its reason.
+    /// Limits a wanted capacity to the group's bounds and adjusts the reason.
     pub(crate) fn propose(&self, wanted: u32, why: Why) -> Proposal {
         let desired = wanted.min(self.maximum).max(self.minimum);
         let why = match desired {
@@ -28,44 +28,44 @@ impl Group {
     }
 }
 
-/// What a policy would have.
+/// A policy's proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proposal {
     /// The desired capacity.
     pub desired: u32,
-    /// Why.
+    /// The reason.
     pub why: Why,
 }
 
-/// Why a capacity is proposed.
+/// The reason for a proposed capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// The metric is above the target.
     AboveTarget,
     /// The metric is below the target.
     BelowTarget,
-    /// A step of a policy, or its one adjustment, says so.
+    /// A step or the single adjustment of a policy applies.
     Adjusted,
-    /// There is nothing to measure, since nothing is in service: one is started.
+    /// Nothing is in service, so there is nothing to measure: one instance is started.
     FromZero,
-    /// The metric asks for nothing that is not ordered already.
+    /// The metric asks for no more than is ordered already.
     Enough,
-    /// More was asked for than the group may have.
+    /// More was asked for than the maximum.
     AtMaximum,
-    /// Less was asked for than the group may have.
+    /// Less was asked for than the minimum.
     AtMinimum,
-    /// Nothing is taken away while something warms up.
+    /// Nothing is removed while something warms up.
     Warming,
-    /// The policy may not take anything away.
+    /// The policy must not scale in.
     ScaleInDisabled,
-    /// Another policy needs what this one would take away.
+    /// Another policy needs the capacity that this one would remove.
     OtherPolicy,
-    /// An activity goes on, which the policy waits for.
+    /// The policy waits for an activity in progress.
     ActivityInProgress,
     /// The policy's cooldown is not over.
     Cooldown,
     /// No step covers the metric.
     NoStep,
-    /// The metric is no number that says anything.
+    /// The metric has no usable value.
     NoMetric,
 }

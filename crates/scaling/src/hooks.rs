@@ -1,4 +1,4 @@
-//! Lifecycle hooks: how long an instance waits for one, and what comes of it.
+//! Lifecycle hooks: how long an instance waits for one, and the result.
 
 use core::time::Duration;
 use forebay_units::Wall;
@@ -7,70 +7,71 @@ use forebay_units::Wall;
 pub const HEARTBEAT_LEAST: Duration = Duration::from_secs(30);
 /// The longest time between two heartbeats (AWS's constraint).
 pub const HEARTBEAT_MOST: Duration = Duration::from_secs(7_200);
-/// The time between two heartbeats if none is said (AWS's default).
+/// The time between two heartbeats if none is given (AWS's default).
 pub const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(3_600);
-/// No wait is longer, however often it is told to go on (AWS's limit): this, or so many heartbeats, whichever is less.
+/// The longest wait, whatever the number of heartbeats (AWS's limit): the lesser of this and [`HEARTBEATS_MOST`]
+/// heartbeats.
 pub const WAIT_MOST: Duration = Duration::from_secs(48 * 3_600);
 /// See [`WAIT_MOST`].
 pub const HEARTBEATS_MOST: u32 = 100;
 
-/// What a hook comes to.
+/// The result of a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookResult {
-    /// The instance goes on to what it was about to do.
+    /// The instance proceeds.
     Continue,
-    /// An instance that was launched is terminated; one that was to be terminated is, without the hooks that are left.
+    /// A launched instance is terminated; a terminating one is terminated without its remaining hooks.
     Abandon,
 }
 
-/// A hook's times.
+/// A hook's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hook {
     /// The longest time between two heartbeats.
     pub heartbeat: Duration,
-    /// What comes of it when nobody says.
+    /// The result if nobody completes it in time.
     pub default_result: HookResult,
 }
 
 /// An instance that waits for a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Since when.
+    /// When the wait began.
     pub began: Wall,
-    /// When somebody last said that it should go on waiting; when it began, if nobody did.
+    /// The last heartbeat, or the beginning if there was none.
     pub last_heartbeat: Wall,
-    /// What somebody said that it comes to.
+    /// The result, once somebody has completed it.
     pub completed: Option<HookResult>,
 }
 
-/// Where a wait stands.
+/// The state of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitVerdict {
-    /// It goes on, at most until then.
+    /// It continues, at most until then.
     WaitUntil(Wall),
-    /// Somebody said so.
+    /// Somebody completed it.
     Completed(HookResult),
-    /// Nobody said anything in time: the hook's default result.
+    /// Nobody completed it in time: the hook's default result.
     TimedOut(HookResult),
 }
 
 impl Hook {
-    /// Whether its heartbeat is one that AWS accepts.
+    /// Whether AWS accepts this heartbeat timeout.
     pub fn is_heartbeat_valid(heartbeat: Duration) -> bool {
         (HEARTBEAT_LEAST..=HEARTBEAT_MOST).contains(&heartbeat)
     }
 
-    /// The longest wait, however often a heartbeat comes.
+    /// The longest wait, however many heartbeats come.
     pub fn longest(&self) -> Duration {
         WAIT_MOST.min(self.heartbeat * HEARTBEATS_MOST)
     }
 
-    /// When a wait ends if nobody says anything more. Heartbeats put that off, up to the longest wait.
+    /// When a wait ends without further heartbeats. Each heartbeat postpones it, up to the longest wait.
     pub fn deadline(&self, wait: &Wait) -> Wall {
         (wait.last_heartbeat + self.heartbeat).min(wait.began + self.longest())
     }
 
-    /// Where a wait stands now.
+    /// The state of a wait now.
     pub fn verdict(&self, wait: &Wait, now: Wall) -> WaitVerdict {
         if let Some(result) = wait.completed {
             return WaitVerdict::Completed(result);
@@ -110,7 +111,7 @@ mod tests {
             // 100 heartbeats of 30 s.
             (30, 2_960, 2_990),
             (30, 2_990, 3_000),
-            // 48 h come before 100 heartbeats of two hours.
+            // 48 h are over before 100 heartbeats of two hours.
             (7_200, 172_000, 172_800),
             // 100 heartbeats of 1,728 s are 48 h.
             (1_728, 172_790, 172_800),
@@ -142,7 +143,7 @@ mod tests {
             (hook(60), None, 60, WaitVerdict::TimedOut(Abandon)),
             (patient, None, 60, WaitVerdict::TimedOut(Continue)),
             (patient, Some(Abandon), 0, WaitVerdict::Completed(Abandon)),
-            // What was said in time holds, however late it is looked at.
+            // A completion in time holds, however late it is looked at.
             (patient, Some(Abandon), 90, WaitVerdict::Completed(Abandon)),
         ] {
             assert_eq!(hook.verdict(&waits(completed), after(now)), wanted);
@@ -157,7 +158,7 @@ mod tests {
     }
 
     proptest! {
-        /// However often somebody says to go on, no wait is longer than it may be, and none ends before its first heartbeat is due.
+        /// However many heartbeats come, no wait is too long, and none ends before its first heartbeat is due.
         #[test]
         fn no_wait_is_too_long(heartbeat in 30_u64..=7_200, last in 0_u64..1_000_000) {
             let wait = Wait { began: START, last_heartbeat: after(last), completed: None };

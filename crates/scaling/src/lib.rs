@@ -1,5 +1,14 @@
-//! What EC2 Auto Scaling decides: what a group's capacity should become and when, which instances come and go, and why.
-//! Never launches anything and never reads a metric or a clock: whoever asks brings the figures.
+//! Decides what EC2 Auto Scaling decides: what a group's capacity should become and when, which instances are launched
+//! and terminated, and why. Never launches anything and never reads a metric or a clock: the caller brings the figures.
+//!
+//! In reading order:
+//! - `group`: a group's bounds, and how a wish becomes a capacity; `adjustment`, `simple`, `step`, `target_tracking`,
+//!   `policies`: scaling policies; `warm_up`, `schedule`, `forecast`: what they depend on.
+//! - `zones`, `termination`, `allocation` (with `shape`, `requirements`): which instances are launched and terminated,
+//!   and where; `hooks`, `backoff`: their launches and terminations.
+//! - `refresh`: instance refresh.
+//! - `planner`: sizes a group by the requests that arrive; `backlog`: sizes a group of workers by their queue; both use
+//!   `window_maximum`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod adjustment;

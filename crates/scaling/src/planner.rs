@@ -1,9 +1,14 @@
-//! Orders capacity before anyone is refused: as much as the requests that come will need by the time at which it can be there.
+//! Orders capacity before any request is refused: as much as the arriving requests will need by the time it can be in
+//! service.
 //!
-//! It goes by arrivals, which a busy group does not hide, and not by requests in flight, which can't exceed the slots there are. Slots
-//! needed are arrivals a second times the time that each holds a slot (Little's law), as they will be one start-up from now; headroom
-//! for chance, which grows as the square root; and what drains a queue. What is ordered and has not come counts in full, so nothing is
-//! ordered twice. What is more than enough goes when it has been so for a while: five start-ups, a minute at least.
+//! It uses arrivals, which an overloaded group does not hide, and not requests in flight, which cannot exceed the slots
+//! there are. The slots needed are arrivals per second times the time that each holds a slot (Little's law), as they
+//! will be one start-up from now, plus headroom for chance, which grows as the square root, plus whatever drains a
+//! queue. Capacity that was ordered and has not come counts in full, so nothing is ordered twice. Excess capacity is
+//! removed after it has been in excess for a while: five start-ups, and at least a minute.
+//!
+//! In reading order: `inputs`, `arrivals` (the rate of arrivals and its slope), `service_time`, `flow` (what one target
+//! group needs), `explain` (a plan in words).
 
 mod arrivals;
 mod explain;
@@ -21,61 +26,61 @@ use flow::Flow;
 use forebay_units::Mono;
 use std::collections::BTreeMap;
 
-/// From an arrival to the look that counts it, and the order.
+/// Time from an arrival to the look that counts it and orders.
 const LOOK: Duration = Duration::from_millis(200);
-/// The least time for which something must have been too much.
+/// The least time for which capacity must have been in excess.
 const SHORTEST_HOLD: Duration = Duration::from_secs(60);
-/// The same in start-ups.
+/// Like [`SHORTEST_HOLD`], in start-ups.
 const HOLD_START_UPS: u32 = 5;
-/// What was needed at most is exceeded by so much when something is taken away: or chance would have it ordered again.
+/// Scale-in leaves this many times the greatest need, or chance would soon order the capacity again.
 const SLACK: f64 = 1.2;
-/// Less of a group than this is not worth a change, but for the last ones.
+/// A smaller fraction of a group than this is not worth a change, unless it is one of the last instances.
 const WORTH: f64 = 0.05;
-/// So much of a group goes in one start-up's time, and one instance at least.
+/// The fraction of a group that is released per lead, and at least one instance.
 const RELEASED: f64 = 0.1;
 
-/// What is to be done.
+/// The decision of a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// More is ordered.
+    /// More capacity is ordered.
     Order,
-    /// What there is is enough, and not too much.
+    /// The capacity is right.
     Keep,
-    /// It is too much, and has not been for long enough.
+    /// There is excess capacity, but not for long enough yet.
     Hold,
-    /// Something is taken away.
+    /// Some capacity is released.
     Release,
-    /// More is needed than there may be.
+    /// More is needed than the maximum allows.
     AtMaximum,
-    /// Nothing tells how many requests an instance may have, so nothing is done.
+    /// It is not known how many requests an instance may have at a time, so nothing is done.
     NoSlots,
 }
 
-/// What was found at one look, and why.
+/// The result of a look, with its reasons.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// What there was.
+    /// The capacity that was found.
     pub fleet: Fleet,
-    /// What is to be done.
+    /// The decision.
     pub verdict: Verdict,
-    /// What is to be wanted from now on.
+    /// The desired capacity from now on.
     pub desired: u32,
-    /// What is needed, within no bounds.
+    /// The capacity needed, regardless of bounds.
     pub needed: u32,
-    /// The greatest need of the last while; none before a while was seen. Fractions of a unit.
+    /// The greatest need during `hold`, in fractions of a unit; `None` before that time has passed.
     pub greatest: Option<f64>,
-    /// How long that while is.
+    /// The time that scale-in looks back.
     pub hold: Duration,
-    /// From a change of the load to slots for it.
+    /// Time from a change of the load to slots for it.
     pub lead: Duration,
     /// Capacity beyond what is needed.
     pub spare: u32,
-    /// Each target group's part of it, the one that needs most first.
+    /// Each target group's part, the one that needs most first.
     pub flows: Vec<FlowPlan>,
 }
 
 impl Plan {
-    /// What is on its way once the plan is carried out: in how long, on average, and how many units. None if nothing is.
+    /// What is on its way once the plan is carried out: how soon on average, and how many units. `None` if nothing is.
     pub fn coming(&self) -> Option<(Duration, u32)> {
         let units = self
             .desired
@@ -87,7 +92,7 @@ impl Plan {
     }
 }
 
-/// Plans for one Auto Scaling group.
+/// The planner of one Auto Scaling group.
 #[derive(Clone, Debug, Default)]
 pub struct Planner {
     flows: BTreeMap<String, Flow>,
@@ -101,13 +106,13 @@ fn whole(units: f64) -> u32 {
 }
 
 impl Planner {
-    /// One that has seen nothing.
+    /// A planner that has seen nothing.
     pub fn new() -> Planner {
         Planner::default()
     }
 
-    /// Looks at what has come since the last look and says what is to be done. To be asked ten times a second or so, and when a request has
-    /// to wait or is refused. O(target groups + what is pending).
+    /// Counts what has arrived since the last look and decides. To be called about ten times a second, and whenever a
+    /// request has to wait or is refused. O(target groups + pending units).
     pub fn plan(&mut self, now: Mono, demands: &[Demand], fleet: &Fleet, settings: &Settings) -> Plan {
         let lead = fleet.start_up.unwrap_or(settings.start_up) + LOOK;
         self.flows
@@ -134,7 +139,7 @@ impl Planner {
             spare: settings.spare,
             flows,
         };
-        // Without slots there is nothing to divide by; a flow that has some speaks for itself.
+        // Without slots there is nothing to divide by. One flow that has some is enough.
         let Some(units) = plan.flows.first().map(|flow| flow.units) else {
             return plan;
         };
@@ -142,7 +147,7 @@ impl Planner {
             return plan;
         }
         plan.needed = whole(units).saturating_add(settings.spare);
-        // What is in flight is not driven out.
+        // Capacity in use by requests in flight is never released.
         let busy = plan.flows.iter().map(FlowPlan::busy_units).fold(units, f64::max);
         plan.greatest = self.greatest.put(now, busy, plan.hold);
         self.decide(now, &mut plan, settings);
@@ -163,6 +168,8 @@ impl Planner {
         } else {
             Verdict::Hold
         };
+        // Until it has watched for as long as `hold`, as after a restart, it does not know the greatest need and
+        // releases nothing.
         let Some(greatest) = plan.greatest else { return };
         let mut rest = whole(greatest * SLACK)
             .saturating_add(settings.spare)
@@ -170,9 +177,11 @@ impl Planner {
         let is_idle = self
             .active
             .is_none_or(|active| now.since(active) >= settings.idle);
+        // The last instance goes only after an idle time, since the next request would wait for a whole start-up.
         if rest == 0 && !is_idle {
             rest = 1;
         }
+        // One release per lead, so that its effect shows before the next one.
         let rests = self.released.is_some_and(|at| now.since(at) < plan.lead);
         let worth = (f64::from(fleet.desired) * WORTH).max(1.0);
         if rests || f64::from(fleet.desired) - f64::from(rest) < worth {

@@ -2,11 +2,11 @@
 
 use crate::group::{Group, Proposal, Why};
 
-/// What becomes of what several policies propose at one time: the most that any asks for; and something is taken away only if each of
-/// those that may do so would.
+/// Combines the proposals of several policies: the largest wins, and capacity is removed only if every policy that may
+/// scale in would remove it.
 ///
-/// `proposals` are those of all policies that have a say. One that wants nothing changed proposes what is desired; if that is only because it may
-/// not take anything away ([`Why::ScaleInDisabled`]), it does not hold up others.
+/// `proposals` come from all policies that take part. A policy that wants no change proposes the desired capacity. If
+/// it does so only because it must not scale in ([`Why::ScaleInDisabled`]), it does not keep others from scaling in.
 pub fn together(group: &Group, proposals: &[Proposal]) -> Option<Proposal> {
     let most = proposals.iter().max_by_key(|proposal| proposal.desired)?;
     if most.desired > group.desired {

@@ -1,8 +1,9 @@
-//! Instance refresh: which instances are replaced next, as EC2 Auto Scaling's rolling strategy has it.
+//! Instance refresh: decides which instances are replaced next, as in EC2 Auto Scaling's rolling strategy.
 //!
-//! Instances are replaced in batches, so that healthy ones are never fewer than the minimum nor all together more than the maximum, both
-//! shares of the desired capacity. Rolling back is a refresh too: to the old configuration, with `skip_matching`. Instances are counted, not
-//! their weights.
+//! Instances are replaced in batches, so that healthy ones are never fewer than the minimum and all together never more
+//! than the maximum, both percentages of the desired capacity. A rollback is a refresh too: to the old configuration,
+//! with `skip_matching`. Instances are counted, not their weights. `preferences` holds what StartInstanceRefresh may
+//! set.
 
 mod preferences;
 
@@ -11,47 +12,47 @@ pub use preferences::{Preferences, ProtectedInstances, StandbyInstances};
 use core::time::Duration;
 use forebay_units::Wall;
 
-/// A refresh that takes longer has failed (AWS's limit).
+/// Time after which a refresh has failed (AWS's limit).
 pub const LONGEST: Duration = Duration::from_secs(14 * 86_400);
-/// So long is waited for instances that are protected or stand by (AWS's rule).
+/// How long to wait for instances that are protected or in standby (AWS's rule).
 pub const PATIENCE: Duration = Duration::from_secs(3_600);
 
-/// An instance of the group, gone ones left out.
+/// An instance of the group that has not gone yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
-    /// When it was launched: what was launched since the refresh began is new.
+    /// When it was launched. What was launched since the refresh began is new.
     pub launched: Wall,
-    /// Since when it is in service; none if it is on its way.
+    /// Since when it is in service; `None` if it is on its way.
     pub in_service: Option<Wall>,
-    /// Nothing says that it is unhealthy.
+    /// Whether nothing reports it as unhealthy.
     pub is_healthy: bool,
-    /// It is what the desired configuration would launch.
+    /// Whether the desired configuration would launch the same.
     pub matches: bool,
-    /// It is protected from scale-in.
+    /// Whether it is protected from scale-in.
     pub is_protected: bool,
-    /// It stands by: it is no part of the desired capacity.
+    /// Whether it is in standby, and so not part of the desired capacity.
     pub is_standby: bool,
-    /// It is being terminated.
+    /// Whether it is being terminated.
     pub is_leaving: bool,
 }
 
-/// What is kept of a refresh between two looks at it.
+/// The state of a refresh between two looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// When it began.
     pub began: Wall,
-    /// How many instances were to be replaced then ([`to_update`]).
+    /// Number of instances to replace as of then ([`to_update`]).
     pub to_update: u32,
-    /// The last checkpoint that was reached, by its place, and when.
+    /// The last checkpoint reached: its index, and when.
     pub checkpoint: Option<(usize, Wall)>,
-    /// Since when it waits for instances that are protected or stand by.
+    /// Since when it waits for instances that are protected or in standby.
     pub blocked: Option<Wall>,
-    /// When all was replaced.
+    /// When everything was replaced.
     pub replaced: Option<Wall>,
 }
 
 impl Progress {
-    /// That of a refresh that begins.
+    /// The state of a refresh that begins now.
     pub fn new(instances: &[Instance], preferences: &Preferences, now: Wall) -> Progress {
         Progress {
             began: now,
@@ -62,7 +63,7 @@ impl Progress {
         }
     }
 
-    /// What is kept after a look.
+    /// The state after a look.
     #[must_use]
     pub fn after(mut self, verdict: &Verdict, now: Wall) -> Progress {
         if let Verdict::Checkpoint { place, .. } = verdict
@@ -84,16 +85,16 @@ impl Progress {
     }
 }
 
-/// What it is waited for.
+/// What a refresh waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waits {
-    /// New instances are on their way, warm up or are not healthy.
+    /// New instances are on their way, warming up or not healthy.
     Warming,
-    /// Old ones are being terminated.
+    /// Old instances are being terminated.
     Terminating,
-    /// All that are left are protected from scale-in.
+    /// All instances left are protected from scale-in.
     Protected,
-    /// All that are left stand by.
+    /// All instances left are in standby.
     Standby,
 }
 
@@ -104,65 +105,65 @@ pub enum Failure {
     Alarm,
     /// Instances were protected from scale-in for too long.
     Protected,
-    /// Instances stood by for too long.
+    /// Instances were in standby for too long.
     Standby,
-    /// It took too long.
+    /// The refresh took too long.
     Expired,
 }
 
-/// What is done next.
+/// The next thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// So many are launched and these terminated, at once. The group is not below its desired capacity after that; while it is above, it is
-    /// not to be scaled in for that.
+    /// Launch and terminate these at once. The group is not below its desired capacity after that. While it is above,
+    /// it must not be scaled in for that.
     Replace {
-        /// How many are launched, of the desired configuration.
+        /// Number of instances to launch with the desired configuration.
         launch: u32,
-        /// Which go, by their places.
+        /// Indices of the instances to terminate.
         terminate: Vec<usize>,
     },
-    /// Nothing.
+    /// Wait.
     Wait {
-        /// What it is waited for.
+        /// What it waits for.
         why: Waits,
-        /// Nothing changes by time alone before that.
+        /// Nothing changes by time alone before this.
         until: Option<Wall>,
     },
-    /// Nothing, until then: people look at what there is.
+    /// Pause at a checkpoint, so that people can look at the result.
     Checkpoint {
-        /// Its place.
+        /// Index of the checkpoint.
         place: usize,
-        /// When it goes on.
+        /// When the refresh continues.
         until: Wall,
     },
-    /// All is replaced; alarms may still fail it until then.
+    /// Everything is replaced; alarms may still fail the refresh until then.
     Baking {
-        /// When it has succeeded.
+        /// When it will have succeeded.
         until: Wall,
     },
     /// It has succeeded.
     Successful,
     /// It has failed.
     Failed {
-        /// Why.
+        /// The reason.
         why: Failure,
-        /// Whether the group goes back to what it was.
+        /// Whether the group is rolled back.
         rolls_back: bool,
     },
 }
 
-/// A look at a refresh.
+/// The result of a look at a refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What is done next.
+    /// The next thing to do.
     pub verdict: Verdict,
-    /// `PercentageComplete`: replacements that are healthy and have warmed up, of those that were to be replaced.
+    /// `PercentageComplete`: replacements that are healthy and warmed up, as a percentage of the instances to replace.
     pub percentage: u32,
-    /// `InstancesToUpdate`
+    /// `InstancesToUpdate`.
     pub remaining: u32,
 }
 
-/// How many instances a refresh that begins now replaces.
+/// Number of instances that a refresh beginning now replaces.
 pub fn to_update(instances: &[Instance], preferences: &Preferences, now: Wall) -> u32 {
     let old = instances
         .iter()
@@ -170,8 +171,8 @@ pub fn to_update(instances: &[Instance], preferences: &Preferences, now: Wall) -
     old.count() as u32
 }
 
-/// What is done next. `alarmed` says that one of the refresh's alarms is in ALARM. Instances that come first are replaced first, but unhealthy ones
-/// before all. O(instances).
+/// The next thing to do. `alarmed` says that one of the refresh's alarms is in ALARM. Instances are replaced in the
+/// given order, but unhealthy ones first. O(instances).
 pub fn look(
     progress: &Progress,
     preferences: &Preferences,
@@ -181,7 +182,7 @@ pub fn look(
     now: Wall,
 ) -> Plan {
     let census = Census::take(progress, preferences, instances, now);
-    // Of those that have gone, some have nobody ready in their place yet.
+    // Some of the replaced ones have no healthy replacement yet.
     let gone = progress.to_update.saturating_sub(census.old.len() as u32);
     let unfilled = desired.saturating_sub(census.total - census.warming);
     let updated = gone.saturating_sub(unfilled);
@@ -207,7 +208,7 @@ pub fn look(
 }
 
 impl Preferences {
-    /// Whether an instance is to be replaced by a refresh that began then.
+    /// Whether a refresh that began then replaces this instance.
     fn replaces(&self, instance: &Instance, began: Wall) -> bool {
         let is_ignored = (instance.is_protected && self.protected_instances == ProtectedInstances::Ignore)
             || (instance.is_standby && self.standby_instances == StandbyInstances::Ignore);
@@ -225,25 +226,25 @@ impl Preferences {
     }
 }
 
-/// Who there is.
+/// The group's instances, counted by what a refresh may do with them.
 struct Census {
-    /// To be replaced and not leaving, by their places, in the order in which they go.
+    /// To be replaced and not terminating: indices, in the order in which they go.
     old: Vec<usize>,
-    /// Of those, those that may go now.
+    /// Those of `old` that may go now.
     free: Vec<usize>,
     /// What keeps the others.
     blocked: Option<Waits>,
-    /// To be replaced, and leaving.
+    /// To be replaced, and terminating.
     leaving: u32,
-    /// Not to be replaced: new, matching or ignored; those that stand by left out.
+    /// Not to be replaced: new, matching or ignored, without those in standby.
     kept: u32,
-    /// Of those, those that are not healthy or have not warmed up.
+    /// Those of `kept` that are not healthy or not warmed up.
     warming: u32,
     /// When the next of those has warmed up.
     next_warmed: Option<Wall>,
-    /// In service and healthy, whatever they are; of those that are kept, those that have warmed up.
+    /// In service and healthy; of the kept ones, only those that have warmed up.
     healthy: u32,
-    /// All but those that leave or stand by.
+    /// All but those terminating or in standby.
     total: u32,
 }
 
@@ -283,7 +284,7 @@ impl Census {
                 census.keep(instance, preferences, now);
             }
         }
-        // Those that nothing is lost by go first: they do not count as healthy.
+        // Unhealthy ones first: terminating them costs no healthy capacity.
         census
             .free
             .sort_by_key(|&place| instances[place].counts_as_healthy());
@@ -325,17 +326,21 @@ fn decide(
         why,
         rolls_back: preferences.auto_rollback,
     };
+    // First, because an alarm fails the refresh even while it waits or bakes.
     if alarmed {
         return failed(Failure::Alarm);
     }
     let last = preferences.checkpoint_percentages.len().saturating_sub(1);
     let goal = preferences.checkpoint_count(last, progress.to_update);
+    // A complete refresh is over when nothing old is left and its replacements are healthy; a partial one when its last
+    // checkpoint is reached.
     let is_steady = census.warming == 0 && census.leaving == 0 && census.kept >= desired;
     let is_over = match progress.to_update {
         0 => true,
         all if goal == all => census.old.is_empty() && is_steady,
         _ => updated >= goal,
     };
+    // During the bake time an instance that becomes unhealthy does not reopen the refresh, so `replaced` decides alone.
     if progress.replaced.is_some() || is_over {
         let until = progress.replaced.unwrap_or(now) + preferences.bake_time;
         return match until {
@@ -343,6 +348,7 @@ fn decide(
             _ => Verdict::Successful,
         };
     }
+    // After the check above: a refresh that only bakes does not expire.
     if now >= progress.began + LONGEST {
         return failed(Failure::Expired);
     }
@@ -351,6 +357,7 @@ fn decide(
         Err(verdict) => return verdict,
     };
     let gone = progress.to_update.saturating_sub(census.old.len() as u32);
+    // Instances that are gone count towards the checkpoint even before their replacements are healthy.
     let budget = goal.saturating_sub(gone);
     let step = batch(preferences, census, instances, desired, budget);
     if let Some(verdict) = step {
@@ -359,7 +366,7 @@ fn decide(
     wait(progress, census, now).unwrap_or_else(failed)
 }
 
-/// How many are to be replaced before the next pause, or the pause.
+/// The number of instances to replace before the next checkpoint, or the checkpoint itself as a verdict.
 fn next_goal(
     progress: &Progress,
     preferences: &Preferences,
@@ -375,7 +382,7 @@ fn next_goal(
         }
         next = place + 1;
     }
-    // The last one is no pause: it is where the refresh ends.
+    // The last one is not a pause but the end of the refresh.
     let pauses = preferences.checkpoint_percentages.len().saturating_sub(1);
     let reached = (next..pauses).rev().find(|&place| updated >= count_at(place));
     match reached {
@@ -387,7 +394,7 @@ fn next_goal(
     }
 }
 
-/// What is launched and terminated now, if anything is. `budget` is how many may be replaced before the next pause.
+/// The instances to launch and terminate now, if any. `budget` is how many may be replaced before the next checkpoint.
 fn batch(
     preferences: &Preferences,
     census: &Census,
@@ -399,7 +406,7 @@ fn batch(
     let least = share(preferences.min_healthy_percentage.min(100)).div_ceil(100) as u32;
     let most = share(preferences.max_healthy_percentage.unwrap_or(100).max(100)) / 100;
     let most = u32::try_from(most).unwrap_or(u32::MAX);
-    // What is healthy and goes, costs; what is not, costs nothing.
+    // Only healthy instances count against the minimum; terminating others costs nothing.
     let mut spare = census.healthy.saturating_sub(least);
     let mut terminate = Vec::new();
     for &place in census.free.iter().take(budget as usize) {
@@ -413,8 +420,8 @@ fn batch(
     }
     let leave = terminate.iter().filter(|&&place| !instances[place].is_standby);
     let stay = census.total - leave.count() as u32;
-    // New ones are at most as many as the group should have, so that it has just those when the old ones are gone; and they are not
-    // further ahead than the next pause lets the old ones go.
+    // New instances are at most as many as the desired capacity, so that exactly those are left when the old ones are
+    // gone. They are also not further ahead than the old ones that may go before the next checkpoint.
     let ahead = u32::try_from(census.free.len()).unwrap_or(u32::MAX).min(budget);
     let ahead = ahead.saturating_sub(terminate.len() as u32);
     let missing = desired.saturating_sub(census.kept);
@@ -424,7 +431,7 @@ fn batch(
     }
     let is_idle = census.warming == 0 && census.leaving == 0;
     let first = *census.free.first().filter(|_| is_idle && budget > 0)?;
-    // Both bounds leave no way: one at a time.
+    // Both bounds leave no room, so one at a time.
     Some(match preferences.max_healthy_percentage {
         Some(_) => Verdict::Replace {
             launch: 1,
@@ -444,6 +451,7 @@ fn wait(progress: &Progress, census: &Census, now: Wall) -> Result<Verdict, Fail
             until: census.next_warmed,
         });
     }
+    // While instances are terminating the refresh makes progress, so the hour does not run yet.
     let Some(why) = census.blocked.filter(|_| census.leaving == 0) else {
         return Ok(Verdict::Wait {
             why: Waits::Terminating,

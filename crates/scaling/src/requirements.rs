@@ -1,25 +1,26 @@
-//! Attribute-based selection: which shapes a group may use, if it says what it needs instead of naming them (AWS's `InstanceRequirements`).
+//! Attribute-based instance type selection: the shapes that a group may use if it states requirements instead of names
+//! (AWS's `InstanceRequirements`).
 //!
-//! What a shape does not declare (local storage, accelerators, bandwidth) it does not have.
+//! A shape has only what it declares; local storage, accelerators and bandwidth cannot be declared.
 
 use crate::shape::{Generation, Purchase, Shape};
 
-/// By how much the price of a spot instance may exceed the lowest, in per cent.
+/// How far a spot price may exceed the lowest, in per cent (AWS's default).
 pub const SPOT_PRICE_PROTECTION: u32 = 100;
-/// The same of on-demand instances (AWS's default).
+/// How far an on-demand price may exceed the lowest, in per cent (AWS's default).
 pub const ON_DEMAND_PRICE_PROTECTION: u32 = 20;
 
-/// A least and a greatest number; what is not said is not bounded.
+/// A minimum and a maximum, both optional.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Range {
-    /// The least.
+    /// The minimum.
     pub minimum: Option<f64>,
-    /// The greatest.
+    /// The maximum.
     pub maximum: Option<f64>,
 }
 
 impl Range {
-    /// From and to.
+    /// A range with both bounds.
     pub const fn new(minimum: f64, maximum: f64) -> Range {
         Range {
             minimum: Some(minimum),
@@ -27,7 +28,7 @@ impl Range {
         }
     }
 
-    /// Whether it has this number.
+    /// Whether the number lies within the range.
     pub fn contains(&self, number: f64) -> bool {
         self.minimum.is_none_or(|least| least <= number) && self.maximum.is_none_or(|most| number <= most)
     }
@@ -36,11 +37,11 @@ impl Range {
 /// Whether shapes of a kind may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inclusion {
-    /// As well as others.
+    /// They may be used, as well as others.
     Included,
-    /// They may not.
+    /// They must not be used.
     Excluded,
-    /// No others may.
+    /// Only they may be used.
     Required,
 }
 
@@ -54,7 +55,7 @@ impl Inclusion {
     }
 }
 
-/// What a shape must have. [`Requirements::default`] is what AWS makes of empty ones.
+/// What a shape must have. [`Requirements::default`] is what AWS assumes for empty requirements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Requirements {
     /// `VCpuCount`
@@ -65,7 +66,7 @@ pub struct Requirements {
     pub memory_gib_per_vcpu: Range,
     /// `CpuManufacturers`; any if empty.
     pub cpu_manufacturers: Vec<String>,
-    /// `AllowedInstanceTypes`, with `*` for anything; all if empty.
+    /// `AllowedInstanceTypes`, where `*` matches anything; all if empty.
     pub allowed: Vec<String>,
     /// `ExcludedInstanceTypes`, likewise.
     pub excluded: Vec<String>,
@@ -97,7 +98,7 @@ pub struct Requirements {
     pub spot_price_protection: u32,
     /// `OnDemandMaxPricePercentageOverLowestPrice`
     pub on_demand_price_protection: u32,
-    /// `MaxSpotPriceAsPercentageOfOptimalOnDemandPrice`, which takes the place of that of spot prices.
+    /// `MaxSpotPriceAsPercentageOfOptimalOnDemandPrice`, which replaces the protection by spot prices.
     pub spot_share_of_on_demand: Option<u32>,
 }
 
@@ -132,49 +133,49 @@ impl Default for Requirements {
 /// Why a shape may not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
-    /// It has too few or too many.
+    /// Too few or too many vCPUs.
     #[error("its number of vCPUs is out of range")]
     Vcpus,
-    /// It has too little or too much.
+    /// Too little or too much memory.
     #[error("its memory is out of range")]
     Memory,
-    /// It has too little or too much of it.
+    /// Too little or too much memory per vCPU.
     #[error("its memory for each vCPU is out of range")]
     MemoryPerVcpu,
-    /// They are others'.
+    /// Its processors are of another manufacturer.
     #[error("its processors are not of a listed manufacturer")]
     CpuManufacturer,
-    /// Others are.
+    /// It is not among the allowed ones.
     #[error("it is not one of the allowed instance types")]
     NotAllowed,
-    /// It is.
+    /// It is among the excluded ones.
     #[error("it is one of the excluded instance types")]
     Excluded,
-    /// It is of another.
+    /// Its generation is not among those listed.
     #[error("its generation is not listed")]
     Generation,
-    /// It is a whole machine, or is not.
+    /// It is bare metal and that is excluded, or the other way round.
     #[error("bare metal is excluded, or required")]
     BareMetal,
-    /// It is of a family that bursts, or is not.
+    /// It is burstable and that is excluded, or the other way round.
     #[error("burstable performance is excluded, or required")]
     Burstable,
-    /// It has none.
+    /// It has no local storage.
     #[error("it declares no local storage")]
     LocalStorage,
-    /// It has none.
+    /// It has no accelerators.
     #[error("it declares no accelerators")]
     Accelerators,
-    /// It has one network interface, and declares no bandwidth.
+    /// It has one network interface and declares no bandwidth.
     #[error("it declares no such network interfaces or bandwidth")]
     Network,
-    /// It has none.
+    /// It declares no EBS bandwidth.
     #[error("it declares no EBS bandwidth")]
     EbsBandwidth,
-    /// It cannot.
+    /// It cannot hibernate.
     #[error("it cannot hibernate")]
     Hibernation,
-    /// It is not on offer as it is to be paid for.
+    /// It is not offered with this purchase option.
     #[error("it is not offered as a Spot Instance")]
     NoSpot,
     /// It costs too much more than the cheapest.
@@ -182,15 +183,15 @@ pub enum Mismatch {
     PriceProtection,
 }
 
-/// What prices are compared by.
+/// The unit that prices are compared by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PriceUnit {
-    /// An instance.
+    /// Per instance.
     #[default]
     Instance,
-    /// A processor: groups whose capacity is counted in them (`DesiredCapacityType` `vcpu`).
+    /// Per processor, for groups whose capacity is counted in them (`DesiredCapacityType` `vcpu`).
     Vcpu,
-    /// Memory (`memory-mib`).
+    /// Per MiB of memory (`memory-mib`).
     MemoryMib,
 }
 
@@ -206,10 +207,10 @@ impl PriceUnit {
 }
 
 impl Requirements {
-    /// Whether a shape has what is needed, whatever it costs.
+    /// Whether a shape meets the requirements, whatever it costs.
     ///
     /// # Errors
-    /// What it does not have.
+    /// The first requirement that it does not meet.
     pub fn fits(&self, shape: &Shape) -> Result<(), Mismatch> {
         let lists = |list: &[String]| list.iter().any(|glob| matches(glob, &shape.name));
         let none_of = |range: &Range| range.contains(0.0);
@@ -261,8 +262,9 @@ impl Requirements {
         failed.map_or(Ok(()), |(_, why)| Err(why))
     }
 
-    /// Each shape's verdict, in their order, prices and all. Those that fit are held against the cheapest of them that is of a current generation of
-    /// C, M or R; if there is none, of any current generation; if there is none, of any.
+    /// The verdict on each shape, in order, prices included. Fitting shapes are compared with the cheapest of them that
+    /// is of a current generation of C, M or R; if there is none, of any current generation; if there is none, of any
+    /// generation.
     pub fn select(&self, shapes: &[Shape], purchase: Purchase, unit: PriceUnit) -> Vec<Result<(), Mismatch>> {
         let threshold = self.price_threshold(shapes, purchase, unit);
         let verdict = |shape: &Shape| {
@@ -296,14 +298,14 @@ impl Requirements {
     }
 }
 
-/// Whether a pattern with `*` for any letters, none included, is of this name. O(pattern x name).
+/// Whether a pattern, in which `*` matches any run of characters, matches this name. O(pattern x name).
 fn matches(glob: &str, name: &str) -> bool {
     let mut parts = glob.split('*');
     let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
         return false;
     };
     let Some(last) = parts.next_back() else {
-        // Without a star the name is the pattern.
+        // Without a star the name must equal the pattern.
         return rest.is_empty();
     };
     for part in parts {
@@ -423,7 +425,7 @@ mod tests {
             shape("c6i.large", 2, 4096, 1.0),
             shape("m6i.large", 2, 8192, 1.2),
             shape("r6i.large", 2, 16384, 1.21),
-            // Cheaper, but not what prices are compared to.
+            // Cheaper, but not what prices are compared with.
             shape("x2.large", 2, 4096, 0.1),
             Shape {
                 spot_price: None,
@@ -451,7 +453,7 @@ mod tests {
             on_demand_price_protection: 999_999,
             ..Requirements::default()
         };
-        // Spot prices are a third of the others: 0.4 and 0.403 stand on both sides of 40 % of 1.0.
+        // Spot prices are a third of the others: 0.4 and 0.403 lie on either side of 40 % of 1.0.
         let share = Requirements {
             spot_share_of_on_demand: Some(40),
             ..Requirements::default()
@@ -467,7 +469,7 @@ mod tests {
             let came = verdicts(requirements, purchase, unit);
             assert_eq!(came, wanted, "{requirements:?} {purchase:?} {unit:?}");
         }
-        // Without C, M or R the cheapest current one is what prices are compared to.
+        // Without C, M or R, prices are compared with the cheapest current one.
         let others = [shape("x2.large", 2, 4096, 1.0), shape("z1.large", 2, 4096, 1.3)];
         let verdicts = defaults.select(&others, Purchase::OnDemand, PriceUnit::Instance);
         assert_eq!(verdicts, [Ok(()), Err(Mismatch::PriceProtection)]);
@@ -492,7 +494,7 @@ mod tests {
             ("a*b*a", "aa", false),
             ("", "", true),
             ("", "a", false),
-            // A dot is a dot.
+            // A dot matches only a dot.
             ("m5.large", "m5xlarge", false),
         ] {
             assert_eq!(matches(glob, name), wanted, "{glob} {name}");
@@ -500,7 +502,7 @@ mod tests {
     }
 
     proptest! {
-        /// A pattern made of a name by replacing a piece of it is that name's.
+        /// A pattern made from a name by replacing a part with a star matches that name.
         #[test]
         fn a_star_is_any_piece(name in "[a-z0-9.]{0,12}", from in 0_usize..12, length in 0_usize..12) {
             let from = from.min(name.len());

@@ -1,7 +1,7 @@
-//! Scheduled actions: when a cron expression is due next, in a time zone.
+//! Scheduled actions: when a cron expression in a time zone is due next.
 //!
-//! The rules are AWS's, which are cron's: five fields, and a day is due by its number or by its weekday if both are given. Time zones are
-//! compiled in, so the same expression means the same on every machine.
+//! The rules are AWS's, which are cron's: five fields, and if both day fields are given, a day that matches either is
+//! due. Time zones are compiled in, so an expression means the same on every machine.
 
 use core::str::FromStr as _;
 use croner::Cron;
@@ -11,10 +11,10 @@ use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, ToSpan as _};
 
-/// The most that an expression has (AWS's constraint on `Recurrence` is 255).
+/// Maximum length of an expression (AWS's constraint on `Recurrence` is 255).
 const LENGTH_LIMIT: usize = 255;
 
-/// A field, and what may stand in it.
+/// A field, and the names that it accepts.
 struct Field {
     title: &'static str,
     names: &'static [&'static str],
@@ -45,7 +45,7 @@ const FIELDS: [Field; 5] = [
     },
 ];
 
-/// What stands for a whole expression.
+/// Abbreviations for whole expressions.
 const NICKNAMES: [(&str, &str); 6] = [
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
@@ -55,24 +55,24 @@ const NICKNAMES: [(&str, &str); 6] = [
     ("@hourly", "0 * * * *"),
 ];
 
-/// Why a text is no schedule.
+/// Why a text is not a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
-    /// It has more letters than an expression may have.
+    /// It is too long.
     #[error("a cron expression can have {LENGTH_LIMIT} characters at most")]
     TooLong,
-    /// It has another number of fields.
+    /// It has the wrong number of fields.
     #[error("a cron expression has five fields (minute, hour, day of month, month, day of week), not {0}")]
     Fields(usize),
-    /// One field is wrong.
+    /// One field is not valid.
     #[error("'{text}' is not valid as the {field} of a cron expression")]
     Field {
-        /// Which one.
+        /// The name of the field.
         field: &'static str,
-        /// As it was given.
+        /// The field as given.
         text: String,
     },
-    /// There is no such time zone.
+    /// The time zone does not exist.
     #[error("'{0}' is not the name of an IANA time zone")]
     Zone(String),
 }
@@ -82,15 +82,15 @@ pub enum ScheduleError {
 pub struct Schedule {
     cron: Cron,
     zone: TimeZone,
-    /// Whether any day is one of its days: the library would look through three thousand years for one.
+    /// Whether any day matches. If none does, the library would search three thousand years for one.
     has_days: bool,
 }
 
 impl Schedule {
-    /// Reads an expression, and the IANA name of a time zone; UTC if none is given.
+    /// Parses an expression, and the IANA name of a time zone; UTC if there is none.
     ///
     /// # Errors
-    /// If the expression or the time zone is none; says which field is wrong.
+    /// If the expression or the time zone is not valid; says which field is wrong.
     pub fn parse(text: &str, zone: Option<&str>) -> Result<Schedule, ScheduleError> {
         let zone = match zone {
             None => TimeZone::UTC,
@@ -120,7 +120,8 @@ impl Schedule {
                 cron,
                 zone,
             }),
-            // Each field is fine by itself, so this does not happen; if it does, the expression is still refused.
+            // Each field is valid by itself, so this should not happen; if it does, the expression is refused all the
+            // same.
             Err(_) => Err(ScheduleError::Field {
                 field: "fields",
                 text: all,
@@ -128,9 +129,9 @@ impl Schedule {
         }
     }
 
-    /// When it is due next, later than `after` and not later than `until`. A time that a zone leaves out is due as soon as that is over; one that
-    /// it has twice is due the first time, unless the expression is due every hour or every minute. None if it is never due, as on
-    /// February 30th.
+    /// The next due time after `after` and no later than `until`. A time that a zone skips is due at the end of the
+    /// gap; one that a zone repeats is due the first time, unless the expression is due every hour or every minute.
+    /// `None` if it is never due, as on February 30th.
     pub fn next_after(&self, after: Wall, until: Option<Wall>) -> Option<Wall> {
         if !self.has_days {
             return None;
@@ -145,7 +146,7 @@ impl Schedule {
     }
 }
 
-/// Whether a leap year has one of the expression's days: if that has none, no year has.
+/// Whether a leap year has any of the expression's days; if it has none, no year has.
 fn has_days(cron: &Cron) -> bool {
     let pattern = &cron.pattern;
     let days = Date::constant(2024, 1, 1).series(1.day());
@@ -159,7 +160,8 @@ fn has_days(cron: &Cron) -> bool {
     })
 }
 
-/// The library knows more than AWS does (`L`, `W`, `#`, `+`, `?`), and does not say which field is wrong: so each is looked at alone.
+/// The library accepts more than AWS does (`L`, `W`, `#`, `+`, `?`) and does not say which field is wrong, so each
+/// field is checked alone.
 fn check(place: usize, text: &str) -> Result<(), ScheduleError> {
     let wrong = || ScheduleError::Field {
         field: FIELDS[place].title,
@@ -238,10 +240,10 @@ mod tests {
     fn what_never_comes_is_never_due() {
         assert_eq!(next("0 0 30 2 *", None, "2026-11-29T09:27:20Z"), None);
         assert_eq!(next("0 0 31 4,6,9,11 *", None, "2026-11-29T09:27:20Z"), None);
-        // Both rules are one too many: a Monday will do.
+        // Day of month and weekday combined: a Monday is enough.
         let monday = next("0 0 30 2 MON", None, "2026-11-29T09:27:20Z");
         assert_eq!(monday.as_deref(), Some("2027-02-01T00:00:00Z"));
-        // Nor is what comes after its end.
+        // Neither is a time after its end.
         let schedule = Schedule::parse("0 12 * * *", None).unwrap();
         let after = at("2026-11-29T09:00:00Z");
         let noon = at("2026-11-29T12:00:00Z");
@@ -251,25 +253,27 @@ mod tests {
 
     #[test]
     fn clocks_that_are_set_forth_and_back_lose_and_double_nothing() {
-        // Berlin's clocks go from 02:00 to 03:00 on 2026-03-29 (01:00 UTC), and from 03:00 to 02:00 on 2026-10-25 (01:00 UTC).
+        // Berlin's clocks go from 02:00 to 03:00 on 2026-03-29 (01:00 UTC), and from 03:00 to 02:00 on 2026-10-25
+        // (01:00 UTC).
         let berlin = Some("Europe/Berlin");
         for (expression, after, due) in [
             ("0 8 * * *", "2026-03-28T12:00:00Z", "2026-03-29T06:00:00Z"),
             ("0 8 * * *", "2026-10-25T12:00:00Z", "2026-10-26T07:00:00Z"),
-            // 02:30 is not on that day's clock: it is due when the gap is over, and the day after at its own time again.
+            // 02:30 does not exist on that day: it is due at the end of the gap, and at its own time again the day
+            // after.
             ("30 2 * * *", "2026-03-28T12:00:00Z", "2026-03-29T01:00:00Z"),
             ("30 2 * * *", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"),
-            // 02:30 comes twice: it is due once.
+            // 02:30 occurs twice and is due once.
             ("30 2 * * *", "2026-10-24T12:00:00Z", "2026-10-25T00:30:00Z"),
             ("30 2 * * *", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"),
-            // What is due each hour is due in both.
+            // An hourly time is due in both.
             ("30 * * * *", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"),
             ("30 * * * *", "2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"),
         ] {
             let came = next(expression, berlin, after);
             assert_eq!(came.as_deref(), Some(due), "{expression} after {after}");
         }
-        // Zones need no whole hours, and none of the northern half's summers.
+        // Zones whose offset is not a whole number of hours, and zones without the northern summer.
         for (zone, due) in [
             ("Asia/Kolkata", "2026-11-30T00:30:00Z"),
             ("America/New_York", "2026-11-29T11:00:00Z"),
@@ -316,13 +320,13 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is given, the reading of it ends without a panic.
+        /// Any text is parsed or refused without a panic.
         #[test]
         fn anything_is_read_or_refused(text in "[ -~]{0,40}|([0-9*,/-]{1,5} ){4}[0-9A-Z*]{1,3}") {
             let _ = Schedule::parse(&text, None);
         }
 
-        /// What is due comes later, stands at the minute, and nothing was due in between.
+        /// A due time is later than the given one, on the minute, and nothing was due in between.
         #[test]
         fn what_is_due_comes_next(minute in 0_u32..60, hour in 0_u32..24, after in 0_i64..4_000_000_000) {
             let schedule = Schedule::parse(&format!("{minute} {hour} * * *"), None).unwrap();

@@ -1,54 +1,54 @@
-//! Sizes of instances, and what their names say of them: AWS calls them instance types.
+//! Sizes of instances, and what their names say about them. AWS calls them instance types.
 
 use std::collections::BTreeMap;
 
-/// How an instance is paid for.
+/// The purchase option of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purchase {
-    /// It stays until it is not wanted any more.
+    /// It runs until it is terminated.
     OnDemand,
-    /// It costs less and may be taken away.
+    /// It costs less and may be interrupted.
     Spot,
 }
 
 /// A size of instance that is on offer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
-    /// Such as `c6i.large`.
+    /// The name, such as `c6i.large`.
     pub name: String,
-    /// Processors.
+    /// Number of processors.
     pub vcpus: u32,
-    /// MiB.
+    /// Memory in MiB.
     pub memory_mib: u32,
     /// `x86_64` or `arm64`.
     pub architecture: String,
-    /// What an hour costs.
+    /// The price of an hour.
     pub on_demand_price: f64,
-    /// What an hour of one that may be taken away costs; none if there are none.
+    /// The price of a spot instance's hour; `None` if there are none.
     pub spot_price: Option<f64>,
-    /// How many each zone has room for, by zone; a zone that is not named has none. None if room is not bounded.
+    /// Room for instances by zone; a zone that is not named has none. `None` if room is unlimited.
     pub on_demand_capacity: Option<BTreeMap<String, u32>>,
-    /// The same of those that may be taken away.
+    /// Room for spot instances, likewise.
     pub spot_capacity: Option<BTreeMap<String, u32>>,
-    /// Which share of those is taken away in a month, from 0 to 1.
+    /// The fraction of spot instances interrupted per month, 0 to 1.
     pub interruption_rate: f64,
 }
 
-/// Whether AWS recommends a family still.
+/// Whether AWS still recommends a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Generation {
-    /// It does.
+    /// It is current.
     Current,
-    /// It has better ones.
+    /// It has been superseded.
     Previous,
 }
 
-/// Families that AWS lists as those of a previous generation.
+/// Families that AWS lists as previous generation.
 const PREVIOUS: [&str; 15] = [
     "c1", "c3", "cc1", "cc2", "cg1", "cr1", "g2", "hi1", "hs1", "i2", "m1", "m2", "m3", "r3", "t1",
 ];
 
-/// What a name such as `c6gd.2xlarge` consists of.
+/// The parts of a name such as `c6gd.2xlarge`.
 struct Name<'a> {
     /// `c6gd`
     family: &'a str,
@@ -61,7 +61,7 @@ struct Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// None if it is not made as AWS's are: letters, digits, perhaps letters, a dot, a size.
+    /// `None` unless it has the form of AWS's names: letters, digits, optional letters, a dot, a size.
     fn parse(name: &'a str) -> Option<Name<'a>> {
         let (family, size) = name.split_once('.')?;
         let digits = family.find(|letter: char| letter.is_ascii_digit())?;
@@ -79,7 +79,7 @@ impl<'a> Name<'a> {
 }
 
 impl Shape {
-    /// What an hour costs; none if it is not on offer like that.
+    /// The price of an hour; `None` if it is not offered that way.
     pub fn price(&self, purchase: Purchase) -> Option<f64> {
         match purchase {
             Purchase::OnDemand => Some(self.on_demand_price),
@@ -87,7 +87,7 @@ impl Shape {
         }
     }
 
-    /// How many a zone has room for; [`u32::MAX`] if room is not bounded.
+    /// The room that a zone has; [`u32::MAX`] if it is unlimited.
     pub fn capacity(&self, zone: &str, purchase: Purchase) -> u32 {
         let zones = match purchase {
             Purchase::OnDemand => &self.on_demand_capacity,
@@ -100,19 +100,19 @@ impl Shape {
         }
     }
 
-    /// Who made its processors, in AWS's words; none if its name does not say.
+    /// The manufacturer of its processors, in AWS's words; `None` if the name does not tell.
     pub fn cpu_manufacturer(&self) -> Option<&'static str> {
         let name = Name::parse(&self.name)?;
         Some(match name.options {
             _ if name.series.starts_with("mac") => "apple",
-            // The first Graviton's family has no letter for it.
+            // The first Graviton family has no letter for it.
             options if options.contains('g') || name.family == "a1" => "amazon-web-services",
             options if options.contains('a') => "amd",
             _ => "intel",
         })
     }
 
-    /// Its generation. What is no name of AWS's is on offer now.
+    /// Its generation. A name that is not AWS's counts as current.
     pub fn generation(&self) -> Generation {
         match Name::parse(&self.name) {
             Some(name) if PREVIOUS.contains(&name.family) => Generation::Previous,
@@ -120,22 +120,22 @@ impl Shape {
         }
     }
 
-    /// Whether it gets more of its processors for a while than it pays for. AWS does not count `t1` among those.
+    /// Whether it is burstable. AWS does not count `t1` among those.
     pub fn is_burstable(&self) -> bool {
         Name::parse(&self.name).is_some_and(|name| name.series == "t" && name.family != "t1")
     }
 
-    /// Whether it is a whole machine.
+    /// Whether it is bare metal.
     pub fn is_bare_metal(&self) -> bool {
         Name::parse(&self.name).is_some_and(|name| name.size.starts_with("metal"))
     }
 
-    /// Whether it is one of those that prices are compared to first: C, M or R.
+    /// Whether its price is the first choice for comparison: families C, M and R.
     pub(crate) fn is_general(&self) -> bool {
         Name::parse(&self.name).is_some_and(|name| ["c", "m", "r"].contains(&name.series))
     }
 
-    /// Gibibytes for each processor.
+    /// Gibibytes per processor.
     pub fn memory_gib_per_vcpu(&self) -> f64 {
         f64::from(self.memory_mib) / 1024.0 / f64::from(self.vcpus.max(1))
     }
@@ -145,7 +145,7 @@ impl Shape {
 pub(crate) mod tests {
     use super::*;
 
-    /// A shape of a price, without bounds of room, whose spot price is a third of that.
+    /// A shape with this price and unlimited room, whose spot price is a third of it.
     pub(crate) fn shape(name: &str, vcpus: u32, memory_mib: u32, price: f64) -> Shape {
         Shape {
             name: name.to_owned(),

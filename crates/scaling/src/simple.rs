@@ -1,4 +1,4 @@
-//! Simple scaling: one adjustment, and then a time in which nothing is done.
+//! Simple scaling: one adjustment, and then a cooldown in which nothing is done.
 
 use crate::adjustment::Adjustment;
 use crate::group::{Group, Proposal, Why};
@@ -9,25 +9,26 @@ use core::time::Duration;
 pub struct Simple {
     /// How it adjusts.
     pub adjustment: Adjustment,
-    /// By how much.
+    /// The adjustment's number.
     pub by: i32,
-    /// For so long after an activity nothing is done.
+    /// Time after an activity in which nothing is done.
     pub cooldown: Duration,
 }
 
-/// What became of the group's last scaling activity.
+/// The state of the group's last scaling activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastActivity {
     /// There was none.
     Never,
-    /// It goes on.
+    /// It is in progress.
     InProgress,
-    /// It ended so long ago: the last instance was launched, its hook over, or had left its target groups.
+    /// It ended this long ago: the last instance was launched and its hook completed, or it had left its target groups.
     Ended(Duration),
 }
 
 impl Simple {
-    /// What is proposed because of an alarm. Unlike steps, it waits for what goes on and for its cooldown.
+    /// The proposal because of an alarm. Unlike a step policy, it waits for activities in progress and for its
+    /// cooldown.
     pub fn propose(&self, group: &Group, last: LastActivity) -> Proposal {
         let stays = |why| Proposal {
             desired: group.desired,

@@ -1,18 +1,18 @@
-//! Step scaling: how far a metric is beyond its alarm's threshold says how much is changed.
+//! Step scaling: the size of the change depends on how far a metric is beyond its alarm's threshold.
 
 use crate::adjustment::Adjustment;
 use crate::group::{Group, Proposal, Why};
 use core::cmp::Ordering;
 
-/// Steps of one policy (AWS's quota).
+/// Maximum number of steps of a policy (AWS's quota).
 const LIMIT: usize = 20;
 
-/// One step. Bounds are relative to the threshold; one that is left out is infinitely far.
+/// One step. Bounds are relative to the threshold; a missing one is infinite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// Where it begins.
+    /// The lower bound.
     pub lower: Option<f64>,
-    /// Where it ends.
+    /// The upper bound.
     pub upper: Option<f64>,
     /// The adjustment.
     pub by: i32,
@@ -27,7 +27,7 @@ impl Step {
         self.upper.unwrap_or(f64::INFINITY)
     }
 
-    /// Above the threshold the lower bound belongs to a step, below it the upper one.
+    /// At or above the threshold a step includes its lower bound, below the threshold its upper one.
     fn covers(&self, beyond: f64) -> bool {
         if beyond >= 0.0 {
             self.from() <= beyond && self.upper.is_none_or(|upper| beyond < upper)
@@ -37,40 +37,40 @@ impl Step {
     }
 }
 
-/// Why steps are no policy.
+/// Why a list of steps is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StepError {
-    /// There is none.
+    /// There are none.
     #[error("a step scaling policy needs at least one step adjustment")]
     None,
     /// There are more than a policy may have.
     #[error("a policy can have {LIMIT} step adjustments at most")]
     TooMany,
-    /// A step has no bound at all, while there are others; or its bounds are none.
+    /// A step has no bound although there are others, or its bounds are the wrong way round.
     #[error(
         "a step adjustment needs a lower or an upper bound, and the lower one must be below the upper one"
     )]
     Bounds,
-    /// Two steps cover the same, or nothing covers what is between two.
+    /// Two steps overlap, or there is a gap between two.
     #[error("step adjustment intervals must neither overlap nor have a gap between them")]
     Intervals,
-    /// Steps begin below the threshold, and none goes on from there.
+    /// Steps begin below the threshold, and none is open downwards.
     #[error("if one step adjustment has a negative lower bound, one must have no lower bound")]
     NoLowest,
-    /// Steps end above the threshold, and none goes on from there.
+    /// Steps end above the threshold, and none is open upwards.
     #[error("if one step adjustment has a positive upper bound, one must have no upper bound")]
     NoHighest,
 }
 
-/// The steps of a policy, by their place.
+/// The steps of a policy, ascending.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Steps(Vec<Step>);
 
 impl Steps {
-    /// Steps as AWS accepts them.
+    /// Validates steps as AWS does.
     ///
     /// # Errors
-    /// If they leave open what is to be done, or say it twice.
+    /// If steps overlap, leave gaps, or are not open at the ends.
     pub fn new(mut steps: Vec<Step>) -> Result<Steps, StepError> {
         match steps.len() {
             0 => return Err(StepError::None),
@@ -85,7 +85,7 @@ impl Steps {
             return Err(StepError::Bounds);
         }
         steps.sort_by(|one, other| one.from().total_cmp(&other.from()));
-        // A gap at the threshold itself is one between scaling in and scaling out.
+        // A gap at the threshold itself is a gap between scaling in and scaling out.
         let meets = |pair: &[Step]| pair[0].to() == pair[1].from();
         if !steps.windows(2).all(meets) {
             return Err(StepError::Intervals);
@@ -99,7 +99,8 @@ impl Steps {
         Ok(Steps(steps))
     }
 
-    /// What a metric that is `beyond` its threshold (below zero: under it) asks for. What warms up counts: the same breach adds nothing twice.
+    /// The proposal for a metric `beyond` its threshold (negative if below it). Warming capacity counts, so the same
+    /// breach adds nothing twice.
     pub fn propose(&self, group: &Group, adjustment: Adjustment, beyond: f64) -> Proposal {
         let stays = |why| Proposal {
             desired: group.desired,
@@ -111,7 +112,7 @@ impl Steps {
         let Some(step) = self.0.iter().find(|step| step.covers(beyond)) else {
             return stays(Why::NoStep);
         };
-        // Of what has warmed up: what is ordered already is part of what it comes to.
+        // Computed from the capacity that has warmed up: what is ordered already is part of the result.
         let settled = group.desired.saturating_sub(group.warming);
         let wanted = adjustment.of(settled, step.by);
         match wanted.cmp(&settled) {
@@ -194,7 +195,7 @@ mod tests {
         };
         let propose = |desired, warming, beyond| out.propose(&group(desired, warming), adjustment, beyond);
         assert_eq!(propose(10, 0, 0.0).desired, 11);
-        // The one that was ordered warms up: the same breach asks for nothing more, a worse one for the rest of its step.
+        // The ordered instance warms up: the same breach asks for nothing more, a worse one for the rest of its step.
         assert_eq!(
             (propose(11, 1, 5.0).desired, propose(11, 1, 5.0).why),
             (11, Why::Enough)

@@ -1,30 +1,30 @@
-//! Target tracking: as much capacity as brings the metric, which is per unit of capacity, to its target.
+//! Target tracking: sets the capacity that brings a metric, measured per unit of capacity, to its target.
 
 use crate::group::{Group, Proposal, Why};
 
 /// A target tracking policy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TargetTracking {
-    /// What the metric should be. Above zero.
+    /// The target of the metric, above zero.
     pub target: f64,
-    /// Nothing is taken away because of it.
+    /// Whether this policy must not scale in.
     pub disable_scale_in: bool,
 }
 
-/// A sum that is a hair above a whole number because of how numbers are kept is that number.
+/// Tolerance: a number that exceeds a whole number only by a rounding error counts as that number.
 const HAIR: f64 = 1e-9;
 
 impl TargetTracking {
-    /// The capacity at which the metric would be at its target, rounded up: out by 1.5 adds two, in by 1.5 takes one away. `capacity` is
-    /// what the metric is of.
+    /// The capacity at which the metric would meet its target, rounded up: 1.5 more becomes two more, 1.5 fewer becomes
+    /// one fewer. `capacity` is what the metric was measured over.
     pub fn fitting(&self, capacity: u32, metric: f64) -> u32 {
         let exact = f64::from(capacity) * metric / self.target;
-        // A cast takes what is too great to the greatest.
+        // The cast saturates.
         (exact - HAIR * exact.max(1.0)).ceil().max(0.0) as u32
     }
 
-    /// What is proposed when the metric has been above its target. What is ordered already is not ordered again, and is never taken
-    /// back here.
+    /// The proposal after the metric has been above its target. Capacity ordered already is not ordered again, and is
+    /// never cancelled here.
     pub fn scale_out(&self, group: &Group, metric: f64) -> Proposal {
         let stays = |why| Proposal {
             desired: group.desired,
@@ -34,7 +34,7 @@ impl TargetTracking {
             return stays(Why::NoMetric);
         }
         let (wanted, why) = match group.in_service {
-            // Per unit of nothing is no number: one is the least that helps.
+            // A metric per unit of nothing is undefined; one instance is the least that helps.
             0 if group.warming == 0 => (1, Why::FromZero),
             measured => (self.fitting(measured, metric), Why::AboveTarget),
         };
@@ -44,7 +44,7 @@ impl TargetTracking {
         group.propose(wanted, why)
     }
 
-    /// What is proposed when the metric has been below its target for long.
+    /// The proposal after the metric has been below its target for long.
     pub fn scale_in(&self, group: &Group, metric: f64) -> Proposal {
         let stays = |why| Proposal {
             desired: group.desired,
@@ -53,6 +53,8 @@ impl TargetTracking {
         if self.disable_scale_in {
             return stays(Why::ScaleInDisabled);
         }
+        // The metric is measured over warmed-up capacity only. What warms up may lower it further, and must not be
+        // removed by that.
         if group.warming > 0 {
             return stays(Why::Warming);
         }
@@ -89,7 +91,7 @@ mod tests {
 
     #[test]
     fn capacity_is_rounded_against_having_too_little() {
-        // In service, metric, what it comes to.
+        // In service, metric, result.
         for (capacity, metric, wanted) in [
             (10, 150.0, 15),
             (10, 115.0, 12),
@@ -99,7 +101,7 @@ mod tests {
             (3, 110.0, 4),
             (7, 30.0, 3),
             (10, 0.0, 0),
-            // 0.1 x 3 / 0.3 is a hair above one.
+            // 0.1 x 3 / 0.3 is slightly above one in floating point.
             (3, 100.0 / 3.0, 1),
             (u32::MAX, 1e9, u32::MAX),
         ] {
@@ -113,7 +115,7 @@ mod tests {
         let away = |group: &Group, metric| HUNDRED.scale_in(group, metric);
         let proposal = |desired, why| Proposal { desired, why };
         assert_eq!(out(&group(10, 0), 150.0), proposal(15, Why::AboveTarget));
-        // Five are on their way: the same metric of the ten asks for nothing more.
+        // Five are on their way: the same metric over the ten asks for nothing more.
         assert_eq!(out(&group(10, 5), 150.0), proposal(15, Why::Enough));
         assert_eq!(out(&group(10, 5), 180.0), proposal(18, Why::AboveTarget));
         assert_eq!(out(&group(10, 0), 300.0), proposal(20, Why::AtMaximum));
@@ -132,8 +134,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is measured: out never takes away, in never adds, both stay within the group's bounds, and what is proposed brings
-        /// the metric to its target unless a bound forbids it.
+        /// Whatever is measured: scaling out never removes, scaling in never adds, both stay within the group's bounds,
+        /// and the proposal brings the metric to its target unless a bound forbids it.
         #[test]
         fn proposals_are_within_bounds_and_enough(
             in_service in 0_u32..50, warming in 0_u32..20, minimum in 0_u32..10, more in 0_u32..60, metric in 0.0..1000.0_f64,

@@ -1,59 +1,59 @@
-//! Which instances go when a group has too many.
+//! Which instances are terminated when a group has too many.
 
 use std::collections::BTreeMap;
 
 const HOUR: i64 = 3600;
 
-/// How instances are chosen, in AWS's words, and one of our own.
+/// A termination policy: AWS's, and one of Forebay's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TerminationPolicy {
-    /// Those that the allocation strategy would not have; then the oldest configuration or template; then closest to the hour.
+    /// `AllocationStrategy`, then the oldest configuration or template, then `ClosestToNextInstanceHour`.
     Default,
-    /// Those that the allocation strategy would not have.
+    /// Instances that the allocation strategy would not choose.
     AllocationStrategy,
-    /// Those whose next hour begins soonest.
+    /// Instances whose next hour begins soonest.
     ClosestToNextInstanceHour,
-    /// Those launched last.
+    /// Instances launched last.
     NewestInstance,
-    /// Those launched first.
+    /// Instances launched first.
     OldestInstance,
-    /// Those with a launch configuration, of the oldest one.
+    /// Instances with the oldest launch configuration.
     OldestLaunchConfiguration,
-    /// Those with a launch template, of its oldest version.
+    /// Instances with the oldest version of a launch template.
     OldestLaunchTemplate,
-    /// Those with the fewest requests in flight: Forebay's own.
+    /// Instances with the fewest requests in flight (Forebay's own).
     LeastInflight,
 }
 
-/// What an instance was launched from. Those that come first are older.
+/// What an instance was launched from; the lesser one is older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// A launch configuration, by the second at which it was made.
+    /// A launch configuration, by its creation time in seconds.
     Configuration(i64),
-    /// A launch template's version.
+    /// A version of a launch template.
     Template(u64),
 }
 
-/// What is known of an instance that may go.
+/// An instance that may be terminated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
     /// Its availability zone.
     pub zone: String,
-    /// The second at which it was launched.
+    /// Launch time in seconds.
     pub launched: i64,
-    /// What it was launched from.
+    /// The launch configuration or template version.
     pub origin: Origin,
-    /// It is protected from scale-in.
+    /// Whether it is protected from scale-in.
     pub is_protected: bool,
-    /// There are more of its kind than the allocation strategy wants.
+    /// Whether there are more of its kind than the allocation strategy wants.
     pub is_surplus: bool,
     /// Requests in flight to it.
     pub in_flight: u32,
 }
 
-/// The places of `count` instances that go, in that order; fewer if the others are protected. Zones are kept even first, then each policy
-/// narrows the choice, and `draw` decides among those that are alike: given a number of them it returns a place below it.
-/// O(count x instances).
+/// Indices of the `count` instances to terminate, in order; fewer if the others are protected. Zones are balanced
+/// first. Then each policy narrows the choice, and `draw` decides between equal ones: given their number it returns a
+/// smaller index. O(count x instances).
 pub fn terminate(
     instances: &[Instance],
     policies: &[TerminationPolicy],
@@ -80,6 +80,7 @@ pub fn terminate(
         for policy in policies {
             policy.narrow(instances, now, &mut choice);
         }
+        // A draw out of range must not panic.
         let place = choice[draw(choice.len()).min(choice.len() - 1)];
         if let Some(zone) = zones.get_mut(&*instances[place].zone) {
             *zone -= 1;
@@ -91,7 +92,7 @@ pub fn terminate(
 }
 
 impl TerminationPolicy {
-    /// Leaves those that this policy would have go; all, if it has nothing to say of them.
+    /// Keeps those that this policy would terminate, or all if it does not distinguish them.
     fn narrow(self, instances: &[Instance], now: i64, choice: &mut Vec<usize>) {
         let of = |place: usize| &instances[place];
         match self {
@@ -126,7 +127,7 @@ impl TerminationPolicy {
     }
 }
 
-/// Keeps those with the least key; all, if none has one.
+/// Keeps those with the least key, or all if none has one.
 fn keep_least<T: Ord>(choice: &mut Vec<usize>, key: impl Fn(usize) -> Option<T>) {
     if let Some(least) = choice.iter().filter_map(|&place| key(place)).min() {
         choice.retain(|&place| key(place).as_ref() == Some(&least));
@@ -174,7 +175,8 @@ mod tests {
             (OldestLaunchConfiguration, 2),
             (OldestLaunchTemplate, 0),
             (LeastInflight, 1),
-            // At 10,000 the next hour of what began at 6,500 begins in 100 seconds; that of the others in 900 or more.
+            // At 10,000 the next hour of the one launched at 6,500 begins in 100 seconds; that of the others in 900 or
+            // more.
             (ClosestToNextInstanceHour, 3),
             // A configuration before a template.
             (Default, 2),
@@ -202,7 +204,7 @@ mod tests {
             .map(|(zone, at)| instance(zone, at))
             .collect();
         assert_eq!(gone(&instances, &[OldestInstance], 3), [1, 2, 4]);
-        // The fullest zone has none that may go.
+        // No instance of the fullest zone may go.
         for instance in instances.iter_mut().filter(|instance| instance.zone == "b") {
             instance.is_protected = true;
         }
@@ -210,7 +212,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever goes is there once and is not protected, and as many go as may.
+        /// Every terminated instance exists once and is unprotected, and as many go as may.
         #[test]
         fn as_many_go_as_may(
             kinds in prop::collection::vec((0_u8..3, any::<bool>(), 0_u32..3), 0..20), count in 0_usize..25, seed in any::<usize>(),

@@ -1,13 +1,13 @@
-//! Which of a group's instances have warmed up: what policies count.
+//! Which of a group's instances have warmed up, and so count for policies.
 
 use crate::group::Group;
 use core::time::Duration;
 use forebay_units::Wall;
 
-/// The cooldown of a group that has none of its own (AWS's default).
+/// The cooldown of a group without one of its own (AWS's default).
 pub const DEFAULT_COOLDOWN: Duration = Duration::from_secs(300);
 
-/// How long an instance warms up for a policy: the policy's own time, else that of the group, else the group's cooldown.
+/// How long an instance warms up for a policy: the policy's own time, else the group's, else the group's cooldown.
 pub fn warm_up(
     estimated_instance_warmup: Option<Duration>,
     default_instance_warmup: Option<Duration>,
@@ -19,35 +19,37 @@ pub fn warm_up(
         .unwrap_or(DEFAULT_COOLDOWN)
 }
 
-/// An instance that counts for a group's capacity: one that is on its way into service or in it. Those that stand by or leave do not.
+/// An instance that counts towards a group's capacity: in service or on its way. Instances in standby or terminating do
+/// not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Since when it is in service; none if it is on its way.
+    /// Since when it is in service; `None` if it is on its way.
     pub in_service: Option<Wall>,
-    /// How much it counts: 1 without weights.
+    /// Its units of capacity: 1 without weights.
     pub weight: u32,
 }
 
 impl Member {
-    /// When it has warmed up; none if it is not in service yet. One that was in service before the group was made is no exception.
+    /// When it has warmed up; `None` if it is not in service yet. Instances that were in service before the group was
+    /// made are no exception.
     pub fn warmed_at(&self, warm_up: Duration) -> Option<Wall> {
         self.in_service.map(|since| since + warm_up)
     }
 }
 
-/// A group's bounds and what it should have.
+/// A group's bounds and desired capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// The least that it may have.
+    /// The minimum.
     pub minimum: u32,
-    /// The most that it may have.
+    /// The maximum.
     pub maximum: u32,
-    /// What it should have.
+    /// The desired capacity.
     pub desired: u32,
 }
 
 impl Capacity {
-    /// What a policy with this warm-up sees.
+    /// The group as a policy with this warm-up sees it.
     pub fn seen(&self, members: &[Member], warm_up: Duration, now: Wall) -> Group {
         let (mut in_service, mut warming) = (0_u32, 0_u32);
         for member in members {
@@ -88,7 +90,7 @@ mod tests {
             (None, some(20), some(30), 20),
             (None, None, some(30), 30),
             (None, None, None, 300),
-            // Nothing is a time too.
+            // Zero is a valid time too.
             (some(0), some(20), some(30), 0),
             (None, some(0), some(30), 0),
         ] {
@@ -112,13 +114,13 @@ mod tests {
         let group = CAPACITY.seen(&members, seconds(300), now);
         assert_eq!((group.in_service, group.warming), (6, 9));
         assert_eq!((group.minimum, group.maximum, group.desired), (1, 10, 4));
-        // One that is on its way warms even if no time is needed.
+        // An instance on its way counts as warming even if no time is needed.
         let group = CAPACITY.seen(&members, seconds(0), now);
         assert_eq!((group.in_service, group.warming), (14, 1));
     }
 
     proptest! {
-        /// Everyone counts once, and until the next one has warmed up nothing changes.
+        /// Each instance counts once, and until the next one has warmed up nothing changes.
         #[test]
         fn everyone_counts_once(
             given in prop::collection::vec((prop::option::of(0_i64..1_000), 1_u32..5), 0..20), span in 0_u64..600, now in 0_i64..1_500,

@@ -1,4 +1,4 @@
-//! The greatest of the values of the last while.
+//! The maximum over a sliding window of time.
 
 use core::time::Duration;
 use forebay_units::Mono;
@@ -12,7 +12,7 @@ pub(crate) struct WindowMaximum {
 }
 
 impl WindowMaximum {
-    /// Takes a value; returns the greatest of the last `window`, or none if values have not been taken for that long.
+    /// Adds a value. Returns the greatest of the last `window`, or `None` if values have been added for less than that.
     pub(crate) fn put(&mut self, now: Mono, value: f64, window: Duration) -> Option<f64> {
         while self.values.back().is_some_and(|(_, known)| *known <= value) {
             self.values.pop_back();

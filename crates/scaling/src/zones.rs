@@ -1,12 +1,12 @@
-//! Which zone the next launch goes to, and whether zones are to be made even.
+//! The zone for the next launch, and whether zones must be rebalanced.
 
-/// What is done about a zone in which launches fail (AWS's `CapacityDistributionStrategy`).
+/// How zones in which launches fail are handled (AWS's `CapacityDistributionStrategy`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ZoneDistribution {
-    /// Others are used instead.
+    /// Other zones are used instead.
     #[default]
     BalancedBestEffort,
-    /// It is tried on, and zones stay even.
+    /// Launches there are retried, and zones stay balanced.
     BalancedOnly,
 }
 
@@ -15,20 +15,21 @@ pub enum ZoneDistribution {
 pub struct Zone {
     /// Its name.
     pub name: String,
-    /// Instances that the group has there, with those that are on their way.
+    /// The group's instances there, including those on their way.
     pub instances: u32,
-    /// The last launch there failed, and the time to try again has not come; or nothing has room there.
+    /// Whether the last launch there failed and the retry is not due yet, or nothing has room there.
     pub is_failing: bool,
 }
 
-/// The place of the zone that the next launch goes to: the one with the fewest instances. Among those that are alike `draw` decides: given a
-/// number of them it returns a place below it; with `|_| 0` the first of them is taken. None if there are no zones, or if all that may be
-/// tried fail.
+/// Index of the zone for the next launch: the one with the fewest instances. `draw` decides between equal ones: given
+/// their number it returns a smaller index; `|_| 0` takes the first. `None` if there are no zones, or if launches fail
+/// in all that may be used.
 pub fn next_zone(
     zones: &[Zone],
     distribution: ZoneDistribution,
     mut draw: impl FnMut(usize) -> usize,
 ) -> Option<usize> {
+    // With balanced-only a failing zone counts too, so that the others wait for it.
     let counts = |zone: &Zone| distribution == ZoneDistribution::BalancedOnly || !zone.is_failing;
     let counted = zones.iter().filter(|zone| counts(zone));
     let fewest = counted.map(|zone| zone.instances).min()?;
@@ -39,21 +40,22 @@ pub fn next_zone(
     Some(alike[draw(alike.len()).min(last)])
 }
 
-/// A move that makes zones more even: one instance is launched in a zone, and when it serves, one of another zone is terminated.
+/// A move that balances zones: an instance is launched in one zone, and once it is in service, one of another zone is
+/// terminated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rebalance {
-    /// Where one is launched.
+    /// Index of the zone to launch in.
     pub to: usize,
-    /// Where one is terminated after that.
+    /// Index of the zone to terminate in afterwards.
     pub from: usize,
 }
 
-/// Whether zones are uneven by more than one, and what to do about it. Zones in which launches fail get nothing, and a group that is uneven because
-/// of them is left alone.
+/// The move to make if zones differ by more than one instance. Zones in which launches fail get nothing, and a group
+/// that is unbalanced because of them is left alone.
 pub fn rebalance(zones: &[Zone]) -> Option<Rebalance> {
     let healthy = (0..zones.len()).filter(|&place| !zones[place].is_failing);
     let to = healthy.min_by_key(|&place| zones[place].instances)?;
-    // The first of the fullest, as of the emptiest.
+    // The first of the fullest, as with the emptiest.
     let from = (0..zones.len())
         .rev()
         .max_by_key(|&place| zones[place].instances)?;
@@ -61,7 +63,7 @@ pub fn rebalance(zones: &[Zone]) -> Option<Rebalance> {
     (gap > 1).then_some(Rebalance { to, from })
 }
 
-/// By how much a group may exceed its maximum while zones are made even: a tenth of it, but at least one (AWS's rule).
+/// How far a group may exceed its maximum during rebalancing: a tenth of it, but at least one instance (AWS's rule).
 pub fn rebalance_margin(maximum: u32) -> u32 {
     (maximum / 10).max(1)
 }
@@ -72,7 +74,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Counts of instances; a negative one less one is a zone that fails: -1 has none, -3 has two.
+    /// Counts of instances. A failing zone is written as minus one, minus its count: -1 has none, -3 has two.
     fn zones(counts: &[i32]) -> Vec<Zone> {
         let of = |(&count, name): (&i32, char)| Zone {
             name: name.to_string(),
@@ -89,10 +91,10 @@ mod tests {
             (&[0, 0, 0], Some(0), Some(0)),
             (&[1, 0, 0], Some(1), Some(1)),
             (&[2, 2, 1], Some(2), Some(2)),
-            // The emptiest fails: others are used, or nothing is.
+            // Launches fail in the emptiest one: others are used, or nothing is.
             (&[2, 2, -1], Some(0), None),
             (&[1, -4, 2], Some(0), Some(0)),
-            // One that fails is as empty as another.
+            // A failing zone is as empty as another.
             (&[-3, 2, 3], Some(1), Some(1)),
             (&[-1, -1], None, None),
         ] {
@@ -117,10 +119,10 @@ mod tests {
             (&[2, 0], Some((1, 0))),
             (&[3, 1, 1], Some((1, 0))),
             (&[1, 3, 3], Some((0, 1))),
-            // Nothing can be launched where it is missing.
+            // Nothing can be launched in the zone that lacks instances.
             (&[3, 3, -1], None),
             (&[4, 2, -1], Some((1, 0))),
-            // What is too much in a zone that fails may go from there.
+            // The excess in a failing zone may go from there.
             (&[0, -4], Some((0, 1))),
         ] {
             let came = rebalance(&zones(counts)).map(|found| (found.to, found.from));
@@ -136,7 +138,8 @@ mod tests {
     }
 
     proptest! {
-        /// Launches that go where they are told leave zones even, and then there is nothing to do; moves make any zones even, and end.
+        /// Launches keep balanced zones balanced, with nothing to do afterwards; moves balance any zones, and come to
+        /// an end.
         #[test]
         fn zones_become_even(counts in prop::collection::vec(0_i32..12, 1..5), launches in 0_usize..40, seed in any::<usize>()) {
             let spread = |zones: &[Zone]| {

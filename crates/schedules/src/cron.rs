@@ -1,4 +1,4 @@
-//! Cron expressions of six fields: which local times they mean, and when the next of them is.
+//! Cron expressions of six fields: the local times that they match, and the next of them.
 
 use crate::days::Days;
 use crate::expression_error::ExpressionError;
@@ -8,7 +8,8 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{Timestamp, ToSpan as _};
 
-/// How many local times are looked at for one that exists and is later: a day's minutes, and two gaps of each of the years that there are.
+/// Number of local times tried for one that exists and is later: the minutes of a day, and two gaps in each possible
+/// year.
 const TRIES: usize = 1440 + 2 * 230;
 
 /// A cron expression: minutes, hours, day-of-month, month, day-of-week, year.
@@ -22,10 +23,10 @@ pub struct Cron {
 }
 
 impl Cron {
-    /// Reads the six fields, without the `cron( )` around them.
+    /// Parses the six fields, without the `cron( )` around them.
     ///
     /// # Errors
-    /// If there are not six, or one of them is wrong, which the error names.
+    /// If there are not six, or one of them is not valid; the error names it.
     pub fn parse(text: &str) -> Result<Cron, ExpressionError> {
         let fields: Vec<&str> = text.split_ascii_whitespace().collect();
         let &[minutes, hours, of_month, month, of_week, year] = fields.as_slice() else {
@@ -40,7 +41,7 @@ impl Cron {
         })
     }
 
-    /// Whether it means this minute of a local clock.
+    /// Whether it matches this minute of the local clock.
     pub fn matches(&self, local: DateTime) -> bool {
         let small = |number: i8| u16::from(number.unsigned_abs());
         self.years.has(local.year().unsigned_abs())
@@ -50,12 +51,13 @@ impl Cron {
             && self.minutes.has(small(local.minute()))
     }
 
-    /// The first time in this zone that is later than `after`. Local times that a zone leaves out are skipped; those that it has twice count
-    /// the first time only. None if there is none until the end of 2199.
+    /// The first matching time in this zone after `after`. Local times that a zone skips are skipped; those that it
+    /// repeats count only the first time. `None` if there is none before the end of 2199.
     pub fn next_after(&self, zone: &TimeZone, after: Wall) -> Option<Wall> {
         let after = Timestamp::from_microsecond(after.0).ok()?;
         let local = zone.to_datetime(after);
-        // Times of the clock rise with time, except in what is repeated, which does not count; so nothing before this minute is later.
+        // Local time rises with time except where the clock repeats itself, which does not count. So nothing before
+        // this minute is later.
         let minute = local.date().at(local.hour(), local.minute(), 0, 0);
         let mut from = minute.checked_add(1.minute()).ok()?;
         for _ in 0..TRIES {
@@ -76,7 +78,7 @@ impl Cron {
         None
     }
 
-    /// The first local minute that is meant, from this one on. It looks at the months of 230 years at most.
+    /// The first matching local minute from this one on. It looks at the months of at most 230 years.
     fn next_local(&self, from: DateTime) -> Option<DateTime> {
         let mut year = self.years.from(from.year().unsigned_abs())?;
         loop {
@@ -124,9 +126,9 @@ impl Cron {
     }
 }
 
-/// The first local minute after the gap that a local time falls into, so that all of the gap's minutes are skipped at once.
+/// The first local minute after the gap that `local` falls into, so that all minutes of the gap are skipped at once.
 fn gap_end(zone: &TimeZone, local: DateTime, before: Offset) -> Option<DateTime> {
-    // Read with the old offset, a time in the gap is at or after the change.
+    // With the old offset, a time in the gap is at or after the change.
     let past = before.to_timestamp(local).ok()?.checked_add(1.second()).ok()?;
     let change = zone.preceding(past).next()?;
     let end = zone.to_datetime(change.timestamp());

@@ -1,10 +1,10 @@
-//! Which days of a month a cron expression means: by their number, or by their weekday.
+//! The days of a month that a cron expression matches: by number or by weekday.
 
 use crate::expression_error::ExpressionError;
 use crate::field::{DAY_OF_MONTH, DAY_OF_WEEK, Numbers, digits};
 use jiff::civil::Date;
 
-/// The days that are meant. Exactly one of the two fields says it, the other one is `?`.
+/// The matching days. Exactly one of the two fields defines them; the other one is `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Days {
     OfMonth(DaysOfMonth),
@@ -15,9 +15,9 @@ pub(crate) enum Days {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DaysOfMonth {
     numbers: Numbers,
-    /// `L` and `L-3`: days before the last one, as bits.
+    /// `L` and `L-3`: numbers of days before the last one, as bits.
     before_last: u32,
-    /// `15W`: the weekday nearest to each of these.
+    /// `15W`: the weekday nearest to each of these days.
     nearest_to: Numbers,
     /// `LW`: the last weekday.
     last_weekday: bool,
@@ -27,18 +27,18 @@ pub(crate) struct DaysOfMonth {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DaysOfWeek {
     numbers: Numbers,
-    /// `6L`: the last of each of these in the month.
+    /// `6L`: the last of each of these weekdays in the month.
     last: Numbers,
-    /// `3#2`: this weekday, and which one of the month.
+    /// `3#2`: a weekday, and which one in the month.
     nth: Option<(u16, u16)>,
 }
 
-/// AWS's number of Saturday, which is what `L` alone means: the last day of a week.
+/// AWS's number for Saturday, the last day of a week, which a plain `L` means.
 const SATURDAY: u16 = 7;
 const SUNDAY: u16 = 1;
 
 impl Days {
-    /// Reads both fields.
+    /// Parses both fields.
     pub(crate) fn parse(of_month: &str, of_week: &str) -> Result<Days, ExpressionError> {
         match (of_month, of_week) {
             ("?", "?") => Err(ExpressionError::QuestionMarks),
@@ -48,13 +48,13 @@ impl Days {
         }
     }
 
-    /// The days of this month that are meant, as bits: the first is bit 1. Zero if there is no such month.
+    /// The matching days of this month as bits; bit 1 is the first day. Zero if there is no such month.
     pub(crate) fn of(&self, year: i16, month: i8) -> u32 {
         let Ok(first) = Date::new(year, month, 1) else {
             return 0;
         };
         let last = u16::from(first.days_in_month().unsigned_abs());
-        // The weekday of the first, from Sunday as zero.
+        // The weekday of the first day, with Sunday as zero.
         let offset = u16::from(first.weekday().to_sunday_zero_offset().unsigned_abs());
         let weekday = |day: u16| (day - 1 + offset) % 7 + 1;
         (1..=last)
@@ -104,12 +104,12 @@ impl DaysOfMonth {
         self.numbers.has(day)
             || self.before_last >> (last - day) & 1 == 1
             || (self.last_weekday && nearest_before(last, weekday(last)) == day)
-            // A nearest weekday is two days away at most.
+            // A nearest weekday is at most two days away.
             || (day.saturating_sub(2).max(1)..=day + 2).any(is_nearest)
     }
 }
 
-/// The weekday nearest to a day, in the same month.
+/// The weekday nearest to a day, within the same month.
 fn nearest_weekday(day: u16, last: u16, weekday: u16) -> u16 {
     match weekday {
         SATURDAY if day == 1 => 3,
@@ -120,7 +120,7 @@ fn nearest_weekday(day: u16, last: u16, weekday: u16) -> u16 {
     }
 }
 
-/// The last weekday of a month that ends with this day.
+/// The last weekday of a month whose last day is this one.
 fn nearest_before(last: u16, weekday: u16) -> u16 {
     match weekday {
         SATURDAY => last - 1,
@@ -137,7 +137,7 @@ impl DaysOfWeek {
             last: DAY_OF_WEEK.empty(),
             nth: None,
         };
-        // With `#` there is only one item (AWS: Cron expressions, note on wildcards).
+        // With `#` there may be only one item (EventBridge user guide, cron expressions, note on wildcards).
         if let Some((weekday, nth)) = text.split_once('#') {
             let weekday = DAY_OF_WEEK.number(weekday).ok_or_else(wrong)?;
             let nth = digits(nth)

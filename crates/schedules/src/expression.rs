@@ -5,7 +5,8 @@ use crate::expression_error::{Dialect, EXPRESSION_MAX, ExpressionError};
 use core::time::Duration;
 use jiff::civil::DateTime;
 
-/// The unit of a rate. A day is 24 hours, whatever clocks do (Scheduler's guide: daylight saving time).
+/// The unit of a rate. A day is 24 hours, whatever the clocks do (EventBridge Scheduler User Guide, daylight saving
+/// time).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateUnit {
     /// 60 seconds.
@@ -24,7 +25,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Reads a value and a unit, without the `rate( )` around them.
+    /// Parses a value and a unit, without the `rate( )` around them.
     fn parse(text: &str, dialect: Dialect) -> Result<Rate, ExpressionError> {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         let &[number, unit_text] = words.as_slice() else {
@@ -48,7 +49,7 @@ impl Rate {
         Ok(Rate { value, unit })
     }
 
-    /// From one run to the next.
+    /// Time from one run to the next.
     pub fn period(self) -> Duration {
         let unit_s = match self.unit {
             RateUnit::Minute => 60,
@@ -59,22 +60,22 @@ impl Rate {
     }
 }
 
-/// When something is to run, without the zone and the dates that go with it.
+/// When something runs, apart from the zone and the dates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expression {
-    /// Each time that an interval is over.
+    /// At a fixed interval.
     Rate(Rate),
-    /// Whenever a clock shows certain times.
+    /// Whenever the local clock shows certain times.
     Cron(Box<Cron>),
     /// Once, at this local time.
     At(DateTime),
 }
 
 impl Expression {
-    /// Reads an expression. Whatever is given, this ends soon and does not panic.
+    /// Parses an expression. Any input ends soon and without a panic.
     ///
     /// # Errors
-    /// If it is none in this dialect; says what is wrong.
+    /// If it is not valid in this dialect; says why.
     ///
     /// ```
     /// use forebay_schedules::{Dialect, Expression};
@@ -103,7 +104,7 @@ impl Expression {
     }
 }
 
-/// `yyyy-mm-ddThh:mm:ss`, and no other of the many forms of ISO 8601.
+/// Parses `yyyy-mm-ddThh:mm:ss`, and none of the other forms of ISO 8601.
 fn at_time(text: &str) -> Option<DateTime> {
     const FORM: &[u8; 19] = b"0000-00-00T00:00:00";
     let fits = text.len() == FORM.len()
@@ -111,7 +112,7 @@ fn at_time(text: &str) -> Option<DateTime> {
             b'0' => byte.is_ascii_digit(),
             other => byte == *other,
         });
-    // A leap second would be read as the second before.
+    // A leap second would be parsed as the second before.
     let fits = fits && !text.ends_with(":60");
     fits.then(|| text.parse().ok()).flatten()
 }

@@ -1,64 +1,66 @@
-//! Whose rules an expression follows, and why a text is none.
+//! The dialects of expressions, and why a text is not valid in one.
 
-/// The longest expression, in bytes (both APIs: `ScheduleExpression`, 256 at most).
+/// Maximum length of an expression in bytes (both APIs: `ScheduleExpression`, at most 256).
 pub const EXPRESSION_MAX: usize = 256;
 
-/// Whose rules an expression follows.
+/// The dialect of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// EventBridge Scheduler: in a time zone; `at` is allowed, and so is either form of a unit.
+    /// EventBridge Scheduler: in a time zone, with `at`, and with either form of a unit.
     Scheduler,
-    /// Scheduled rules of EventBridge (`events`): in UTC, no `at`; a unit is in the singular for 1 and in the plural for more.
+    /// Scheduled rules of EventBridge (`events`): in UTC, without `at`; a unit is singular with 1 and plural with any
+    /// other value.
     Rules,
 }
 
-/// Why a text is no schedule expression.
+/// Why a text is not a valid schedule expression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExpressionError {
-    /// It has more bytes than an expression may have.
+    /// It is too long.
     #[error("a schedule expression can have {EXPRESSION_MAX} bytes at most")]
     TooLong,
-    /// It is neither a rate, nor cron, nor, where that is allowed, a time.
-    #[error("a schedule expression is rate(...), cron(...) or, for EventBridge Scheduler, at(...)")]
+    /// It is not a rate, cron or, where allowed, a time.
+    #[error("a schedule expression must be rate(...), cron(...) or, for EventBridge Scheduler, at(...)")]
     Form,
-    /// A one-time schedule where there are none.
+    /// A one-time schedule in a dialect without them.
     #[error("a rule has no one-time schedule: at(...) is for EventBridge Scheduler")]
     NoOneTime,
-    /// Not a value and a unit.
-    #[error("a rate is a value and a unit: rate(5 minutes), rate(1 hour)")]
+    /// A rate that is not a value and a unit.
+    #[error("a rate must be a value and a unit: rate(5 minutes), rate(1 hour)")]
     RateForm,
-    /// The value of a rate.
-    #[error("the value of a rate is a positive whole number of at most 9 digits, not '{0}'")]
+    /// The value of a rate is not valid.
+    #[error("the value of a rate must be a positive whole number of at most 9 digits, not '{0}'")]
     RateValue(String),
-    /// The unit of a rate.
-    #[error("the unit of a rate is minute, minutes, hour, hours, day or days, not '{0}'")]
+    /// The unit of a rate is not valid.
+    #[error("the unit of a rate must be minute, minutes, hour, hours, day or days, not '{0}'")]
     RateUnit(String),
-    /// The unit's form does not fit the value.
-    #[error("with 1 the unit of a rate is in the singular, with any other value in the plural")]
+    /// The form of the unit does not fit the value.
+    #[error("the unit of a rate must be singular with 1 and plural with any other value")]
     RatePlural,
-    /// It has another number of fields.
+    /// It has the wrong number of fields.
     #[error(
         "a cron expression has six fields (minutes, hours, day-of-month, month, day-of-week, year), not {0}"
     )]
     Fields(usize),
-    /// One field is wrong.
+    /// One field is not valid.
     #[error("'{text}' is not valid as the {field} of a cron expression")]
     Field {
-        /// Which one.
+        /// The name of the field.
         field: &'static str,
-        /// As it was given.
+        /// The field as given.
         text: String,
     },
-    /// Both day fields say something, or none of them.
-    #[error("exactly one of day-of-month and day-of-week is '?'")]
+    /// Both day fields are given, or neither.
+    #[error("exactly one of day-of-month and day-of-week must be '?'")]
     QuestionMarks,
-    /// Not a date and a time.
-    #[error("a one-time schedule is at(yyyy-mm-ddThh:mm:ss) with a date that exists, not '{0}'")]
+    /// Not a valid date and time.
+    #[error("a one-time schedule must be at(yyyy-mm-ddThh:mm:ss) with a date that exists, not '{0}'")]
     Time(String),
 }
 
 impl ExpressionError {
-    /// What the API tells a caller, whose `ValidationException` gives no reason. The reason is this error itself.
+    /// The message for a caller of the API, whose `ValidationException` gives no reason. The reason is this error
+    /// itself.
     pub fn aws_message(dialect: Dialect, text: &str) -> String {
         match dialect {
             Dialect::Scheduler => format!("Invalid Schedule Expression {text}."),

@@ -1,4 +1,4 @@
-//! One field of a cron expression: which of its numbers are meant.
+//! A field of a cron expression: the numbers that it matches.
 
 use crate::expression_error::ExpressionError;
 
@@ -19,7 +19,7 @@ impl Numbers {
         self.bits[place / 64] |= 1 << (place % 64);
     }
 
-    /// Whether this number is meant.
+    /// Whether this number matches.
     pub(crate) fn has(&self, number: u16) -> bool {
         let Some(place) = number.checked_sub(self.low).map(usize::from) else {
             return false;
@@ -29,7 +29,7 @@ impl Numbers {
             .is_some_and(|word| word >> (place % 64) & 1 == 1)
     }
 
-    /// The first that is meant, from this one on.
+    /// The first matching number from this one on.
     pub(crate) fn from(&self, number: u16) -> Option<u16> {
         let start = usize::from(number.max(self.low) - self.low);
         let first = start / 64;
@@ -45,18 +45,18 @@ impl Numbers {
     }
 }
 
-/// What may stand in a field.
+/// The numbers and names that a field accepts.
 #[derive(Debug)]
 pub(crate) struct Field {
-    /// As errors name it.
+    /// The name in error messages.
     pub(crate) title: &'static str,
     low: u16,
     high: u16,
-    /// The names of `low` and what follows.
+    /// Names for `low` and the numbers after it.
     names: &'static [&'static str],
 }
 
-/// The six fields, in their order.
+/// The six fields, in order.
 pub(crate) const MINUTE: Field = Field {
     title: "minutes",
     low: 0,
@@ -97,7 +97,7 @@ pub(crate) const YEAR: Field = Field {
 };
 
 impl Field {
-    /// That this text is nothing for this field.
+    /// The error for a text that is not valid in this field.
     pub(crate) fn wrong(&self, text: &str) -> ExpressionError {
         ExpressionError::Field {
             field: self.title,
@@ -105,12 +105,12 @@ impl Field {
         }
     }
 
-    /// No number yet.
+    /// The empty set of this field's numbers.
     pub(crate) fn empty(&self) -> Numbers {
         Numbers::none(self.low)
     }
 
-    /// Reads a list of numbers, ranges and steps.
+    /// Parses a list of numbers, ranges and steps.
     pub(crate) fn numbers(&self, text: &str) -> Result<Numbers, ExpressionError> {
         let mut numbers = self.empty();
         for item in text.split(',') {
@@ -119,7 +119,8 @@ impl Field {
         Ok(numbers)
     }
 
-    /// Adds what one item of a list means: `*`, `a`, `a-b`, each perhaps with `/step`. A step from one number goes to the field's end.
+    /// Adds the numbers of one list item: `*`, `a`, `a-b`, each optionally with `/step`. A step from a single number
+    /// goes to the end of the field.
     pub(crate) fn item(&self, item: &str, numbers: &mut Numbers) -> Option<()> {
         let (range, step) = match item.split_once('/') {
             None => (item, None),
@@ -131,7 +132,7 @@ impl Field {
             None if step.is_some() => (self.number(range)?, self.high),
             None => (self.number(range)?, self.number(range)?),
         };
-        // A range that goes over the field's end is not in AWS's documentation, so it is refused rather than guessed.
+        // AWS does not document ranges that wrap around the end of the field, so they are refused.
         if from > to {
             return None;
         }
@@ -142,7 +143,7 @@ impl Field {
         Some(())
     }
 
-    /// One number, or a name for one.
+    /// Parses a number or a name for one.
     pub(crate) fn number(&self, text: &str) -> Option<u16> {
         let named = self.names.iter().zip(self.low..);
         if let Some((_, number)) = named
@@ -155,14 +156,14 @@ impl Field {
         (self.low..=self.high).contains(&number).then_some(number)
     }
 
-    /// A step is at least one, and shorter than the field: `*/60` for minutes is refused by EventBridge.
+    /// Parses a step: at least one, and shorter than the field. EventBridge refuses `*/60` for minutes.
     fn step(&self, text: &str) -> Option<u16> {
         let step = digits(text)?;
         (1..=self.high - self.low).contains(&step).then_some(step)
     }
 }
 
-/// A number of at most four digits, and nothing else: no sign, no space.
+/// Parses up to four digits and nothing else: no sign, no space.
 pub(crate) fn digits(text: &str) -> Option<u16> {
     let plain = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()

@@ -1,5 +1,9 @@
-//! Decides when a schedule runs next, which runs are due, and when a failed one is tried again, as EventBridge Scheduler and its rules do.
-//! Never reads a clock, never draws random numbers of its own, and carries out nothing: runs are values, and a journal is the caller's.
+//! Decides when a schedule runs next, which runs are due, and when a failed run is retried, as EventBridge Scheduler
+//! and scheduled rules do. Never reads a clock, never draws random numbers of its own and carries out nothing: runs are
+//! values, and the caller keeps the journal.
+//!
+//! In reading order: `expression` (with `cron`, `field` and `days`), `schedule`, `window`, `look` (what is due now),
+//! `run`, `retry`.
 //!
 //! The cron of Auto Scaling's scheduled actions has five fields and other rules; it is in `forebay-scaling`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,4 +1,4 @@
-//! What is due: the runs between the last look and now, what to do with those that were missed, and when to look again.
+//! Decides what is due: the runs between the last look and now, what happens to missed ones, and when to look again.
 
 use crate::run::{Run, RunId, RunReason};
 use crate::schedule::Schedule;
@@ -7,13 +7,13 @@ use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Missed runs that are counted one by one; of more only that is said.
+/// Missed runs that are counted exactly; beyond that it is only known that there are more.
 const MISSED_MAX: usize = 1000;
 
-/// The longest time for which a late run may pass as on time.
+/// The longest delay for which a late run can count as on time.
 const TOLERANCE_MAX: Duration = Duration::from_secs(3600);
 
-/// What happens with missed runs.
+/// What happens to missed runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CatchUp {
     /// The latest one runs, the others do not.
@@ -22,7 +22,7 @@ pub enum CatchUp {
     Skip,
 }
 
-/// What happens with a schedule that will never be due again (`ActionAfterCompletion`).
+/// What happens to a schedule that will never be due again (`ActionAfterCompletion`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AfterCompletion {
     /// `NONE`: it stays.
@@ -32,38 +32,38 @@ pub enum AfterCompletion {
     Delete,
 }
 
-/// How many runs were missed and are not made up for.
+/// The number of runs that were missed and will not be made up for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Missed {
-    /// So many.
+    /// Their number.
     pub count: usize,
-    /// Or more than that.
+    /// Whether there are more than that.
     pub is_more: bool,
 }
 
-/// What one look at a schedule gives.
+/// The result of one look at a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// What is to run now, by scheduled time; none twice.
+    /// The runs to start now, by scheduled time, each once.
     pub runs: Vec<Run>,
-    /// What was missed and does not run.
+    /// The runs that were missed and do not run.
     pub missed: Missed,
-    /// When to look again; a later look is fine. None if nothing will ever be due.
+    /// When to look again; later does no harm. `None` if nothing will ever be due.
     pub next_look: Option<Wall>,
 }
 
 impl Look {
-    /// Whether the schedule is to be deleted, once the runs of this look and those before are over, retries included.
+    /// Whether the schedule must be deleted, once the runs of this look and earlier ones are over, retries included.
     pub fn deletes(&self, after: AfterCompletion) -> bool {
         self.next_look.is_none() && after == AfterCompletion::Delete
     }
 }
 
-/// Looks what is due of a schedule: all runs that begin later than the last look, and not later than now.
+/// Finds what is due of a schedule: all runs that begin after the last look and no later than now.
 ///
-/// A run that was to begin more than `tolerance` ago (an hour at most) counts as missed. Windows are drawn with `seed`, which must stay the same
-/// for as long as a schedule does. If `now` is before `last`, because a clock was set back, nothing is due, and `last` is to be kept. Before the
-/// first look, `last` is [`Schedule::unseen`].
+/// A run that was to begin more than `tolerance` ago (at most an hour) counts as missed. Windows are drawn with `seed`,
+/// which must never change for a schedule. If `now` is before `last`, because the clock was set back, nothing is due,
+/// and `last` must be kept. Before the first look, `last` is [`Schedule::unseen`].
 pub fn look(
     name: &Arc<str>,
     schedule: &Schedule,
@@ -80,8 +80,10 @@ pub fn look(
         seed,
     };
     let window = schedule.window().length();
-    // Scheduled up to here, a run was to begin before the tolerance, wherever in its window.
+    // Runs scheduled up to here were to begin before the tolerance, wherever in their window.
     let old = earlier(earlier(now, tolerance), window + Duration::from_micros(1));
+    // Runs scheduled within a window's length before the last look may not have begun by then, so they are looked at
+    // again.
     let recent = old.max(earlier(last, window));
 
     let mut runs = Vec::new();
@@ -104,6 +106,7 @@ pub fn look(
     if let Some((id, begins)) = missed.latest
         && catch_up == CatchUp::RunLatest
     {
+        // The run that is caught up does not count as missed.
         missed.missed.count -= 1;
         let reason = RunReason::CaughtUp;
         runs.push(Run { id, begins, reason });
@@ -125,7 +128,7 @@ fn earlier(at: Wall, span: Duration) -> Wall {
     Wall(at.0.saturating_sub(span))
 }
 
-/// What was missed, as it is found.
+/// Missed runs, while they are being found.
 #[derive(Default)]
 struct MissedRuns {
     missed: Missed,
@@ -166,14 +169,15 @@ impl Seen<'_> {
         }
     }
 
-    /// All scheduled times later than one and not later than another.
+    /// All scheduled times after `after` and up to `until`.
     fn between(&self, after: Wall, until: Wall) -> impl Iterator<Item = RunId> {
         let next = move |after: Wall| self.schedule.next_after(after).filter(|next| *next <= until);
         core::iter::successors(next(after), move |at| next(*at)).map(|scheduled| self.run(scheduled))
     }
 
-    /// Runs whose window was over before `old`. Those scheduled before the last look and not begun then are looked at one by one: a window has at
-    /// most a day's minutes. Of those after it the latest is searched for, and no more than a number are counted.
+    /// Runs whose window ended before `old`. Those scheduled before the last look that had not begun then are examined
+    /// one by one, as a window is at most a day. Of the later ones, the latest is searched for, and only a limited
+    /// number are counted.
     fn missed_long_ago(&self, old: Wall) -> MissedRuns {
         let window = self.schedule.window();
         let mut missed = MissedRuns::default();

@@ -1,34 +1,35 @@
-//! What happens after a run failed: another attempt, and when, or the dead-letter queue, and why.
+//! What happens after a run failed: another attempt and when, or the dead-letter queue and why.
 
 use core::fmt;
 use core::time::Duration;
 use forebay_units::{Rng, Wall};
 use serde::{Deserialize, Serialize};
 
-/// The most retries, which is the default too (API reference: `MaximumRetryAttempts`, 0 to 185).
+/// Maximum number of retries, and the default (API reference, `MaximumRetryAttempts`: 0 to 185).
 const RETRIES_MAX: u32 = 185;
-/// The shortest life of a run (API reference: `MaximumEventAgeInSeconds`, 60 to 86400).
+/// Minimum of a run's maximum age (API reference, `MaximumEventAgeInSeconds`: 60 to 86400).
 const AGE_MIN_S: u32 = 60;
-/// The longest life of a run, which is the default too.
+/// Maximum of a run's maximum age, and the default.
 const AGE_MAX_S: u32 = 86_400;
 
-/// Before the first retry at most this is waited; before each further one twice as long.
+/// The longest wait before the first retry; it doubles with each further one.
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
-/// And never longer than this. AWS gives no figures; with this one, 185 retries take about the day that they have at most.
+/// The upper bound of the wait. AWS gives no figures; with this one, 185 retries take about the day that they have at
+/// most.
 const BACKOFF_MAX: Duration = Duration::from_secs(600);
 
-/// Why a retry policy is none.
+/// Why a retry policy is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RetryError {
-    /// Too many retries, or fewer than none.
-    #[error("MaximumRetryAttempts is from 0 to {RETRIES_MAX}")]
+    /// The number of retries is out of range.
+    #[error("MaximumRetryAttempts must be from 0 to {RETRIES_MAX}")]
     Attempts,
-    /// Too long or too short a life.
-    #[error("MaximumEventAgeInSeconds is from {AGE_MIN_S} to {AGE_MAX_S}")]
+    /// The maximum age is out of range.
+    #[error("MaximumEventAgeInSeconds must be from {AGE_MIN_S} to {AGE_MAX_S}")]
     Age,
 }
 
-/// How often, and for how long, a failed run is tried again.
+/// How often and for how long a failed run is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
     retries: u32,
@@ -44,23 +45,23 @@ impl Default for RetryPolicy {
     }
 }
 
-/// Whether a failure may pass.
+/// Whether a failure is temporary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The same attempt may succeed later: too many requests, no answer, an error of the server.
+    /// The same attempt may succeed later: throttled, no answer, a server error.
     Passing,
-    /// It will fail again: no such target, no right, a wrong input.
+    /// It will fail again: no such target, no permission, invalid input.
     Lasting,
 }
 
-/// An attempt that failed.
+/// A failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Retries before it; zero for the first attempt.
+    /// Number of retries before it; zero for the first attempt.
     pub retries: u32,
-    /// When the run began: its age counts from here.
+    /// When the run began; its age counts from here.
     pub begun: Wall,
-    /// Whether another attempt makes sense.
+    /// Whether another attempt could succeed.
     pub kind: FailureKind,
 }
 
@@ -69,14 +70,14 @@ pub struct Attempt {
 pub enum Exhausted {
     /// All retries were made.
     Attempts,
-    /// The next one would come after the end of the run's life.
+    /// The next one would exceed the run's maximum age.
     Age,
-    /// None would help.
+    /// None would succeed.
     Lasting,
 }
 
 impl Exhausted {
-    /// The dead letter's attribute `EXHAUSTED_RETRY_CONDITION`, which one that was never tried again does not have.
+    /// The dead letter's attribute `EXHAUSTED_RETRY_CONDITION`, which is absent if the run was never retried.
     pub const fn condition(self) -> Option<&'static str> {
         match self {
             Exhausted::Attempts => Some("MaximumRetryAttempts"),
@@ -96,25 +97,25 @@ impl fmt::Display for Exhausted {
     }
 }
 
-/// What comes after a failed attempt.
+/// What follows a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStep {
-    /// Another attempt, then.
+    /// Another attempt.
     Retry {
-        /// When.
+        /// When it is made.
         at: Wall,
         /// Its number: one for the first retry.
         retry: u32,
     },
-    /// The run has failed: it goes to the dead-letter queue, if there is one.
+    /// The run has failed and goes to the dead-letter queue, if there is one.
     DeadLetter(Exhausted),
 }
 
 impl RetryPolicy {
-    /// Reads a policy; what is not given has its default.
+    /// Validates a policy; missing values get their defaults.
     ///
     /// # Errors
-    /// If a figure is out of its range.
+    /// If a value is out of range.
     pub fn new(retries: Option<i64>, age_s: Option<i64>) -> Result<RetryPolicy, RetryError> {
         let usual = RetryPolicy::default();
         let within = |given: Option<i64>, usual: u32, least: u32, most: u32| match given {
@@ -129,7 +130,8 @@ impl RetryPolicy {
         })
     }
 
-    /// What comes after an attempt that failed just now. The wait is between half of its bound and the whole, drawn from `rng`.
+    /// What follows an attempt that failed just now. The wait is drawn from `rng`, between half of its bound and the
+    /// whole.
     pub fn after_failure(&self, attempt: Attempt, now: Wall, rng: &mut Rng) -> NextStep {
         if attempt.kind == FailureKind::Lasting {
             return NextStep::DeadLetter(Exhausted::Lasting);

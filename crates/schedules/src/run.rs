@@ -1,4 +1,4 @@
-//! A run: one scheduled time of one schedule, which happens once.
+//! A run: one scheduled time of a schedule, which happens once.
 
 use core::fmt;
 use forebay_units::Wall;
@@ -6,18 +6,18 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What a run is, for good: the schedule and the time that it was scheduled for. A journal that takes each once sees to it that each
-/// happens once.
+/// The permanent identity of a run: the schedule and the scheduled time. A journal that accepts each once ensures that
+/// each run happens once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunId {
-    /// The schedule's ARN, or what else names it.
+    /// The schedule's ARN, or another name for it.
     pub schedule: Arc<str>,
-    /// When it was scheduled for, at the second.
+    /// The scheduled time, in whole seconds.
     pub scheduled: Wall,
 }
 
 impl fmt::Display for RunId {
-    /// `ARN@2026-11-29T12:00:00Z`. The time is last and has no `@`, so two runs never have the same text.
+    /// `ARN@2026-11-29T12:00:00Z`. The time comes last and contains no `@`, so two runs never have the same text.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Timestamp::from_microsecond(self.scheduled.0) {
             Ok(at) => write!(out, "{}@{at}", self.schedule),
@@ -31,14 +31,14 @@ impl fmt::Display for RunId {
 pub enum RunReason {
     /// Its time has come.
     OnTime,
-    /// It is the latest of those that were missed while nobody looked.
+    /// It is the latest of the runs that were missed while nobody looked.
     CaughtUp,
 }
 
 /// A run that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Which one.
+    /// Its identity.
     pub id: RunId,
     /// When it was to begin: in its window, or at its scheduled time.
     pub begins: Wall,

@@ -1,4 +1,4 @@
-//! A schedule: an expression in a time zone, from one date to another.
+//! A schedule: an expression in a time zone, between two dates.
 
 use crate::expression::Expression;
 use crate::expression_error::{Dialect, ExpressionError};
@@ -7,32 +7,33 @@ use forebay_units::Wall;
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-/// Why there can be no such schedule.
+/// Why a schedule is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
-    /// The expression is none.
+    /// The expression is not valid.
     #[error(transparent)]
     Expression(#[from] ExpressionError),
-    /// There is no such time zone.
+    /// The time zone does not exist.
     #[error("'{0}' is not the name of an IANA time zone")]
     Zone(String),
-    /// It ends before it starts.
-    #[error("a schedule's end date is later than its start date")]
+    /// The end date is not after the start date.
+    #[error("a schedule's end date must be later than its start date")]
     Dates,
 }
 
-/// A schedule as a caller gives it.
+/// A schedule as given by a caller.
 #[derive(Clone, Copy, Debug)]
 pub struct RawSchedule<'a> {
     /// `ScheduleExpression`.
     pub expression: &'a str,
-    /// Whose rules it follows. A rule's zone is UTC, whatever `zone` says.
+    /// The dialect of the expression. A rule's zone is UTC, whatever `zone` says.
     pub dialect: Dialect,
     /// `ScheduleExpressionTimezone`; UTC if there is none.
     pub zone: Option<&'a str>,
-    /// When it was made, or enabled with this expression: nothing is due before, and a rate without a start date counts from here.
+    /// When it was created, or enabled with this expression. Nothing is due before, and a rate without a start date
+    /// counts from here.
     pub since: Wall,
-    /// `StartDate`. One-time schedules ignore it, and `end` too.
+    /// `StartDate`. One-time schedules ignore it and `end`.
     pub start: Option<Wall>,
     /// `EndDate`.
     pub end: Option<Wall>,
@@ -40,25 +41,25 @@ pub struct RawSchedule<'a> {
     pub window: Window,
 }
 
-/// When something runs. Its scheduled times are at least a minute apart.
+/// When something runs. Scheduled times are at least a minute apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     expression: Expression,
     zone: TimeZone,
-    /// No scheduled time is earlier. Whole seconds.
+    /// The lower bound of scheduled times, in whole seconds.
     first: Wall,
-    /// No scheduled time is later.
+    /// The upper bound of scheduled times.
     last: Wall,
-    /// What a rate counts from: the first time itself, or, for rules, the one before it.
+    /// Whether a rate's first run is one interval after `first` (rules) instead of at `first` itself.
     skips_first: bool,
     window: Window,
 }
 
 impl Schedule {
-    /// Reads a schedule.
+    /// Validates a schedule.
     ///
     /// # Errors
-    /// If its expression, its zone or its dates make no sense.
+    /// If its expression, its zone or its dates are not valid.
     pub fn new(raw: &RawSchedule<'_>) -> Result<Schedule, ScheduleError> {
         let expression = Expression::parse(raw.expression, raw.dialect)?;
         let zone = match raw.zone {
@@ -80,7 +81,7 @@ impl Schedule {
             zone,
             first: whole_second(start.max(raw.since)),
             last: end.unwrap_or(Wall(i64::MAX)),
-            // A rule's first run comes when its interval is over; Scheduler's comes at once.
+            // A rule first runs after one interval; a schedule of Scheduler runs at once.
             skips_first: raw.dialect == Dialect::Rules,
             window: raw.window,
         })
@@ -91,18 +92,18 @@ impl Schedule {
         self.window
     }
 
-    /// What the first look takes for the time of the last one, so that a run at the very first moment is due.
+    /// The value of `last` for the first look, so that a run at the very first moment is due.
     pub fn unseen(&self) -> Wall {
         Wall(self.first.0.saturating_sub(1))
     }
 
-    /// Its next scheduled time, later than `after`; none if it is never due again. A window is no part of this.
+    /// The next scheduled time after `after`; `None` if it is never due again. Windows are not considered.
     pub fn next_after(&self, after: Wall) -> Option<Wall> {
         let next = match &self.expression {
             Expression::Rate(rate) => self.next_of_rate(rate.period().as_micros(), after),
             // A microsecond earlier, so that the first moment itself counts.
             Expression::Cron(cron) => cron.next_after(&self.zone, after.max(self.unseen())),
-            // A time that the zone leaves out is moved on by what was left out: what is to happen once is not lost.
+            // A time that the zone skips is moved on by the length of the gap, so that a one-time schedule is not lost.
             Expression::At(local) => {
                 let at = self.zone.to_ambiguous_timestamp(*local).compatible().ok()?;
                 let at = Wall::from_seconds(Timestamp::as_second(at));
@@ -112,12 +113,12 @@ impl Schedule {
         next.filter(|next| *next <= self.last)
     }
 
-    /// Its last scheduled time that is later than `after` and not later than `until`, found by halving the time between.
+    /// The last scheduled time after `after` and up to `until`, found by bisection.
     pub fn last_within(&self, after: Wall, until: Wall) -> Option<Wall> {
         let is_due = |next: &Wall| *next <= until;
         let mut found = self.next_after(after).filter(is_due)?;
         let mut bound = until;
-        // Something is due after times before `found`, nothing is after `bound`.
+        // A time after `found` is due, none after `bound` is.
         while found < bound {
             let half = Wall(found.0.midpoint(bound.0));
             match self.next_after(half).filter(is_due) {
@@ -143,7 +144,7 @@ impl Schedule {
     }
 }
 
-/// This second, or the next one if it has begun: runs are at the second.
+/// This second, or the next one if it has begun: runs are at whole seconds.
 fn whole_second(at: Wall) -> Wall {
     let begun = Wall::from_seconds(at.seconds());
     if begun == at {

@@ -1,4 +1,4 @@
-//! Tests: tables of what is due when, what is refused, looks, retries, and properties against naive models.
+//! Tables of what is due when and what is refused; looks; retries; and properties checked against naive models.
 
 mod looks;
 mod properties;
@@ -9,17 +9,17 @@ use crate::{Dialect, RawSchedule, Schedule, Window};
 use forebay_units::Wall;
 use jiff::Timestamp;
 
-/// An instant as it is written in tables.
+/// Parses an instant as tables write it.
 fn at(text: &str) -> Wall {
     Wall(text.parse::<Timestamp>().unwrap().as_microsecond())
 }
 
-/// And back.
+/// Writes an instant as tables do.
 fn written(at: Wall) -> String {
     Timestamp::from_microsecond(at.0).unwrap().to_string()
 }
 
-/// A schedule of EventBridge Scheduler that was made at an instant.
+/// A schedule of EventBridge Scheduler created at an instant.
 fn raw<'a>(expression: &'a str, zone: &'a str, since: &str) -> RawSchedule<'a> {
     RawSchedule {
         expression,

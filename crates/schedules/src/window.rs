@@ -5,24 +5,24 @@ use core::time::Duration;
 use forebay_units::{Rng, Wall};
 use serde::{Deserialize, Serialize};
 
-/// The longest window (API reference: `MaximumWindowInMinutes`, 1 to 1440).
+/// The longest window (API reference, `MaximumWindowInMinutes`: 1 to 1440).
 pub(crate) const WINDOW_MAX_MINUTES: u16 = 1440;
 
-/// Why a window is none.
+/// Why a window is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WindowError {
     /// `FLEXIBLE` without a length, or with one out of range.
-    #[error("a flexible time window has from 1 to {WINDOW_MAX_MINUTES} minutes")]
+    #[error("a flexible time window must have from 1 to {WINDOW_MAX_MINUTES} minutes")]
     Minutes,
     /// `OFF` with a length.
-    #[error("a flexible time window that is off has no minutes")]
+    #[error("a flexible time window that is off must not have minutes")]
     Off,
 }
 
-/// When, from its scheduled time on, a run begins.
+/// When a run begins, relative to its scheduled time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    /// Zero: at the scheduled time itself.
+    /// Length in minutes; zero if runs begin at the scheduled time.
     minutes: u16,
 }
 
@@ -30,10 +30,10 @@ impl Window {
     /// Runs begin at their scheduled time.
     pub const OFF: Window = Window { minutes: 0 };
 
-    /// Reads `Mode`, which is `FLEXIBLE` or not, and `MaximumWindowInMinutes`.
+    /// Validates `Mode` (`FLEXIBLE` or not) and `MaximumWindowInMinutes`.
     ///
     /// # Errors
-    /// If the length is missing, out of range, or there where none belongs.
+    /// If the length is missing, out of range, or given although the window is off.
     pub fn new(is_flexible: bool, minutes: Option<i64>) -> Result<Window, WindowError> {
         match (is_flexible, minutes) {
             (false, None) => Ok(Window::OFF),
@@ -46,13 +46,14 @@ impl Window {
         }
     }
 
-    /// How long it is; zero if it is off.
+    /// The length; zero if the window is off.
     pub fn length(self) -> Duration {
         Duration::from_secs(u64::from(self.minutes) * 60)
     }
 
-    /// When a run begins: a whole number of seconds after its scheduled time and before the window's end. It is drawn from a stream that
-    /// follows from the seed and the run alone, so that whoever asks again, after a restart too, is told the same.
+    /// When a run begins: a whole number of seconds after its scheduled time, before the end of the window. Drawn from
+    /// a stream that depends only on the seed and the run, so that the answer is the same each time, also after a
+    /// restart.
     pub fn begins(self, run: &RunId, seed: u64) -> Wall {
         if self == Window::OFF {
             return run.scheduled;

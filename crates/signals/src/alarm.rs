@@ -1,4 +1,4 @@
-//! When an alarm is in ALARM: M of the last N points beyond a threshold, with CloudWatch's rules for points that are missing.
+//! When an alarm is in ALARM: M of the last N points breach a threshold, with CloudWatch's rules for missing data.
 
 use core::fmt;
 
@@ -16,7 +16,7 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// All four.
+    /// All four comparisons.
     pub const ALL: [Comparison; 4] = [
         Comparison::GreaterThanOrEqualToThreshold,
         Comparison::GreaterThanThreshold,
@@ -34,7 +34,7 @@ impl Comparison {
         }
     }
 
-    /// The one of this name.
+    /// The comparison with this name.
     pub fn named(name: &str) -> Option<Comparison> {
         Comparison::ALL
             .into_iter()
@@ -60,22 +60,22 @@ impl Comparison {
     }
 }
 
-/// What points count as that are not there.
+/// How missing points are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissingData {
-    /// If nothing is there, nobody knows.
+    /// As missing: without any points the state is INSUFFICIENT_DATA.
     #[default]
     Missing,
-    /// The state stays.
+    /// The state is kept.
     Ignore,
-    /// Beyond the threshold.
+    /// As breaching the threshold.
     Breaching,
-    /// Not beyond the threshold.
+    /// As not breaching the threshold.
     NotBreaching,
 }
 
 impl MissingData {
-    /// All four.
+    /// All four treatments.
     pub const ALL: [MissingData; 4] = [
         MissingData::Missing,
         MissingData::Ignore,
@@ -93,7 +93,7 @@ impl MissingData {
         }
     }
 
-    /// The one of this name.
+    /// The treatment with this name.
     pub fn named(name: &str) -> Option<MissingData> {
         MissingData::ALL
             .into_iter()
@@ -104,17 +104,17 @@ impl MissingData {
 /// An alarm's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
-    /// Not beyond its threshold.
+    /// The threshold is not breached.
     Ok,
-    /// Beyond its threshold.
+    /// The threshold is breached.
     Alarm,
-    /// Too little is known; each alarm begins so.
+    /// Too little is known. Every alarm starts like this.
     #[default]
     InsufficientData,
 }
 
 impl State {
-    /// All three.
+    /// All three states.
     pub const ALL: [State; 3] = [State::Ok, State::Alarm, State::InsufficientData];
 
     /// CloudWatch's name.
@@ -126,56 +126,56 @@ impl State {
         }
     }
 
-    /// The one of this name.
+    /// The state with this name.
     pub fn named(name: &str) -> Option<State> {
         State::ALL.into_iter().find(|state| state.name() == name)
     }
 }
 
-/// When to be in ALARM.
+/// When an alarm is in ALARM.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
     /// How points are compared.
     pub comparison: Comparison,
-    /// With what.
+    /// The threshold.
     pub threshold: f64,
-    /// N: so many points are looked at.
+    /// N: the number of points evaluated.
     pub evaluation_periods: usize,
-    /// M: so many of them must be beyond the threshold.
+    /// M: the number of them that must breach the threshold.
     pub datapoints_to_alarm: usize,
-    /// What missing points count as.
+    /// How missing points are treated.
     pub missing_data: MissingData,
 }
 
-/// What an evaluation came to.
+/// The result of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// The state from now on.
     pub state: State,
-    /// Points that were looked at, by their places in the range.
+    /// The points that were evaluated, as indices into the range.
     pub evaluated: Vec<usize>,
-    /// Those of them that are beyond the threshold.
+    /// Number of evaluated points that breach the threshold.
     pub breaching: usize,
-    /// Missing points that were counted as something.
+    /// Number of missing points that were filled in.
     pub filled: usize,
 }
 
-/// Periods that are looked at beyond N, where periods are long.
+/// Periods that are looked at beyond N, where periods are at least a minute.
 const LATE: usize = 2;
 
 impl Rule {
-    /// How many periods are looked at: more than must be there, for points that come late; a period of less than a minute is for those
-    /// who want to know at once, and is looked at alone. AWS says as much, and no numbers.
+    /// Number of periods to look at. It is more than N, for points that come late. Periods of less than a minute are
+    /// for those who want to know at once, so only N of them are looked at. AWS describes this without numbers.
     pub const fn range(&self, period_seconds: u32) -> usize {
         let late = if period_seconds < 60 { 0 } else { LATE };
         self.evaluation_periods + late
     }
 
-    /// The state after the periods of `range`, the oldest first; `state` is that before.
+    /// The state after the periods of `range`, the oldest first; `state` is the state before.
     pub fn evaluate(&self, range: &[Option<f64>], state: State) -> Evaluation {
         let there = range.iter().enumerate().rev();
         let there = there.filter_map(|(place, point)| Some((place, (*point)?)));
-        // The newest N; what is missing among them matters only if there are fewer.
+        // The newest N. Missing points matter only if there are fewer.
         let newest: Vec<(usize, f64)> = there.take(self.evaluation_periods).collect();
         let is_breaching = |value| self.comparison.is_breaching(value, self.threshold);
         let breaching = newest.iter().filter(|point| is_breaching(point.1)).count();
@@ -202,12 +202,12 @@ impl Rule {
         if newest.is_empty() {
             return to(if keeps { state } else { State::InsufficientData }, 0);
         }
-        // Enough is known where points suffice for ALARM, and where one of them is not beyond the threshold.
+        // Enough is known if the points suffice for ALARM, or if one of them does not breach the threshold.
         if breaching >= self.datapoints_to_alarm || breaching < newest.len() {
             return to(enough(breaching), 0);
         }
-        // All that is there is beyond the threshold, and it is too few. It counts once M periods have passed since the oldest of
-        // them: before that, points on their way may come to say otherwise.
+        // All points there breach the threshold, but they are too few. That counts once M periods have passed since the
+        // oldest of them; before that, points still on their way may change the result.
         let age = newest.last().map_or(0, |oldest| range.len() - oldest.0);
         if age >= self.datapoints_to_alarm && !keeps {
             return to(State::Alarm, 0);
@@ -216,13 +216,13 @@ impl Rule {
     }
 }
 
-/// A state's reason, in CloudWatch's words.
+/// The reason for a state, in CloudWatch's words.
 pub struct Reason<'a> {
     /// The alarm's rule.
     pub rule: &'a Rule,
-    /// What its evaluation came to.
+    /// The result of its evaluation.
     pub evaluation: &'a Evaluation,
-    /// The range that was evaluated, with each period's beginning as text.
+    /// The evaluated range, with the start of each period as text.
     pub range: &'a [(Option<f64>, String)],
     /// The state before.
     pub before: State,

@@ -1,17 +1,17 @@
-//! Rules of composite alarms: `ALARM("a") AND NOT (OK("b") OR INSUFFICIENT_DATA(c))`.
+//! Rules of composite alarms, such as `ALARM("a") AND NOT (OK("b") OR INSUFFICIENT_DATA(c))`.
 
 use crate::alarm::State;
 
-/// Alarms, signs and constants in one rule (AWS's quota).
+/// Maximum number of alarms, operators and constants in a rule (AWS's quota).
 const ELEMENT_LIMIT: usize = 500;
-/// Parentheses and NOTs around one another.
+/// Maximum nesting of parentheses and NOTs.
 const DEPTH_LIMIT: usize = 64;
 
-/// What is wrong with a rule.
+/// Why a rule is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at character {at}: {problem}")]
 pub struct RuleError {
-    /// The character, counted from one.
+    /// Position of the character, counted from one.
     pub at: usize,
     /// What is wrong there.
     pub problem: String,
@@ -20,7 +20,7 @@ pub struct RuleError {
 /// When a composite alarm is in ALARM.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// One OR of ANDs; parentheses are rules of their own.
+    /// An OR of ANDs; parentheses are nested rules.
     any: Vec<Vec<Condition>>,
 }
 
@@ -33,7 +33,7 @@ enum Condition {
 }
 
 impl Rule {
-    /// Reads a rule.
+    /// Parses a rule.
     pub fn parse(text: &str) -> Result<Rule, RuleError> {
         let mut parser = Parser {
             text,
@@ -47,13 +47,13 @@ impl Rule {
         }
     }
 
-    /// Whether it holds. Of an alarm that is not there nothing holds.
+    /// Whether it holds. Nothing holds of an alarm that does not exist.
     pub fn holds(&self, state: &dyn Fn(&str) -> Option<State>) -> bool {
         let mut any = self.any.iter();
         any.any(|all| all.iter().all(|condition| condition.holds(state)))
     }
 
-    /// The names or ARNs of the alarms that it asks, as they stand there.
+    /// The names or ARNs of the alarms that it refers to, as written.
     pub fn alarms(&self) -> Vec<&str> {
         let mut found = Vec::new();
         for condition in self.any.iter().flatten() {
@@ -85,7 +85,7 @@ impl Condition {
 
 struct Parser<'a> {
     text: &'a str,
-    /// The byte where the rest begins.
+    /// The byte at which the rest begins.
     place: usize,
     elements: usize,
 }
@@ -95,7 +95,7 @@ impl<'a> Parser<'a> {
         self.text.get(self.place..).unwrap_or_default()
     }
 
-    /// The next letter that is no white space.
+    /// The next character that is not white space.
     fn peek(&mut self) -> Option<char> {
         self.place = self.text.len() - self.rest().trim_start().len();
         self.rest().chars().next()
@@ -117,7 +117,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Takes a word if it stands here.
+    /// Consumes a word if it comes next.
     fn take_word(&mut self, word: &str) -> bool {
         self.peek();
         let behind = self.rest().strip_prefix(word);
@@ -191,7 +191,7 @@ impl<'a> Parser<'a> {
             self.place += name.len();
             return Ok(name.to_owned());
         };
-        // Inside, a backslash takes the next letter at its word.
+        // In quotes, a backslash makes the next character literal.
         let (mut name, mut escaped) = (String::new(), false);
         for (place, letter) in self.rest().char_indices().skip(1) {
             match letter {
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// `a` is in ALARM, `b` is OK, `c` has INSUFFICIENT_DATA; there is no other.
+    /// `a` is in ALARM, `b` is OK, `c` has INSUFFICIENT_DATA, and no other alarm exists.
     fn holds(text: &str) -> Result<bool, RuleError> {
         let state = |name: &str| match name {
             "a" => Some(State::Alarm),

@@ -1,5 +1,8 @@
-//! Windows, statistics and alarms over what was measured: points in, values and verdicts out, as CloudWatch defines them.
-//! Never collects a point and never reads a clock: whoever asks brings both.
+//! Decides what measured values mean, as CloudWatch defines it: periods, statistics, alarms and metric math. Points are
+//! passed in, values and verdicts are returned. Never collects a point and never reads a clock: the caller brings both.
+//!
+//! In reading order: `summary` and `statistic` (what is kept of many values), `series` (points by time), `alarm` and
+//! `composite` (alarms), `math` and `search` (expressions over series).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod alarm;

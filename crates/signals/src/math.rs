@@ -1,7 +1,8 @@
-//! Metric math: expressions over series of values, as GetMetricData and alarms take them.
+//! Metric math: expressions over series of values, as in GetMetricData and alarms.
 //!
-//! Any text is parsed or refused, within bounds on its length and on what it is made of. A point that is no number (one divided by
-//! zero) is left out, as CloudWatch does.
+//! Any text is parsed or refused, within bounds on its length and its parts. A point that is not a finite number (such
+//! as one divided by zero) is left out, as in CloudWatch. `syntax` parses, `evaluate` computes, `functions` has the
+//! functions.
 
 mod evaluate;
 mod functions;
@@ -12,28 +13,29 @@ mod tests;
 use std::collections::BTreeMap;
 pub use syntax::{Expression, MathError};
 
-/// Points that one function may make of none (FILL and TIME_SERIES): as many as GetMetricData answers at most.
+/// Maximum number of points that one function may create from nothing (FILL and TIME_SERIES): as many as GetMetricData
+/// returns at most.
 const MADE_LIMIT: i64 = 100_800;
 
 /// Values over time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimeSeries {
-    /// Seconds from one value to the next, at least one.
+    /// Seconds from one value to the next; at least one.
     pub period: u32,
     /// Values by the second at which their period begins.
     pub points: BTreeMap<i64, f64>,
 }
 
-/// A series with a name for people.
+/// A series with a label for people.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Labelled {
-    /// The name.
+    /// The label.
     pub label: String,
     /// The series.
     pub series: TimeSeries,
 }
 
-/// What an expression comes to.
+/// The result of an expression.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A number.
@@ -44,24 +46,24 @@ pub enum Value {
     Many(Vec<Labelled>),
 }
 
-/// Finds series by what SEARCH is given: the query, the statistic, and perhaps the period.
+/// Finds series by the arguments of SEARCH: the query, the statistic, and optionally the period.
 pub type Searching<'a> = dyn Fn(&str, &str, Option<u32>) -> Found + 'a;
-/// The series that were found, or why none can be.
+/// The series found, or why there cannot be any.
 pub type Found = Result<Vec<Labelled>, String>;
 
-/// What an expression can refer to.
+/// What an expression may refer to.
 pub struct Scope<'a> {
     /// The first second of the range.
     pub from: i64,
-    /// The first second behind it.
+    /// The second after the range.
     pub to: i64,
-    /// The period of series that an expression makes of nothing.
+    /// The period of series that an expression creates from nothing.
     pub period: u32,
-    /// The value of an id; none if there is none.
+    /// The value of an id; `None` if it does not exist.
     pub value: &'a dyn Fn(&str) -> Option<Value>,
-    /// What METRICS() stands for: id, label and series of each metric that is not itself an expression.
+    /// The series of METRICS(): id, label and series of each metric that is not itself an expression.
     pub metrics: &'a dyn Fn() -> Vec<(String, Labelled)>,
-    /// What SEARCH finds: the series, or why it finds nothing.
+    /// The function behind SEARCH.
     pub search: &'a Searching<'a>,
 }
 
@@ -78,7 +80,7 @@ impl TimeSeries {
         }
     }
 
-    /// Points that are no numbers are no points.
+    /// Drops points that are not finite numbers.
     fn finite(mut self) -> TimeSeries {
         self.points.retain(|_, value| value.is_finite());
         self

@@ -1,24 +1,24 @@
-//! What SEARCH looks for among metrics: `{Namespace,Dimension} MetricName="x" (a OR b) NOT c`.
+//! The search expressions of SEARCH, such as `{Namespace,Dimension} MetricName="x" (a OR b) NOT c`.
 
-/// Terms of one search.
+/// Maximum number of terms of a search.
 const TERM_LIMIT: usize = 100;
-/// Parentheses and NOTs around one another.
+/// Maximum nesting of parentheses and NOTs.
 const DEPTH_LIMIT: usize = 32;
 
-/// Why a text is no search.
+/// Why a text is not a valid search expression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("SEARCH: {0}")]
 pub struct SearchError(String);
 
-/// A search that is in order.
+/// A parsed search expression.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// The namespace, and the names of all dimensions, sorted.
+    /// The namespace, and the sorted names of all dimensions.
     schema: Option<(String, Vec<String>)>,
     any: Vec<Vec<Term>>,
 }
 
-/// A metric, as far as a search looks at it.
+/// A metric, as a search sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
     /// The namespace.
@@ -31,7 +31,7 @@ pub struct Found<'a> {
 
 #[derive(Clone, Debug)]
 enum Term {
-    /// A text; `exact` if the whole must be so.
+    /// A text; `exact` if the whole must be equal.
     Text {
         property: Option<String>,
         text: String,
@@ -42,7 +42,7 @@ enum Term {
 }
 
 impl Search {
-    /// Reads a search.
+    /// Parses a search expression.
     pub fn parse(text: &str) -> Result<Search, SearchError> {
         let text = text.trim_start();
         let (schema, rest) = match text.strip_prefix('{') {
@@ -64,7 +64,7 @@ impl Search {
         }
     }
 
-    /// The namespace that it is bound to.
+    /// The namespace that it is restricted to.
     pub fn namespace(&self) -> Option<&str> {
         self.schema.as_ref().map(|(namespace, _)| namespace.as_str())
     }
@@ -159,7 +159,7 @@ impl<'a> Parser<'a> {
         taken.is_some()
     }
 
-    /// Terms beside one another must all hold, whether AND stands between them or not.
+    /// Adjacent terms must all hold, with or without AND between them.
     fn any(&mut self, depth: usize) -> Result<Vec<Vec<Term>>, SearchError> {
         let mut any = vec![vec![self.term(depth)?]];
         loop {
@@ -212,7 +212,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// A text, and whether it stood in quotes.
+    /// A text, and whether it was in quotes.
     fn text(&mut self) -> Result<(String, bool), SearchError> {
         self.peek();
         if let Some(inside) = self.rest.strip_prefix('"') {

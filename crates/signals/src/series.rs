@@ -1,11 +1,11 @@
-//! Series of points by time. New points are a second or a minute wide, older ones wider, as CloudWatch keeps them; each point is
-//! in one place, so that what is read over any period is all that was put, once.
+//! Series of points by time. New points are a second or a minute wide and older ones wider, as in CloudWatch. Each
+//! value is in exactly one point, so that a read over any period returns everything that was put, once.
 
 use crate::summary::Summary;
 use core::ops::{Range, RangeBounds};
 use std::collections::BTreeMap;
 
-/// How wide points are, and for how long they are kept so, both in seconds. The first is for points of high resolution.
+/// The widths of points and how long each is kept, in seconds. The first is for high-resolution metrics.
 pub const TIERS: [Tier; 4] = [
     Tier {
         width: 1,
@@ -25,63 +25,63 @@ pub const TIERS: [Tier; 4] = [
     },
 ];
 
-/// One width of points.
+/// A width of points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tier {
-    /// Seconds of a point.
+    /// Width of a point in seconds.
     pub width: i64,
-    /// Seconds that it is kept for; then it becomes part of a wider one, or goes.
+    /// How long a point is kept, in seconds; after that it is merged into a wider one, or dropped.
     pub kept: i64,
 }
 
-/// How many seconds a new point is wide.
+/// The resolution of a new point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolution {
-    /// One.
+    /// One second.
     High,
-    /// Sixty.
+    /// Sixty seconds.
     Standard,
 }
 
-/// Which series.
+/// Identifies a series.
 pub trait Key: Ord + Clone {
-    /// About how many bytes it takes.
+    /// Approximate size in bytes.
     fn bytes(&self) -> usize;
 }
 
-/// Bounds of a store.
+/// The limits of a store.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Series at most, whose keys may take half of all bytes; more are refused.
+    /// Maximum number of series. Their keys may take half of all bytes. Further series are refused.
     pub series: usize,
-    /// Bytes at most, about; past that the oldest points of the finest width go first.
+    /// Approximate maximum of bytes. Beyond it the oldest points of the finest width are dropped first.
     pub bytes: usize,
 }
 
-/// There are as many series as there may be, or their keys take as much memory as they may.
+/// The maximum number of series exists, or their keys take as much memory as they may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{series} metrics are kept already, and there is room for no more")]
+#[error("{series} metrics are stored already, and there is no room for another")]
 pub struct TooManySeries {
-    /// How many there are.
+    /// Number of existing series.
     pub series: usize,
 }
 
-/// What a point costs besides its summary: its key in a tree, and its share of the tree's nodes.
+/// Cost of a point besides its summary: its key in a tree, and its part of the tree's nodes.
 const POINT: usize = 24;
-/// What a series costs besides its key and its points.
+/// Cost of a series besides its key and its points.
 const SERIES: usize = 160;
 
-/// What a tree's first node takes for points that are not there yet: it has room for eleven.
+/// Cost of a tree's first node for points that do not exist yet: it has room for eleven.
 const NODE: usize = 10 * (size_of::<i64>() + size_of::<Summary>());
 
-/// What a tier's tree costs besides its points.
+/// Cost of a tier's tree besides its points.
 fn room(tier: &BTreeMap<i64, Summary>) -> usize {
     if tier.is_empty() { 0 } else { NODE }
 }
 
 #[derive(Debug, Default)]
 struct Points {
-    /// By tier, and by the second at which a point begins.
+    /// Points by tier, and by the second at which they begin.
     tiers: [BTreeMap<i64, Summary>; TIERS.len()],
 }
 
@@ -95,31 +95,31 @@ impl Points {
 /// A point, or what is added to one.
 #[derive(Clone, Debug)]
 pub struct Point<K> {
-    /// Of which series.
+    /// The series.
     pub key: K,
-    /// How wide it is: an index of [`TIERS`].
+    /// The width, as an index into [`TIERS`].
     pub tier: usize,
     /// The second at which it begins.
     pub second: i64,
-    /// What it holds.
+    /// The values.
     pub summary: Summary,
 }
 
-/// All series. `K` says which.
+/// All series, identified by `K`.
 #[derive(Debug)]
 pub struct Store<K> {
     limits: Limits,
     series: BTreeMap<K, Points>,
-    /// What they take besides their points.
+    /// Cost of the series apart from their points.
     key_bytes: usize,
-    /// Points of each tier that begin earlier have become wider ones.
+    /// For each tier, the second before which points were merged into wider ones.
     widened: [i64; TIERS.len()],
     bytes: usize,
     dropped: u64,
 }
 
 impl<K: Key> Store<K> {
-    /// An empty one.
+    /// An empty store.
     pub fn new(limits: Limits) -> Store<K> {
         Store {
             limits,
@@ -131,10 +131,10 @@ impl<K: Key> Store<K> {
         }
     }
 
-    /// Adds what was measured at this second, and tells which point it went into. O(log series).
+    /// Adds a measurement at this second; returns the point that it went into. O(log series).
     ///
     /// # Errors
-    /// If it is the first point of one series too many.
+    /// If it is the first point of a series for which there is no room.
     pub fn put(
         &mut self,
         key: &K,
@@ -146,9 +146,9 @@ impl<K: Key> Store<K> {
             Resolution::High => 0,
             Resolution::Standard => 1,
         };
-        // What comes late goes to where the others of its time are.
+        // A late measurement goes where the others of its time already are.
         let tier = (narrowest..TIERS.len()).find(|&tier| second >= self.widened[tier]);
-        // The one that is kept: keys that share what they hold cost nothing more.
+        // The stored key, because keys that share their contents cost nothing extra.
         let kept = self.series.get_key_value(key);
         let point = Point {
             key: kept.map_or(key, |(kept, _)| kept).clone(),
@@ -160,14 +160,14 @@ impl<K: Key> Store<K> {
         Ok(point)
     }
 
-    /// Adds a point as [`Store::put`] or [`Store::compact`] has told it, after a restart for instance.
+    /// Adds a point that [`Store::put`] or [`Store::compact`] reported, for instance after a restart.
     ///
     /// # Errors
-    /// If it is the first point of one series too many.
+    /// If it is the first point of a series for which there is no room.
     pub fn restore(&mut self, point: &Point<K>) -> Result<(), TooManySeries> {
         let (key, tier) = (&point.key, point.tier.min(TIERS.len() - 1));
         if point.second < self.widened[tier] {
-            // It was told once more, as part of a wider one.
+            // It was reported again as part of a wider point.
             return Ok(());
         }
         if !self.series.contains_key(key) {
@@ -194,14 +194,15 @@ impl<K: Key> Store<K> {
         Ok(())
     }
 
-    /// Points of this many seconds that begin within `range`, the first at its start, ascending; empty ones are left out. What is kept
-    /// in wider points is not found by a narrower period. O(points).
+    /// The points of `period` seconds that begin within `range`, the first at its start, ascending, without empty ones.
+    /// A period narrower than the stored points finds none of them. O(points).
     pub fn read(&self, key: &K, range: Range<i64>, period: i64) -> Vec<(i64, Summary)> {
         let Some(points) = self.series.get(key) else {
             return Vec::new();
         };
         let mut found: BTreeMap<i64, Summary> = BTreeMap::new();
         for (tier, points) in TIERS.iter().zip(&points.tiers) {
+            // A point wider than the period, or across its bounds, belongs to none of the periods asked for.
             if tier.width > period || period % tier.width != 0 || range.is_empty() {
                 continue;
             }
@@ -221,27 +222,29 @@ impl<K: Key> Store<K> {
         self.series.range(range).map(|(key, _)| key)
     }
 
-    /// All series, with the second at which the newest point of each begins.
+    /// All series, each with the second at which its newest point begins.
     pub fn series(&self) -> impl Iterator<Item = (&K, i64)> {
         self.series
             .iter()
             .filter_map(|(key, points)| Some((key, points.newest()?)))
     }
 
-    /// Points of this tier that begin earlier are parts of wider ones.
+    /// The second before which points of this tier were merged into wider ones.
     pub fn widened(&self, tier: usize) -> i64 {
         self.widened[tier]
     }
 
-    /// Says that points of a tier that begin before `second` have become wider ones, after a restart for instance.
+    /// Records that points of a tier before `second` were merged into wider ones, for instance after a restart.
     pub fn set_widened(&mut self, tier: usize, second: i64) {
         self.widened[tier] = self.widened[tier].max(second);
     }
 
-    /// Makes wider points of those that have their age, and tells what was added to those; lets go of the oldest and of series without
-    /// points. Call it now and then, each minute for instance. O(points that change + series).
+    /// Merges points that have reached their age into wider ones and reports what was added to those; drops the oldest
+    /// points, and series without points. Call it now and then, for instance every minute. O(points that change +
+    /// series).
     pub fn compact(&mut self, now: i64, mut widened: impl FnMut(Point<K>)) {
         let (bytes, key_bytes) = (&mut self.bytes, &mut self.key_bytes);
+        // First, so that `put` and `restore` agree from now on which tier a second belongs to.
         for (index, tier) in TIERS.iter().enumerate() {
             self.widened[index] = self.widened[index].max(begins_widening(index, now - tier.kept));
         }
@@ -276,27 +279,28 @@ impl<K: Key> Store<K> {
         });
     }
 
-    /// How many series there are.
+    /// Number of series.
     pub fn len(&self) -> usize {
         self.series.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no series.
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
     }
 
-    /// About how many bytes all take.
+    /// Approximate memory use of all series, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Points that were let go of before their time, for want of memory.
+    /// Number of points dropped early for lack of memory.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Frees a sixteenth of all memory: by the finest width, then by age. O(points log points), and not soon again.
+    /// Frees a sixteenth of all memory: the finest width first, and then by age. O(points log points), and not needed
+    /// again soon.
     fn drop_oldest(&mut self) {
         let target = self.limits.bytes - self.limits.bytes / 16;
         for tier in 0..TIERS.len() {
@@ -326,14 +330,14 @@ impl<K: Key> Store<K> {
     }
 }
 
-/// Where points of a tier begin to be kept, if all before `second` have their age: at a whole point of the next width. A read between
-/// would find a part twice, or none of it.
+/// The second from which points of a tier are kept, if all before `second` have reached their age: a multiple of the
+/// next width. Otherwise a read would find part of a wide point twice, or not at all.
 fn begins_widening(tier: usize, second: i64) -> i64 {
     let wider = TIERS.get(tier + 1).map_or(1, |tier| tier.width);
     second - second.rem_euclid(wider)
 }
 
-/// Adds to the point that this second is in; returns by how many bytes the tier has grown.
+/// Adds to the point that contains this second; returns how many bytes the tier has grown.
 fn add(tier: &mut BTreeMap<i64, Summary>, second: i64, width: i64, summary: &Summary) -> usize {
     let begin = second - second.rem_euclid(width);
     if let Some(point) = tier.get_mut(&begin) {
@@ -430,7 +434,7 @@ mod tests {
             (Ok(()), Ok(()))
         );
         assert_eq!(put(&mut store, &keys[2]), Err(TooManySeries { series: 2 }));
-        // Whose series have gone have made room.
+        // Series that were dropped have made room.
         store.compact(500 * 24 * 3600, drop);
         assert_eq!(store.bytes(), 0);
         store.widened = [i64::MIN; TIERS.len()];
@@ -472,7 +476,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever adds again what was told has the same points, also if some is told twice.
+        /// Adding everything that was reported gives the same points, even if some of it was reported twice.
         #[test]
         fn what_is_told_restores_all(
             puts in prop::collection::vec((0_i64..5_000, any::<bool>()), 1..60),
@@ -499,7 +503,8 @@ mod tests {
             }
         }
 
-        /// Whatever is put and whenever it is compacted: over hours all is there, once, and the bytes are those of what is there.
+        /// Whatever is put and whenever it is compacted: over hours everything is there once, and the bytes match what
+        /// is there.
         #[test]
         fn nothing_is_lost_and_nothing_counts_twice(
             puts in prop::collection::vec((0_i64..20_000, any::<bool>(), 1_u8..4), 1..60),

@@ -1,27 +1,27 @@
-//! Statistics by CloudWatch's names.
+//! Statistics under CloudWatch's names.
 
 use crate::summary::Summary;
 use core::fmt;
 use core::str::FromStr;
 
-/// What to say of a period's values.
+/// A statistic of a period's values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Statistic {
-    /// How many there were.
+    /// The number of values.
     SampleCount,
-    /// Their mean.
+    /// The mean.
     Average,
-    /// All together.
+    /// The sum.
     Sum,
-    /// The least.
+    /// The smallest value.
     Minimum,
-    /// The greatest.
+    /// The largest value.
     Maximum,
-    /// `p99.9`: so many percent are not above it.
+    /// `p99.9`: the value that this percentage of the values does not exceed.
     Percentile(f64),
 }
 
-/// No statistic has this name.
+/// There is no statistic with this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no statistic has this name")]
 pub struct StatisticError;
@@ -49,7 +49,7 @@ impl FromStr for Statistic {
     }
 }
 
-/// `99`, `99.9`: up to ten digits behind the point, as CloudWatch takes them.
+/// Whether the text is a percentage such as `99` or `99.9`, with up to ten decimal places, as CloudWatch accepts.
 fn is_percent(text: &str) -> bool {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str, most: usize| {
@@ -72,7 +72,7 @@ impl fmt::Display for Statistic {
 }
 
 impl Statistic {
-    /// What it says of these values; none for a percentile of values of which only a statistic set is known.
+    /// The statistic of these values; `None` for a percentile if only a statistic set is known.
     pub fn of(self, summary: &Summary) -> Option<f64> {
         match self {
             Statistic::SampleCount => Some(summary.count),

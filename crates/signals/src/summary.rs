@@ -1,36 +1,37 @@
-//! What is kept of many values: count, sum, extremes, and a sketch for percentiles.
+//! A summary of many values: count, sum, extremes, and a sketch for percentiles.
 
 use serde::{Deserialize, Serialize};
 use sketches_ddsketch::{Config, DDSketch};
 
-/// The relative error of a percentile is at most this.
+/// Maximum relative error of a percentile.
 pub const PERCENTILE_ERROR: f64 = 0.01;
-/// Bins of a sketch at most: with an error of 1 %, values that differ by a factor of 10^17 keep their own.
+/// Maximum number of bins of a sketch. With an error of 1 %, values that differ by a factor of up to 10^17 have bins of
+/// their own.
 const BINS: u32 = 2048;
-/// Values nearer to zero than this count as zero: a nanosecond, where values are seconds.
+/// Values closer to zero than this count as zero: a nanosecond, for values in seconds.
 const SMALLEST: f64 = 1e-9;
 
-/// A summary of values. Two are merged without loss but for what the sketch loses anyway.
+/// A summary of values. Merging two of them loses nothing beyond what a sketch loses anyway.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
-    /// How many values.
+    /// Number of values.
     pub count: f64,
-    /// All together.
+    /// Sum of the values.
     pub sum: f64,
-    /// The least.
+    /// The smallest value.
     pub minimum: f64,
-    /// The greatest.
+    /// The largest value.
     pub maximum: f64,
     between: Between,
 }
 
-/// What is known of the values between the extremes.
+/// The values between the extremes.
 #[derive(Clone, Serialize, Deserialize)]
 enum Between {
-    /// All are the same, as far as they are known: no sketch is needed, and most points are such.
+    /// All values are the same as far as is known, as in most points, so no sketch is needed.
     Same,
     Sketch(Box<DDSketch>),
-    /// A statistic set was given.
+    /// A statistic set was given, which says nothing about them.
     Unknown,
 }
 
@@ -44,7 +45,7 @@ impl core::fmt::Debug for Between {
     }
 }
 
-/// Counts that are no whole numbers are possible in the API, and rare: sketches round them.
+/// The API allows fractional counts, which are rare; sketches round them.
 fn whole(count: f64) -> u64 {
     count.round().max(1.0) as u64
 }
@@ -67,7 +68,7 @@ impl Summary {
         }
     }
 
-    /// A statistic set as PutMetricData takes it: nothing is known of what lies between the extremes.
+    /// A statistic set as in PutMetricData: nothing is known of the values between the extremes.
     pub fn of_set(count: f64, sum: f64, minimum: f64, maximum: f64) -> Summary {
         Summary {
             count,
@@ -87,7 +88,7 @@ impl Summary {
         self.merge(&Summary::of(value, count));
     }
 
-    /// Takes the values of another one too.
+    /// Adds the values of another summary.
     pub fn merge(&mut self, other: &Summary) {
         let alike = (self.minimum, self.maximum) == (other.minimum, other.maximum);
         self.between = match (
@@ -111,7 +112,7 @@ impl Summary {
             }
             (Between::Sketch(mut sketch), Between::Sketch(theirs)) => match sketch.merge(theirs) {
                 Ok(()) => Between::Sketch(sketch),
-                // All sketches have one configuration; another one could only be told as unknown.
+                // All sketches have the same configuration; with another one the result would have to be unknown.
                 Err(_) => Between::Unknown,
             },
             (Between::Unknown, _) | (_, Between::Unknown) => Between::Unknown,
@@ -122,19 +123,21 @@ impl Summary {
         self.maximum = self.maximum.max(other.maximum);
     }
 
-    /// The value below which this share of all values lies (0 to 1), to within [`PERCENTILE_ERROR`]; none if it is not known.
+    /// The value that this fraction (0 to 1) of the values does not exceed, to within [`PERCENTILE_ERROR`]; `None` if
+    /// it is not known.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         match &self.between {
             Between::Same => Some(self.minimum),
             Between::Unknown => None,
             Between::Sketch(sketch) => {
                 let value = sketch.quantile(share).ok()??;
+                // The extremes are exact; the sketch may exceed them by its error.
                 Some(value.clamp(self.minimum, self.maximum))
             }
         }
     }
 
-    /// About how much memory it takes.
+    /// Approximate memory use in bytes.
     pub fn bytes(&self) -> usize {
         let sketch = match &self.between {
             Between::Same | Between::Unknown => 0,

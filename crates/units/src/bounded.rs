@@ -1,6 +1,6 @@
-//! Containers that cannot grow past what they were made for.
+//! Containers with a fixed maximum size.
 
-/// A last-in, first-out store of at most `limit` items; push and pop cost O(1), evicting the oldest costs O(n).
+/// A last-in, first-out store of at most `limit` items. Push and pop are O(1); removing an older item is O(n).
 #[derive(Debug)]
 pub struct BoundedStack<T> {
     items: Vec<T>,
@@ -16,7 +16,7 @@ impl<T> BoundedStack<T> {
         }
     }
 
-    /// Puts `item` on top; gives it back if the stack is full.
+    /// Pushes `item`; returns it if the stack is full.
     pub fn push(&mut self, item: T) -> Result<(), T> {
         if self.items.len() >= self.limit {
             return Err(item);
@@ -25,12 +25,13 @@ impl<T> BoundedStack<T> {
         Ok(())
     }
 
-    /// Takes the item that was pushed last.
+    /// Pops the item that was pushed last.
     pub fn pop(&mut self) -> Option<T> {
         self.items.pop()
     }
 
-    /// Takes the topmost item for which `fits` holds; the others keep their order. O(1) if that is the top, else O(n).
+    /// Takes the topmost item for which `fits` holds. The others keep their order. O(1) if it is the top, otherwise
+    /// O(n).
     pub fn pop_where(&mut self, fits: impl FnMut(&T) -> bool) -> Option<T> {
         let at = self.items.iter().rposition(fits)?;
         Some(self.items.remove(at))
@@ -44,12 +45,12 @@ impl<T> BoundedStack<T> {
         }
     }
 
-    /// How many items it holds.
+    /// Number of items.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether it holds none.
+    /// Whether the stack is empty.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }

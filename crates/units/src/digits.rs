@@ -1,10 +1,10 @@
-//! Numbers as text, on the path of every request: the formatting machinery costs several times as much.
+//! Numbers as text, on the path of every request: `core::fmt` costs several times as much.
 
 use std::net::Ipv4Addr;
 
 /// Appends a number in decimal.
 pub fn decimal(out: &mut Vec<u8>, mut number: u64) {
-    // Statuses, short lengths.
+    // The usual case: statuses and short lengths.
     if number < 1000 {
         let (digits, length) = short(number as u16);
         out.extend_from_slice(&digits[..length]);
@@ -23,7 +23,7 @@ pub fn decimal(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// The digits of a number below 1000, and how many they are.
+/// The digits of a number below 1000, and how many there are.
 fn short(number: u16) -> ([u8; 3], usize) {
     let digits = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8);
     match number {
@@ -47,7 +47,7 @@ pub fn address(out: &mut Vec<u8>, address: Ipv4Addr) {
     out.extend_from_slice(&text[..at - 1]);
 }
 
-/// Appends the low `width` hexadecimal digits of a number, 16 at most.
+/// Appends the low `width` hexadecimal digits of a number, at most 16.
 pub fn hexadecimal(out: &mut Vec<u8>, number: u64, width: usize) {
     let mut digits = [0; 16];
     digits[..8].copy_from_slice(&eight((number >> 32) as u32));
@@ -55,13 +55,13 @@ pub fn hexadecimal(out: &mut Vec<u8>, number: u64, width: usize) {
     out.extend_from_slice(&digits[16 - width.min(16)..]);
 }
 
-/// Eight hexadecimal digits at once: each nibble moves to a byte of its own and becomes its digit there.
+/// Eight hexadecimal digits at once: each nibble is moved to a byte of its own and turned into its digit there.
 fn eight(number: u32) -> [u8; 8] {
     let mut wide = u64::from(number);
     wide = (wide << 16 | wide) & 0x0000_ffff_0000_ffff;
     wide = (wide << 8 | wide) & 0x00ff_00ff_00ff_00ff;
     wide = (wide << 4 | wide) & 0x0f0f_0f0f_0f0f_0f0f;
-    // One in the bytes that hold ten or more.
+    // One in each byte that holds ten or more.
     let letters = (wide + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
     (wide + 0x3030_3030_3030_3030 + letters * 0x27).to_be_bytes()
 }

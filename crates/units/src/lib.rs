@@ -1,5 +1,5 @@
-//! The first words: points in time, seeded random streams, small bounded containers, numbers as text.
-//! Never reads a clock, never draws ambient randomness: both come in as arguments.
+//! The most basic types: points in time, seeded random streams, small bounded containers, numbers as text. Never reads
+//! a clock and never draws ambient randomness: both are passed in.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bounded;

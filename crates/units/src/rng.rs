@@ -1,5 +1,5 @@
-//! Named streams of pseudo-random numbers: one per purpose, so that a new draw in one place
-//! does not move the draws of all others and a run can be replayed from its seed.
+//! Named streams of pseudo-random numbers, one per purpose. So a new draw in one place does not change the draws in all
+//! others, and a run can be replayed from its seed.
 
 use rand_core::{Rng as _, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;

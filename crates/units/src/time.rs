@@ -1,4 +1,4 @@
-//! Two clocks' readings as values: `Mono` for intervals, `Wall` for dates.
+//! Readings of two clocks as values: `Mono` for intervals, `Wall` for dates.
 
 use core::ops::{Add, Sub};
 use core::time::Duration;
@@ -11,7 +11,7 @@ pub struct Mono(pub u64);
 impl Mono {
     /// The beginning of time.
     pub const ZERO: Mono = Mono(0);
-    /// Later than every deadline: "never".
+    /// Later than every deadline: never.
     pub const NEVER: Mono = Mono(u64::MAX);
 
     /// Time since `earlier`; zero if `earlier` is in fact later.
@@ -19,7 +19,7 @@ impl Mono {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// A reading that many milliseconds after the beginning.
+    /// A reading this many milliseconds after the beginning.
     pub const fn from_millis(ms: u64) -> Mono {
         Mono(ms.saturating_mul(1_000_000))
     }
@@ -53,7 +53,7 @@ impl Wall {
         self.0.div_euclid(1_000_000)
     }
 
-    /// A reading at that many seconds since the Unix epoch.
+    /// A reading this many seconds after the Unix epoch.
     pub const fn from_seconds(seconds: i64) -> Wall {
         Wall(seconds.saturating_mul(1_000_000))
     }

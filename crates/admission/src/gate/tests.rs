@@ -1,4 +1,4 @@
-//! The gate's promises one by one; `model` has it against plain lists.
+//! The gate's guarantees one by one; `model` compares it with plain lists.
 
 mod model;
 
@@ -44,7 +44,7 @@ fn arrival(now: Mono, class: u64, wait_ms: u64) -> Arrival<'static> {
     }
 }
 
-/// A gate with `targets` targets, and a stream to draw from.
+/// A gate with `targets` targets, and a random stream.
 fn gate(limit: Limit, length: usize, targets: Key) -> (Gate<Key, u32>, Rng) {
     let mut gate = Gate::new(rules(limit, length));
     gate.arrange(Mono::ZERO, members(0..targets));
@@ -115,7 +115,7 @@ fn balanced_takes_the_least_full() {
     gate.release(MS(2), 0, None);
     gate.release(MS(2), 0, None);
     assert_eq!(ask(&mut gate), Some(0));
-    // All have one now: who was taken longest ago goes first.
+    // Each has one request now: the target taken longest ago goes first.
     assert_eq!(ask(&mut gate), Some(1));
 }
 
@@ -189,7 +189,7 @@ fn whoever_waits_for_any_zone_waits_for_their_own_once_zones_part() {
     for (zone, waiter) in [(1, 0), (1, 1), (2, 2), (1, 3), (2, 4), (1, 5)] {
         ask(&mut gate, zone, waiter);
     }
-    // Of any zone: in order of arrival.
+    // Without zones: in order of arrival.
     gate.release(MS(2), 10, None);
     assert_eq!(gate.poll(MS(2)).unwrap().waiter, 2);
     gate.arrange(MS(3), both([Some(1), Some(2)]));
@@ -199,7 +199,7 @@ fn whoever_waits_for_any_zone_waits_for_their_own_once_zones_part() {
     assert_eq!(gate.poll(MS(5)), None);
     gate.release(MS(6), 10, None);
     assert_eq!(gate.poll(MS(6)).unwrap().waiter, 3);
-    // And of any zone again.
+    // Without zones again.
     gate.arrange(MS(7), both([None, None]));
     assert_eq!(gate.poll(MS(7)).unwrap().waiter, 5);
 }
@@ -227,7 +227,7 @@ fn deadline_comes_first_and_arrival_among_equals() {
 
 #[test]
 fn full_queue_refuses_and_says_when_to_come_again() {
-    // One slot, a second each: with 20 waiting, the next would wait 21 s.
+    // One slot, a second per request: with 20 waiting, the next would wait 21 s.
     let (mut gate, mut rng) = gate(Limit::Fixed(1), 20, 1);
     gate.arrive(MS(0), &arrival(MS(0), 0, 60_000), &mut rng, || 0);
     gate.release(MS(1000), 0, Some(Duration::from_secs(1)));
@@ -240,7 +240,7 @@ fn full_queue_refuses_and_says_when_to_come_again() {
         (refusal.why, refusal.retry_after),
         (Why::Full, Duration::from_secs(21))
     );
-    // Who comes back is not refused for that, and has its turn first.
+    // A request that comes back is not refused for that, and is served first.
     let back = Arrival {
         front: true,
         ..arrival(MS(1000), 0, 1)
@@ -263,7 +263,7 @@ fn hopeless_is_not_refused_at_the_door_if_slots_are_on_their_way() {
     let mut ask =
         |gate: &mut Gate<Key, u32>| gate.arrive(MS(1000), &arrival(MS(1000), 0, 5000), &mut rng, || 50);
     assert_eq!(refused(&ask(&mut gate)).unwrap().why, Why::TooLong);
-    // Ten seconds of work: two are over when three more slots are there, which do the rest in two.
+    // Ten seconds of work: two are over when three more slots come, and the rest then takes two.
     let coming = |at| {
         Some(Coming {
             at: MS(at),
@@ -286,7 +286,7 @@ fn slots_that_are_long_overdue_count_no_more() {
     };
     assert_eq!(coming.shortened(MS(1000), 8.0, 1), 2.0);
     assert_eq!(coming.shortened(MS(2000), 8.0, 1), 2.0);
-    // Whoever expects them has not said so again.
+    // The announcement was not repeated.
     assert_eq!(coming.shortened(MS(2001), 8.0, 1), 8.0);
 }
 
@@ -294,7 +294,7 @@ fn slots_that_are_long_overdue_count_no_more() {
 fn hopeless_is_refused_at_the_door_unless_its_deadline_puts_it_first() {
     let (mut gate, mut rng) = gate(Limit::Fixed(1), 1000, 1);
     gate.arrive(MS(0), &arrival(MS(0), 0, 60_000), &mut rng, || 0);
-    // Nothing was drained yet: no prediction, so all may wait.
+    // Nothing was drained yet, so there is no prediction and all may wait.
     for waiter in 0..10 {
         let verdict = gate.arrive(MS(0), &arrival(MS(0), 0, 5000), &mut rng, || waiter);
         assert!(matches!(verdict, Verdict::Waits(_)));
@@ -331,7 +331,7 @@ fn class_that_holds_less_than_its_share_displaces_the_last_of_the_largest() {
         assert_eq!(released.waiter, 9 - (waiter - 20));
         assert_eq!(released.outcome.unwrap_err().why, Why::Displaced);
     }
-    // Both hold half now.
+    // Each class holds half now.
     assert_eq!(refused(&ask(&mut gate, 2, 25)).unwrap().why, Why::Full);
     assert_eq!(refused(&ask(&mut gate, 1, 10)).unwrap().why, Why::Full);
     assert_eq!(gate.figures().refused_for(Why::Displaced), 5);
@@ -454,7 +454,7 @@ fn nobody_is_there_at_first() {
 
 #[test]
 fn waits_are_those_of_the_fluid() {
-    // Two targets with one slot each, a second of service, ten requests a second for 10 s, 60 s of patience.
+    // Two targets with one slot each, a second of service, ten requests a second for 10 s, deadlines after 60 s.
     let (mut gate, mut rng) = gate(Limit::Fixed(1), 200, 2);
     let mut busy: BTreeMap<(Mono, Key), ()> = BTreeMap::new();
     let mut waits = Vec::new();
@@ -500,7 +500,7 @@ fn waits_are_those_of_the_fluid() {
     assert_eq!(now, MS(50_100));
 }
 
-/// Serves one by one while all classes wait; what each has got after each service.
+/// Serves one by one while all classes wait; returns what each has got after each service.
 fn shares(weights: &[u32]) -> Vec<Vec<u32>> {
     let (mut gate, mut rng) = gate(Limit::Fixed(1), 100_000, 1);
     gate.arrive(MS(0), &arrival(MS(0), 99, 1000), &mut rng, || 0);
@@ -526,11 +526,11 @@ fn shares(weights: &[u32]) -> Vec<Vec<u32>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// The bound of the paper: normalised service of any two classes that both wait differs by at most one request each.
+    /// The paper's bound: the normalised service of any two classes that both wait differs by at most one request each.
     #[test]
     fn nothing_starves_and_shares_are_the_weights(weights in prop::collection::vec(1_u32..50, 2..8)) {
         let all = shares(&weights);
-        // Tags are whole numbers: each service may be off by a millionth.
+        // Tags are whole numbers, so each service may be off by a millionth.
         let slack = all.len() as f64 * 1e-4;
         for got in &all {
             for (a, &weight_a) in weights.iter().enumerate() {
@@ -605,7 +605,7 @@ fn classes_beyond_the_most_share_and_all_are_served() {
 #[test]
 fn waiter_costs_little() {
     use core::mem::size_of;
-    // A place in the slab and one in the order of its class, whose leaves are half full at worst.
+    // A place in the slab, and one in the order of its class, a B-tree whose leaves are half full at worst.
     assert!(
         size_of::<Option<Entry<[u64; 2]>>>() + 2 * 24 <= 160,
         "{}",

@@ -1,4 +1,4 @@
-//! The agent's side of permits: who may start a request at this target now.
+//! The agent's side of permits: decides which request may start at this target now.
 
 use super::messages::{Figures, Output, Refused, Session};
 use super::need::{Need, next_taker, spare, uneven};
@@ -9,15 +9,15 @@ use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Revoked ids remembered, to know a late request from a made-up one.
+/// Number of revoked ids remembered, to tell a late request from a made-up id.
 const REMEMBERED: usize = 1024;
 
-/// A request in flight: the slot is busy until `PermitIssuer::end` gets it back.
+/// A request in flight. Its slot is busy until this value is given to `PermitIssuer::end`.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "the slot stays busy until it is given to `end`"]
 pub struct Work(Session);
 
-/// Where a permit is.
+/// The session that holds a permit, and the permit's place in its order.
 #[derive(Clone, Copy, Debug)]
 struct Granted {
     session: Session,
@@ -26,11 +26,11 @@ struct Granted {
 
 /// Grants permits so that permits out and requests in flight together never exceed the limit.
 ///
-/// After any event: take outputs until `poll_output` has none, then ask for `next_deadline`. Costs O(log permits) per
+/// After any event, call `poll_output` until it returns `None`, then ask for `next_deadline`. Costs O(log permits) per
 /// request and O(sessions) per decision.
 ///
-/// After the limit was lowered, what is out may exceed it for the grace, and what is in flight until it ends; nothing
-/// starts meanwhile.
+/// After the limit was lowered, permits that are out may exceed it for the grace, and requests in flight until they
+/// end. Nothing starts meanwhile.
 #[derive(Debug)]
 pub struct PermitIssuer {
     limit: u32,
@@ -44,11 +44,11 @@ pub struct PermitIssuer {
     revoked_in_order: VecDeque<WorkId>,
     outbox: VecDeque<Output>,
     unsettled: bool,
-    /// As it was when nodes were last told: nothing but what they say and are told changes it for long.
+    /// The needs as of the last messages to nodes: only messages from and to nodes change them for long.
     need: Need,
-    /// When what is free is to be granted though nobody waits for it; never, if nothing is.
+    /// When free slots are granted even though nobody waits for them; `NEVER` if none are free.
     due: Mono,
-    /// When a permit of a waiting requests will be old enough to be asked back.
+    /// When a permit of a node with waiting requests becomes old enough to be recalled.
     ripe: Mono,
     last_session: u64,
     turns: u64,
@@ -56,7 +56,7 @@ pub struct PermitIssuer {
 }
 
 impl PermitIssuer {
-    /// A permit issuer that lets at most `limit` requests in at a time. `incarnation` tells this run of the agent from others.
+    /// An issuer that admits at most `limit` requests at a time. `incarnation` tells this run of the agent from others.
     pub fn new(limit: u32, incarnation: u64) -> PermitIssuer {
         PermitIssuer {
             limit,
@@ -79,13 +79,14 @@ impl PermitIssuer {
         }
     }
 
-    /// Which run of the agent this is.
+    /// The number that tells this run of the agent from others.
     pub fn incarnation(&self) -> u64 {
         self.incarnation
     }
 
-    /// A node has opened a channel.
+    /// Opens a session for a node that has opened a channel.
     pub fn join(&mut self, now: Mono) -> Session {
+        // A new node holds no permits: free slots and idle permits must reach it at once.
         self.promptly(now);
         self.last_session += 1;
         let session = Session(self.last_session);
@@ -97,23 +98,25 @@ impl PermitIssuer {
         session
     }
 
-    /// The node's queue is `waiting` long now that it has seen `seen` of the permits ever granted to this session
-    /// (what is still on its way to it counts against the queue).
+    /// The node's queue is `waiting` long, having seen `seen` of the permits ever granted to this session. Permits
+    /// still on their way to it count against the queue.
     pub fn demand(&mut self, now: Mono, session: Session, waiting: u64, seen: u64) {
         self.at(now);
         if let Some(node) = self.sessions.get_mut(&session) {
+            // A node that speaks again must not wait for `LATER`: it was passed over while it was mute.
             if node.mute {
                 self.due = self.now;
             }
             node.waiting(self.now, waiting, seen);
+            // Free slots that were to be granted later are missed now.
             if waiting > 0 && self.due != Mono::NEVER {
                 self.due = self.due.min(self.now + SOON);
             }
         }
     }
 
-    /// The node gives permits back: recalled ones, and those whose request perhaps never got here. Ids that are
-    /// unknown, used, or another session's change nothing. Also the answer to a recall, with no id at all.
+    /// The node gives permits back: recalled ones, and those whose request may never have arrived. Ids that are
+    /// unknown, used, or another session's change nothing. This is also the answer to a recall, even with no id at all.
     pub fn returned(&mut self, now: Mono, session: Session, ids: &[WorkId]) {
         self.promptly(now);
         let Some(node) = self.sessions.get_mut(&session) else {
@@ -121,6 +124,7 @@ impl PermitIssuer {
         };
         node.answers(now);
         for id in ids {
+            // An id of another session must not free that session's slot.
             let Some(granted) = self.permits.get(id).filter(|granted| granted.session == session) else {
                 continue;
             };
@@ -128,11 +132,11 @@ impl PermitIssuer {
             self.permits.remove(id);
             self.figures.returned += 1;
         }
-        // What it was asked for softly it has given now, or it had no more.
+        // This answers the soft recall in full: the node gave what it had, or had nothing to give.
         node.soft = 0;
     }
 
-    /// The node's channel has ended: its permits are void; its requests in flight keep their slots.
+    /// The node's channel has ended. Its permits are void; its requests in flight keep their slots.
     pub fn part(&mut self, now: Mono, session: Session) {
         self.promptly(now);
         let Some(node) = self.sessions.remove(&session) else {
@@ -144,9 +148,10 @@ impl PermitIssuer {
         self.outbox.retain(|output| output.session() != session);
     }
 
-    /// A request has come with this id; it may start, and then `end` must be called when it is over in whatever way.
+    /// A request has arrived with this id. If it may start, `end` must be called when it is over, however it ends.
     pub fn begin(&mut self, now: Mono, id: WorkId) -> Result<Work, Refused> {
         self.at(now);
+        // Removed before anything else is decided: an id works once, whatever comes of it.
         let Some(granted) = self.permits.remove(&id) else {
             return Err(self.refuse(id));
         };
@@ -155,6 +160,7 @@ impl PermitIssuer {
             node.spend(granted.order);
             node.used = self.turns;
         }
+        // Checked though the permit was valid: after `set_limit` lowered the limit, permits out may still exceed it.
         if self.in_flight >= self.limit {
             self.figures.refused_above_limit += 1;
             return Err(Refused::AboveLimit);
@@ -174,12 +180,12 @@ impl PermitIssuer {
         Refused::Revoked
     }
 
-    /// How many permits the session was ever granted: what a node that has seen them all says in its demand.
+    /// Permits ever granted to the session: the number that a node which has seen them all reports in its demand.
     pub fn granted_to(&self, session: Session) -> u64 {
         self.sessions.get(&session).map_or(0, |node| node.granted)
     }
 
-    /// A request is over: its slot is free. Nodes are told of it at `next_deadline`, which may be now.
+    /// A request is over and its slot is free. Nodes are told at `next_deadline`, which may be now.
     pub fn end(&mut self, now: Mono, work: Work) {
         let Work(session) = work;
         self.at(now);
@@ -187,9 +193,9 @@ impl PermitIssuer {
         self.hurry(session);
     }
 
-    /// Says when what is free must be granted, after this session used a permit or freed a slot: at once if somebody waits
-    /// or the session has no permit left, soon if it is short of them or somebody waited just now, else with what follows
-    /// within a while.
+    /// Brings `due` nearer after this session used a permit or freed a slot. At once if requests wait or the session
+    /// has no permit left; soon if it is short of permits or requests waited just now; else later, with other slots
+    /// that become free meanwhile.
     fn hurry(&mut self, session: Session) {
         if self.free() == 0 {
             return;
@@ -206,14 +212,14 @@ impl PermitIssuer {
         self.due = self.due.min(self.now + within);
     }
 
-    /// From now on at most `limit` requests at a time; 0 lets what is in flight finish and starts nothing.
+    /// Sets the limit. 0 lets requests in flight finish and starts nothing.
     pub fn set_limit(&mut self, now: Mono, limit: u32) {
         self.promptly(now);
         self.limit = limit;
         self.tell_limit();
     }
 
-    /// Grants nothing from now on; what is on its way may still start within the grace.
+    /// Grants nothing from now on. A request that is on its way may still start within the grace.
     pub fn drain(&mut self, now: Mono) {
         self.promptly(now);
         self.draining = true;
@@ -225,7 +231,7 @@ impl PermitIssuer {
         self.limit
     }
 
-    /// Whether nothing is in flight and no permit is out.
+    /// Whether no request is in flight and no permit is out.
     pub fn is_idle(&self) -> bool {
         self.in_flight == 0 && self.permits.is_empty()
     }
@@ -246,19 +252,19 @@ impl PermitIssuer {
         if self.draining { 0 } else { self.limit }
     }
 
-    /// When `handle_deadline` wants to be called; never, if nothing is recalled and nothing is free. A late call does no harm
-    /// but waiting.
+    /// When `handle_deadline` must be called; `NEVER` if nothing is recalled and nothing is free. A late call only
+    /// makes nodes wait longer.
     pub fn next_deadline(&self) -> Mono {
         let revoke = self.sessions.values().map(NodeSession::due).min();
         revoke.unwrap_or(Mono::NEVER).min(self.ripe).min(self.due)
     }
 
-    /// When what is free is to be granted: the part of `next_deadline` that `begin` and `end` bring nearer. O(1).
+    /// When free slots are granted: the part of `next_deadline` that `begin` and `end` bring nearer. O(1).
     pub fn grants_at(&self) -> Mono {
         self.due
     }
 
-    /// Grants what is due, and revokes what was recalled and has neither been used nor given back in time.
+    /// Grants what is due, and revokes permits that were recalled and neither used nor given back in time.
     pub fn handle_deadline(&mut self, now: Mono) {
         self.at(now);
         let mut ids = Vec::new();
@@ -266,7 +272,7 @@ impl PermitIssuer {
         for (&session, node) in &mut self.sessions {
             let count = node.overdue(now, &mut ids);
             if count > 0 {
-                // So that it knows, should it come back.
+                // A stalled node must learn, when it comes back, that permits it was never asked for are gone.
                 self.outbox.push_back(Output::Recall { session, count });
                 node.is_asked(now);
             }
@@ -282,33 +288,37 @@ impl PermitIssuer {
                 self.revoked.insert(id);
             }
         }
+        // Revoked permits freed slots that requests elsewhere have waited for.
         if self.permits.len() < before {
             self.due = self.now;
         }
     }
 
-    /// The next thing to tell a node. `draw` gives 128 bits that nobody can guess.
+    /// The next message to a node. `draw` returns 128 unguessable bits.
     pub fn poll_output(&mut self, draw: &mut dyn FnMut() -> u128) -> Option<Output> {
         if self.unsettled {
             self.unsettled = false;
             self.need = Need::of(&self.sessions, self.now);
             let is_lined = self.need.lined_until > Mono::ZERO;
-            // What nobody waits for goes when it is due, all together.
+            // Slots that nobody waits for are granted together when they are due, to save messages.
             let settles = self.due <= self.now;
             if self.need.waits || settles {
                 self.due = Mono::NEVER;
                 if self.free() > 0 {
                     self.grant(draw);
+                    // The grants changed the needs from which recalls are computed.
                     self.need = Need::of(&self.sessions, self.now);
                 }
             }
+            // Idle permits are spread when grants are due anyway, while requests waited just now, and when a node runs
+            // short and no slot is left to grant.
             let spreads = settles || is_lined || self.free() == 0 && self.need.is_short(self.idle());
             self.recall(spreads);
         }
         self.outbox.pop_front()
     }
 
-    /// Counts, and how things are.
+    /// The counters and the present state.
     pub fn figures(&self) -> Figures {
         Figures {
             limit: self.effective_limit(),
@@ -321,11 +331,12 @@ impl PermitIssuer {
     }
 
     fn at(&mut self, now: Mono) {
+        // Callers without a clock pass zero, and times may arrive out of order.
         self.now = self.now.max(now);
         self.unsettled = true;
     }
 
-    /// The same, and what is free is granted at once.
+    /// Like `at`, and free slots are granted at once.
     fn promptly(&mut self, now: Mono) {
         self.at(now);
         self.due = self.now;
@@ -336,14 +347,15 @@ impl PermitIssuer {
         self.effective_limit().saturating_sub(self.in_flight)
     }
 
-    /// Those that no permit stands for, either.
+    /// Idle slots for which no permit is out either.
     fn free(&self) -> u32 {
         self.idle().saturating_sub(self.permits.len() as u32)
     }
 
-    /// Gives what is free to whoever waits most, and what nobody waits for to whoever has least.
+    /// Grants free slots: first to the nodes where most requests wait, and the rest to those that hold least.
     fn grant(&mut self, draw: &mut dyn FnMut() -> u128) {
         let mut free = self.free();
+        // Planned slot by slot and granted per node afterwards, so that each node gets one message.
         while free > 0
             && let Some(node) = next_taker(&mut self.sessions, self.need)
         {
@@ -359,7 +371,8 @@ impl PermitIssuer {
                 self.turns += 1;
                 let order = self.turns;
                 let since = self.now;
-                // 128 bits never meet twice unless the source is broken; the slot then stays free until the next event.
+                // Two ids never collide unless the random source is broken; the slot then stays free until the next
+                // event.
                 if let std::collections::btree_map::Entry::Vacant(entry) = self.permits.entry(id) {
                     entry.insert(Granted { session, order });
                     node.put(Held { order, id, since });
@@ -373,13 +386,16 @@ impl PermitIssuer {
         }
     }
 
-    /// Asks permits back: those above the limit, those that others wait for, and, softly and if `spreads`, to spread idle ones.
+    /// Recalls permits: those above the limit, those that other nodes wait for, and, softly and if `spreads`, idle ones
+    /// to spread.
     fn recall(&mut self, spreads: bool) {
         let now = self.now;
         let held = self.permits.len() as u32;
         let limit = self.effective_limit();
+        // Requests in flight cannot be recalled, so at most the permits that are out.
         let excess = (self.in_flight + held).saturating_sub(limit).min(held);
         let wanted = excess + self.need.waiting.min(u64::from(limit)) as u32;
+        // Recalls under way count: without this each event would recall the same permits once more.
         let mut need = wanted.saturating_sub(self.need.owed);
         self.ripe = Mono::NEVER;
         if need == 0 {
@@ -389,6 +405,7 @@ impl PermitIssuer {
         let mut richest: Vec<(u32, Session)> = self
             .sessions
             .iter()
+            // Above the limit, fresh permits of waiting nodes must go too.
             .map(|(&session, node)| (node.takeable(now, YOUNG, excess > 0), session))
             .filter(|&(takeable, _)| takeable > 0)
             .collect();
@@ -413,6 +430,7 @@ impl PermitIssuer {
                 .map(|node| node.ripens(YOUNG))
                 .min()
                 .unwrap_or(Mono::NEVER)
+                // Strictly later than now, so that the next deadline always makes progress.
                 .max(now + Duration::from_nanos(1));
         }
     }
@@ -426,8 +444,9 @@ impl PermitIssuer {
         self.outbox.push_back(Output::Recall { session, count });
     }
 
-    /// Some of what was asked back will perhaps come only when the grace is over, because its holder is silent. Then it must
-    /// not go to another silent one: each would cost a grace. So all that wait are asked for a sign of life meanwhile.
+    /// Recalled permits may come only after the grace, because their holder is silent. They must not then go to another
+    /// silent node, since each such node would cost a grace. So all nodes with waiting requests are asked for a sign of
+    /// life meanwhile.
     fn probe(&mut self, besides: &BTreeMap<Session, u32>) {
         for (&session, node) in &mut self.sessions {
             if node.waits() && !besides.contains_key(&session) && node.probe() {
@@ -437,8 +456,8 @@ impl PermitIssuer {
         }
     }
 
-    /// Nobody waits for more than is on its way: what is idle moves to where it will be needed, asked for softly. If somebody
-    /// waited just now, that is there; and `evenly`, it is spread among all.
+    /// Moves idle permits, by soft recalls, to where they will be needed, once no more requests wait than permits are
+    /// on their way. That is where requests waited just now; with `evenly`, all nodes alike.
     fn spread(&mut self, evenly: bool) {
         let uneven = uneven(&self.sessions, self.need).filter(|_| evenly);
         let spare = spare(&self.sessions, self.need, self.now);
@@ -461,11 +480,11 @@ impl PermitIssuer {
                 assert_eq!(
                     self.permits.get(&id).map(|granted| granted.session),
                     Some(*session),
-                    "a line holds what the book does not know"
+                    "a session holds a permit that the issuer does not know"
                 );
             }
         }
-        assert_eq!(held, self.permits.len(), "a permit without a line");
+        assert_eq!(held, self.permits.len(), "a permit without a session");
         assert!(self.revoked.len() <= REMEMBERED && self.revoked_in_order.len() <= REMEMBERED);
     }
 }

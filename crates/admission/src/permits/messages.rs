@@ -1,60 +1,60 @@
-//! What a permit issuer says.
+//! The messages of a permit issuer, and its counters.
 
 use super::work_id::WorkId;
 
-/// One node's channel, from its welcome to its end. Never used again.
+/// One node's channel, from its welcome to its end. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Session(pub u64);
 
-/// Why a request may not start. The application sees nothing of it, so it may be sent again.
+/// Why a request may not start. The application has seen nothing of it, so it may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// Never granted by this incarnation, used already, given back, or void with its session.
+    /// The id was never granted by this incarnation, was used or given back, or ended with its session.
     Unknown,
-    /// Revoked because it was recalled and neither used nor given back in time.
+    /// The permit was recalled, neither used nor given back in time, and so revoked.
     Revoked,
-    /// The limit was lowered meanwhile and as many are in flight.
+    /// The limit was lowered meanwhile, and at least as many requests are in flight.
     AboveLimit,
 }
 
-/// What to tell nodes.
+/// A message to a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// These permits are the session's now.
+    /// Grants permits to the session.
     Grant {
-        /// To whom.
+        /// The receiving session.
         session: Session,
-        /// At least one.
+        /// The permits, at least one.
         ids: Vec<WorkId>,
     },
-    /// The session shall give back as many unused permits as it can, at once; an answer is owed even if it has none.
+    /// Asks the session to give back as many unused permits as it can, at once. It must answer even if it has none.
     Recall {
-        /// From whom.
+        /// The receiving session.
         session: Session,
-        /// At least one.
+        /// Number of permits. 0 asks for a sign of life only.
         count: u32,
     },
-    /// How many requests may be in flight at this target: at the session's start and after each change.
+    /// States how many requests may be in flight at this target: at the session's start and after each change.
     Limit {
-        /// To whom.
+        /// The receiving session.
         session: Session,
-        /// 0 to 1,000; 0 while it drains.
+        /// 0 to 1,000; 0 while the agent drains.
         limit: u32,
     },
 }
 
-/// Counts since the start, and how things are.
+/// Counters since the start, and the present state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Requests that may be in flight.
+    /// Requests that may be in flight at once.
     pub limit: u32,
     /// Requests in flight.
     pub in_flight: u32,
     /// Permits that are out.
     pub outstanding: u32,
-    /// Nodes with a channel.
+    /// Nodes that have a channel.
     pub sessions: u32,
-    /// Requests that wait for a permit at any node, as last told.
+    /// Requests that wait for a permit at all nodes, as last reported.
     pub waiting: u64,
     /// Permits granted, ever.
     pub granted: u64,
@@ -66,14 +66,14 @@ pub struct Figures {
     pub revoked: u64,
     /// Requests refused because their id was revoked, ever.
     pub refused_revoked: u64,
-    /// Requests refused for an id that never was or is no more, ever.
+    /// Requests refused because their id is unknown or no longer valid, ever.
     pub refused_unknown: u64,
     /// Requests refused because the limit had been lowered, ever.
     pub refused_above_limit: u64,
 }
 
 impl Output {
-    /// Whom it is for.
+    /// The session that the message is for.
     pub fn session(&self) -> Session {
         match *self {
             Output::Grant { session, .. }

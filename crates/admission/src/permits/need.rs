@@ -1,4 +1,4 @@
-//! What an agent's nodes are in need of, and who is next.
+//! What the nodes of an agent need: which one gets the next permit, and which ones can spare some.
 
 use super::messages::Session;
 use super::node_session::NodeSession;
@@ -7,34 +7,34 @@ use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::BTreeMap;
 
-/// A node with so many idle permits, and with half of an even share, is not short of any.
+/// A node that holds this many idle permits, and at least half of an even share, is not short.
 const ENOUGH: u32 = 8;
 
-/// A node can spare what it has not used for so long.
+/// A node can spare permits that it has not used for this long.
 const SPARE: Duration = Duration::from_millis(10);
 
-/// Nodes where somebody waited so much earlier than at another one are treated alike: each tells of it at times of its own.
+/// Nodes whose last waits are less than this apart count as equally recent, because each reports at times of its own.
 const NEARLY: Duration = Duration::from_millis(5);
 
-/// What nodes are in need of.
+/// The needs of all nodes taken together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Need {
-    /// Somebody waits for a permit.
+    /// Whether any request waits for a permit.
     pub(super) waits: bool,
-    /// How many wait at nodes that are not mute.
+    /// Requests that wait at nodes that are not mute.
     pub(super) waiting: u64,
-    /// How many permits are asked back and have not come.
+    /// Permits that were recalled and have not come back.
     pub(super) owed: u32,
-    /// Until when somebody counts as having waited just now; zero, if nobody does.
+    /// Until when requests count as having waited just now; zero if none did.
     pub(super) lined_until: Mono,
-    /// Nodes that are not mute.
+    /// Number of nodes that are not mute.
     speaking: u32,
-    /// What the poorest of them holds.
+    /// Permits that the poorest of them holds.
     least: u32,
 }
 
 impl Need {
-    /// O(sessions).
+    /// Adds up the needs of all sessions. O(sessions).
     pub(super) fn of(sessions: &BTreeMap<Session, NodeSession>, now: Mono) -> Need {
         let mut need = Need {
             least: u32::MAX,
@@ -42,6 +42,7 @@ impl Need {
         };
         for node in sessions.values() {
             need.owed += node.owes();
+            // Its last report is out of date, and it gets nothing until it speaks.
             if node.mute {
                 continue;
             }
@@ -57,29 +58,30 @@ impl Need {
         need
     }
 
-    /// Whether this is where somebody waited last, or nearly last; holds for all nodes, if nobody waited just now. What nobody
-    /// waits for at the moment is best kept there: where requests come as quickly as permits, some wait all the time, though
-    /// each of them is served as soon as its node has told of it.
+    /// Whether this node is where requests waited last or nearly last; true of all nodes if none waited just now. Idle
+    /// permits are best kept there: where requests come as quickly as permits, some wait all the time, though each is
+    /// served as soon as its node has reported it.
     pub(super) fn is_lately(self, node: &NodeSession) -> bool {
         node.lined_until + NEARLY >= self.lined_until
     }
 
-    /// A node that holds fewer permits may run out of them before it is given more, when so many slots are `idle`: granted,
-    /// or free.
+    /// The permits that a node must hold so as not to run out before it is granted more, with `idle` slots granted or
+    /// free.
     pub(super) fn enough(self, idle: u32) -> u32 {
         let share = idle.div_ceil(self.speaking.max(1));
         share.min(ENOUGH.max(share / 2))
     }
 
-    /// Whether a node is short of permits.
+    /// Whether any node is short of permits.
     pub(super) fn is_short(self, idle: u32) -> bool {
         self.least < self.enough(idle)
     }
 }
 
-/// Who gets the next permit: the longest queue of those that speak, ties by turns, else the longest at all; if nobody waits, of
-/// those where somebody waited last who has least, and of those the one that used one last (so that a busy node among idle ones
-/// keeps its own). O(sessions).
+/// The node that gets the next permit. First the longest queue of a node that answers, with ties broken by turns, then
+/// the longest queue of a doubtful one. If nobody waits: among the nodes where requests waited last, the one that holds
+/// least, and of those the one that used a permit last (so that a busy node among idle ones keeps its own).
+/// O(sessions).
 pub(super) fn next_taker(
     sessions: &mut BTreeMap<Session, NodeSession>,
     need: Need,
@@ -100,7 +102,8 @@ pub(super) fn next_taker(
     sessions.get_mut(&chosen?)
 }
 
-/// What can be moved to where somebody waited last: whatever others have not needed for a while. O(sessions x log permits).
+/// What can be moved to where requests waited last: permits that other nodes have not needed for a while. O(sessions x
+/// log permits).
 pub(super) fn spare(sessions: &BTreeMap<Session, NodeSession>, need: Need, now: Mono) -> Vec<(Session, u32)> {
     let asks = |node: &NodeSession| !node.mute && node.soft == 0 && !need.is_lately(node);
     let others = sessions.iter().filter(|(_, node)| asks(node));
@@ -110,8 +113,8 @@ pub(super) fn spare(sessions: &BTreeMap<Session, NodeSession>, need: Need, now: 
         .collect()
 }
 
-/// Of those where somebody waited last, or of all: who has most, and half of what it has more than who has least, if they differ
-/// by two or more. O(sessions).
+/// Among the nodes where requests waited last, or among all: the one that holds most, and half of its lead over the one
+/// that holds least, if that lead is two or more. O(sessions).
 pub(super) fn uneven(sessions: &BTreeMap<Session, NodeSession>, need: Need) -> Option<(Session, u32)> {
     let alike = || {
         let speaking = sessions.iter().filter(|(_, node)| !node.mute);
@@ -120,5 +123,6 @@ pub(super) fn uneven(sessions: &BTreeMap<Session, NodeSession>, need: Need) -> O
     let (&session, rich) = alike().max_by_key(|(_, node)| node.held())?;
     let poorest = alike().map(|(_, node)| node.held()).min()?;
     let count = (rich.held() - poorest) / 2;
+    // Not while an earlier recall is unanswered: its permits still count as held.
     (count > 0 && rich.soft == 0 && rich.owes() == 0).then_some((session, count))
 }

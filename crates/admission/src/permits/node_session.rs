@@ -1,4 +1,4 @@
-//! What the agent knows about one node's session: its waiting requests, the permits it holds, what was asked back.
+//! What the agent knows of one node's session: its waiting requests, the permits it holds and those recalled from it.
 
 use super::timing::{GRACE, LONGEST_GRACE, YOUNG};
 use super::work_id::WorkId;
@@ -6,14 +6,14 @@ use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::VecDeque;
 
-/// For so long after a node has said that requests wait there, everything goes as quickly as if they still did: what is on
-/// its way to that node may be too little.
+/// How long after a node's last report of waiting requests everything goes as quickly as if they still waited: the
+/// permits on their way to that node may be too few.
 const RECENT: Duration = Duration::from_millis(50);
 
-/// A way is as long as the quickest of so many answers.
+/// The round trip to a node is taken to be the shortest of this many answers.
 const ANSWERS: usize = 8;
 
-/// A permit of a queue: which, in what order it was granted, and when.
+/// A permit that is out: its place in the order of grants, its id, and when it was granted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     pub(super) order: u64,
@@ -21,45 +21,46 @@ pub(super) struct Held {
     pub(super) since: Mono,
 }
 
-/// Permits asked back, to be revoked at `due`.
+/// A recall: permits asked back, to be revoked at `due`.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     due: Mono,
     count: u32,
-    /// The last permit granted before: a node that has answered can hold later ones unused without owing them.
+    /// Order of the last permit granted before the recall. A node that has answered may hold later ones without owing
+    /// them.
     upto: u64,
-    /// How often the session had spoken by then.
+    /// How many messages the session had sent by then.
     spoken: u64,
 }
 
-/// One session. All operations cost O(log permits) unless they say otherwise; to take a permit out costs O(permits granted
-/// after it, or before it): few, because nodes use the newest and give back the oldest.
+/// One session. All operations cost O(log permits) unless they say otherwise. Taking a permit out costs O(permits
+/// granted after it, or before it), which are few: nodes use the newest and give back the oldest.
 #[derive(Debug)]
 pub(super) struct NodeSession {
-    /// Requests that waited when it last told, less what it was granted since.
+    /// Requests that waited as of its last report, less the permits granted since.
     pub(super) wants: u64,
-    /// Some time after it last told that any waited.
+    /// Until shortly after its last report that requests wait.
     pub(super) lined_until: Mono,
     /// Permits ever granted.
     pub(super) granted: u64,
     /// Permits that are out, in the order in which they were granted.
     held: VecDeque<Held>,
     asked: VecDeque<Asked>,
-    /// Asked back only to spread idle permits: never revoked for it.
+    /// Permits recalled only to spread idle ones; never revoked.
     pub(super) soft: u32,
-    /// Messages heard from it.
+    /// Messages received from it.
     spoken: u64,
-    /// How many were heard when it was last asked for a sign of life.
+    /// `spoken` when it was last asked for a sign of life.
     probed: Option<u64>,
-    /// It left a recall unanswered: gets nothing until it speaks.
+    /// It left a recall unanswered, and gets nothing until it speaks.
     pub(super) mute: bool,
-    /// When the oldest recall that is not answered was sent, and what the last answers took.
+    /// When the oldest unanswered recall was sent; below, the time that the last answers took.
     awaited: Option<Mono>,
     answers: [Duration; ANSWERS],
-    /// When it last got a permit, and when one of its permits was last used; counted, not timed.
+    /// When it last got a permit, and when one of its permits was last used, in turns, not in time.
     pub(super) turn: u64,
     pub(super) used: u64,
-    /// Permits about to be granted, while an answer is planned.
+    /// Permits about to be granted, while grants are being planned.
     pub(super) planned: u32,
 }
 
@@ -83,38 +84,39 @@ impl NodeSession {
         }
     }
 
-    /// Permits that are out and those about to be.
+    /// Permits that are out, and those about to be.
     pub(super) fn held(&self) -> u32 {
         self.held.len() as u32 + self.planned
     }
 
-    /// How many it must give back or lose.
+    /// Number of permits that it must give back or lose.
     pub(super) fn owes(&self) -> u32 {
         self.asked.iter().map(|asked| asked.count).sum()
     }
 
-    /// Whether it has a request that could start with a permit.
+    /// Whether it has requests that could start with a permit, and speaks.
     pub(super) fn waits(&self) -> bool {
         self.wants > 0 && !self.mute
     }
 
-    /// Whether it owes a sign of life: perhaps it is stalled or dead, so those who speak go before it.
+    /// Whether it owes a sign of life. It may be stalled or dead, so nodes that speak are served first.
     pub(super) fn is_doubtful(&self) -> bool {
         self.probed == Some(self.spoken)
     }
 
-    /// So many requests wait there, it says, now that it has seen so many permits.
+    /// Records its report: `waiting` requests wait there, now that it has seen `seen` permits.
     pub(super) fn waiting(&mut self, now: Mono, waiting: u64, seen: u64) {
         self.speaks();
         if waiting > 0 {
             self.lined_until = now + RECENT;
         }
+        // The node had not seen these permits when it counted its queue; each of them will serve one of the requests.
         let under_way = self.granted.saturating_sub(seen);
-        // No queue is longer; sums of what nodes say must not overflow.
+        // No queue is that long, and sums of what nodes report must not overflow.
         self.wants = waiting.saturating_sub(under_way).min(u64::from(u32::MAX));
     }
 
-    /// It answers a recall.
+    /// Records its answer to a recall.
     pub(super) fn answers(&mut self, now: Mono) {
         self.speaks();
         if let Some(sent) = self.awaited.take() {
@@ -123,19 +125,19 @@ impl NodeSession {
         }
     }
 
-    /// A recall is sent.
+    /// Records that a recall is sent.
     pub(super) fn is_asked(&mut self, now: Mono) {
         self.awaited.get_or_insert(now);
     }
 
-    /// How long it may take to give back, before the rest is revoked. Over a long way every answer takes long; one that is
-    /// stalled takes long once.
+    /// How long it may take to give permits back before they are revoked. Over a long network path every answer takes
+    /// long; a node that stalls takes long once. So the quickest answer decides.
     fn grace(&self) -> Duration {
         let quickest = self.answers.into_iter().min().unwrap_or_default();
         (quickest * 3 / 2).clamp(GRACE, LONGEST_GRACE)
     }
 
-    /// Asks for a sign of life, unless it owes one: then there is nothing to send.
+    /// Marks that it is asked for a sign of life. Returns false if it owes one already, so that nothing need be sent.
     pub(super) fn probe(&mut self) -> bool {
         let asks = !self.is_doubtful();
         self.probed = Some(self.spoken);
@@ -147,14 +149,14 @@ impl NodeSession {
         self.mute = false;
     }
 
-    /// It gets a permit, later than all that it has.
+    /// Adds a permit, newer than all that it holds.
     pub(super) fn put(&mut self, held: Held) {
         self.held.push_back(held);
         self.granted += 1;
         self.wants = self.wants.saturating_sub(1);
     }
 
-    /// Takes a permit out because it was used: an earlier recall can then ask for fewer.
+    /// Takes out a permit because it was used. Earlier recalls can then ask for fewer.
     pub(super) fn spend(&mut self, order: u64) -> Option<Held> {
         let held = self.take(order)?;
         self.trim();
@@ -170,16 +172,17 @@ impl NodeSession {
         self.held.remove(at)
     }
 
-    /// How many were granted no later than this one.
+    /// Number of permits granted no later than this one.
     fn upto(&self, order: u64) -> u32 {
         self.held.partition_point(|held| held.order <= order) as u32
     }
 
-    /// No recall asks for more than is left of what it could mean. O(recalls x log permits), and nothing without recalls.
+    /// Lowers each recall to the permits that it can still mean. O(recalls x log permits), and nothing without recalls.
     fn trim(&mut self) {
         let mut owed = 0;
         let mut recalls = core::mem::take(&mut self.asked);
         for asked in &mut recalls {
+            // Permits granted before the recall, less those that earlier recalls claim already.
             asked.count = asked.count.min(self.upto(asked.upto).saturating_sub(owed));
             owed += asked.count;
         }
@@ -188,7 +191,7 @@ impl NodeSession {
         self.soft = self.soft.min((self.held.len() as u32).saturating_sub(owed));
     }
 
-    /// Takes a permit out because it came back: it answers the oldest recall.
+    /// Takes out a permit because it came back. It answers the oldest recall.
     pub(super) fn give_back(&mut self, order: u64) -> Option<Held> {
         let held = self.take(order)?;
         if let Some(first) = self.asked.front_mut() {
@@ -197,14 +200,15 @@ impl NodeSession {
                 self.asked.pop_front();
             }
         } else {
+            // With no other recall open, it answers a soft one.
             self.soft = self.soft.saturating_sub(1);
         }
         self.trim();
         Some(held)
     }
 
-    /// Permits that could be asked back, beyond those asked already. A queue that waits uses what it has at once:
-    /// only what is older than `young` seems stuck. O(permits that old).
+    /// Permits that could be recalled beyond those recalled already. A node with waiting requests uses its permits at
+    /// once, so only those older than `young` seem stuck. O(permits that old).
     pub(super) fn takeable(&self, now: Mono, young: Duration, regardless: bool) -> u32 {
         let all = if self.waits() && !regardless {
             self.held
@@ -217,23 +221,26 @@ impl NodeSession {
         all.saturating_sub(self.owes())
     }
 
-    /// Permits that it has not needed for so long: nodes use the newest first. Those asked back do not count. O(log permits).
+    /// Permits not needed for the time `unused`, less those recalled: nodes use the newest first, so the oldest tell.
+    /// O(log permits).
     pub(super) fn unneeded(&self, now: Mono, unused: Duration) -> u32 {
         let old = self.held.partition_point(|held| held.since + unused <= now) as u32;
         old.saturating_sub(self.owes())
     }
 
-    /// When `takeable` will next grow by itself. O(permits asked back).
+    /// When `takeable` will next grow by itself. O(permits recalled).
     pub(super) fn ripens(&self, young: Duration) -> Mono {
         self.held
             .get(self.owes() as usize)
             .map_or(Mono::NEVER, |held| held.since + young)
     }
 
-    /// Asks `count` back, to be revoked after the grace. What was asked back softly does not count: the node must be told of
-    /// whatever may be revoked, and by the oldest that it then gives back, or has not, it can hold nothing that is void.
+    /// Recalls `count` permits, to be revoked after the grace. Soft recalls do not count towards it: the node must be
+    /// told of everything that may be revoked. By the oldest permits that it then gives back, or no longer has, it
+    /// never holds a void one.
     pub(super) fn ask(&mut self, now: Mono, count: u32) {
-        // Who waits would have used it when it came: that it did not began to count then.
+        // A node with waiting requests would have used the permit when it came, so the time since counts as part of the
+        // grace.
         let counted = if self.waits() { YOUNG } else { Duration::ZERO };
         if count > 0 {
             self.asked.push_back(Asked {
@@ -246,14 +253,14 @@ impl NodeSession {
         self.trim();
     }
 
-    /// When the next of what it owes is to be revoked.
+    /// When the next recall ends in revocation.
     pub(super) fn due(&self) -> Mono {
         self.asked.front().map_or(Mono::NEVER, |asked| asked.due)
     }
 
-    /// Takes out what it still owes at `now`, the oldest first, into `out`. If it has not said a word since it was asked, it
-    /// is stalled or dead: then all that it holds is taken, or each would cost others a grace. Returns how many of those it
-    /// was not asked for.
+    /// Moves the permits that it still owes at `now` into `out`, the oldest first. A node that has sent nothing since
+    /// the recall is stalled or dead: all its permits are taken, or each one would cost other nodes a grace. Returns
+    /// how many of those were not recalled.
     pub(super) fn overdue(&mut self, now: Mono, out: &mut Vec<WorkId>) -> u32 {
         let mut unasked = 0;
         while let Some(&asked) = self.asked.front()
@@ -265,7 +272,7 @@ impl NodeSession {
                 out.extend(oldest.map(|oldest| oldest.id));
             }
             if asked.spoken == self.spoken {
-                // What it says it wants is old news, too.
+                // Its last report of waiting requests is out of date, too.
                 self.mute = true;
                 unasked += (self.held.len() as u32).saturating_sub(self.owes());
                 out.extend(self.held.drain(..).map(|held| held.id));

@@ -1,4 +1,4 @@
-//! The agent's promise under chosen and under random events.
+//! The permit issuer's guarantees, under chosen and under random events.
 
 use super::timing::{LATER, SOON};
 use super::*;
@@ -6,7 +6,7 @@ use core::time::Duration;
 use forebay_units::{Mono, Rng};
 use std::collections::BTreeMap;
 
-/// A permit issuer with its nodes' view of what they hold, and requests in flight.
+/// A permit issuer, its nodes' view of what they hold, and requests in flight.
 struct World {
     permit_issuer: PermitIssuer,
     now: Mono,
@@ -14,7 +14,7 @@ struct World {
     held: BTreeMap<Session, Vec<WorkId>>,
     recalls: Vec<(Session, u32)>,
     works: Vec<Work>,
-    /// Messages to nodes.
+    /// Messages sent to nodes.
     said: usize,
 }
 
@@ -79,7 +79,7 @@ impl World {
         self.settle();
     }
 
-    /// The node does what a live one does: gives back what it has, up to what it was asked for.
+    /// A live node's answer to recalls: it gives back what it has, up to the number asked for.
     fn answer_recalls(&mut self) {
         for (session, count) in std::mem::take(&mut self.recalls) {
             let Some(held) = self.held.get_mut(&session) else {
@@ -91,7 +91,7 @@ impl World {
         self.settle();
     }
 
-    /// Time passes, and what is due then is done.
+    /// Lets time pass and handles what is due by then.
     fn passes(&mut self, time: Duration) {
         self.now = self.now + time;
         if self.permit_issuer.next_deadline() <= self.now {
@@ -107,7 +107,7 @@ impl World {
         self.settle();
     }
 
-    /// What was asked back; not the signs of life that were asked for.
+    /// Permits recalled, without the requests for a sign of life.
     fn asked(&self) -> Vec<(Session, u32)> {
         let asked = self.recalls.iter().filter(|(_, count)| *count > 0);
         asked.copied().collect()
@@ -146,8 +146,8 @@ fn idle_permits_are_spread_evenly() {
     assert_eq!(world.permit_issuer.next_deadline(), Mono::NEVER);
 }
 
-/// What was given back for a queue went to the node that gave it, whenever the queue was just served: in the permits simulation, slots
-/// stayed unused for 78 ms with somebody waiting all the time.
+/// Permits given back for a queue used to go to the node that gave them, whenever the queue had just been served. In
+/// the permits simulation, slots stayed unused for 78 ms while requests waited all the time.
 #[test]
 fn idle_permits_gather_where_somebody_waited_just_now() {
     let mut world = World::new(20, 1);
@@ -160,7 +160,7 @@ fn idle_permits_gather_where_somebody_waited_just_now() {
         world.begin(busy);
     }
     world.demand(busy, 1);
-    // The one that waits is served first; then comes what the quiet node has not used for 10 ms, and stays.
+    // The waiting request is served first. Then comes what the quiet node has not used for 10 ms, and it stays.
     while !world.asked().is_empty() {
         world.answer_recalls();
     }
@@ -168,12 +168,12 @@ fn idle_permits_gather_where_somebody_waited_just_now() {
     world.end();
     world.passes(SOON);
     assert_eq!([busy, quiet].map(|session| world.holds(session)), [11, 0]);
-    // A node that begins to wait has what is idle as soon as it tells.
+    // A node where requests begin to wait has the idle permits as soon as it reports them.
     world.demand(quiet, 1);
     assert_eq!(world.asked(), [(busy, 1)]);
     world.answer_recalls();
     assert_eq!(world.holds(quiet), 1);
-    // Nobody has waited for a while: all is even again.
+    // Nothing has waited for a while, so permits are spread evenly again.
     world.after(60);
     world.end();
     world.passes(LATER);
@@ -197,7 +197,7 @@ fn busy_node_keeps_its_slot_among_idle_ones() {
     }
 }
 
-/// So many messages to nodes while one of `nodes` sends 10,000 requests, 64 at once, 15 us after each other.
+/// Messages to nodes while one of `nodes` sends 10,000 requests, 64 at once, 15 us apart.
 fn said_for_ten_thousand_requests(limit: u32, nodes: usize) -> usize {
     let mut world = World::new(limit, 12);
     let sessions: Vec<_> = (0..nodes).map(|_| world.join()).collect();
@@ -230,7 +230,7 @@ fn slots_that_nobody_needs_are_granted_in_lots() {
     assert!(said_for_ten_thousand_requests(1000, 1) < 30);
     assert!(said_for_ten_thousand_requests(1000, 4) < 200);
     assert!(said_for_ten_thousand_requests(200, 1) < 250);
-    // Three idle permits: what ends within 2 ms goes together.
+    // Three idle permits: slots that end within 2 ms are granted together.
     assert!(said_for_ten_thousand_requests(67, 1) < 5000);
 }
 
@@ -247,7 +247,7 @@ fn who_waits_gets_what_nobody_was_short_of() {
     world.demand(b, 3);
     assert_eq!(world.holds(a) + world.holds(b), 100);
     assert!(world.holds(b) >= 53, "three for its line");
-    // Somebody waited just now: what is on its way may be too little.
+    // Requests waited just now: the permits on their way may be too few.
     world.begin(a);
     world.end();
     assert_eq!(world.permit_issuer.grants_at(), world.now + SOON);
@@ -429,7 +429,7 @@ fn draining_lets_in_what_is_on_its_way() {
     assert_eq!(world.holds(a), 0);
 }
 
-/// Random nodes: some answer, some fall silent, some die; messages take their time. Whatever they do, the limit holds
+/// Random nodes: some answer, some fall silent, some die, and messages take time. Whatever they do, the limit holds,
 /// and no slot stays free while a node that speaks waits.
 fn random_run(seed: u64, steps: u32) {
     let mut rng = Rng::named(seed, "events");
@@ -501,7 +501,7 @@ fn random_run(seed: u64, steps: u32) {
     nothing_is_stranded(&mut world, &silent, seed);
 }
 
-/// Everyone live waits, nothing is in flight any more: all slots must move to those that speak.
+/// Requests wait at every live node and nothing is in flight any more: all slots must move to the nodes that speak.
 fn nothing_is_stranded(world: &mut World, silent: &[Session], seed: u64) {
     world.permit_issuer.set_limit(world.now, 3);
     let speaker = world.join();
@@ -530,7 +530,7 @@ fn nothing_is_stranded(world: &mut World, silent: &[Session], seed: u64) {
         world.now = deadline;
         world.permit_issuer.handle_deadline(world.now);
         world.settle();
-        // The others want nothing any more; the silent ones said so never.
+        // The others want nothing any more; the silent ones never said so.
         for session in world.held.keys().copied().collect::<Vec<_>>() {
             if session != speaker && !silent.contains(&session) {
                 world.demand(session, 0);
@@ -540,8 +540,8 @@ fn nothing_is_stranded(world: &mut World, silent: &[Session], seed: u64) {
     assert_eq!(world.works.len(), 3, "seed {seed}");
     let graces_grew = world.permit_issuer.figures().refused_revoked > 0;
     let took = world.now.since(begun);
-    // Each silent node that was last heard waiting may get a freed permit once before it is known to be silent, and one
-    // recall may have been lost while its node was silent.
+    // Each silent node that last reported waiting requests may get a freed permit once before it is known to be silent,
+    // and one recall may have been lost while its node was silent.
     let bound = Duration::from_millis(25) * (2 + silent.len() as u32);
     assert!(graces_grew || took <= bound, "seed {seed}: {took:?}");
 }

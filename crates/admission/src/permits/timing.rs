@@ -1,18 +1,19 @@
-//! How long what may take.
+//! The delays of the permit issuer.
 
 use core::time::Duration;
 
 /// How long a node may take to give a recalled permit back before it is revoked. A live node answers at once.
 pub const GRACE: Duration = Duration::from_millis(20);
 
-/// What the grace may grow to for a node whose answers all take long (a way of 100 ms each direction).
+/// The upper bound of the grace for a node whose answers all take long (up to about 100 ms each way).
 pub(super) const LONGEST_GRACE: Duration = Duration::from_millis(320);
 
-/// A node that waits uses a permit at once: one that is out for longer than this is asked back.
+/// A node with waiting requests uses a permit at once, so a permit that is out longer than this is recalled from it.
 pub(super) const YOUNG: Duration = Duration::from_millis(5);
 
-/// What became free is granted within this time if its node is short of permits, so that what ends together goes together.
+/// How soon a free slot is granted to a node that is short of permits. The delay lets slots that end together go in one
+/// message.
 pub(super) const SOON: Duration = Duration::from_millis(2);
 
-/// And within this time if no node is short of any: telling nodes of each slot would cost as much as half of a request.
+/// How soon a free slot is granted if no node is short: a message per slot would cost half as much as a request.
 pub(super) const LATER: Duration = Duration::from_millis(250);

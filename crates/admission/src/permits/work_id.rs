@@ -1,4 +1,4 @@
-//! What permits are called.
+//! Permit ids.
 
 use core::fmt;
 
@@ -8,7 +8,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkId(pub u128);
 
-/// What each byte is worth as a hexadecimal digit; 255 if it is none.
+/// The value of each byte as a hexadecimal digit; 255 if it is not one.
 const VALUES: [u8; 256] = {
     let (mut values, mut digit) = ([255; 256], 0);
     while digit < 16 {
@@ -20,7 +20,7 @@ const VALUES: [u8; 256] = {
 };
 
 impl WorkId {
-    /// Reads 32 hexadecimal digits, of either case; anything else is no id.
+    /// Reads 32 hexadecimal digits of either case; anything else is `None`.
     pub fn parse(text: &[u8]) -> Option<WorkId> {
         let half = |digits: &[u8; 16]| {
             let values = digits.map(|byte| VALUES[usize::from(byte)]);
@@ -35,7 +35,7 @@ impl WorkId {
         Some(WorkId(u128::from(half(high)?) << 64 | u128::from(low)))
     }
 
-    /// Its 32 digits.
+    /// The id as 32 digits.
     pub fn digits(self) -> [u8; 32] {
         core::array::from_fn(|at| b"0123456789abcdef"[(self.0 >> (124 - 4 * at)) as usize & 0xf])
     }

@@ -1,4 +1,4 @@
-//! The models that stand here.
+//! The models in this crate.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn wire_codes_are_not_shape_names() {
     assert!(errors.contains(&("PriorRequestNotComplete", 429)), "{errors:?}");
 }
 
-/// Patterns that Rust's engine refuses are not checked by us; each is known here with its reason.
+/// Patterns that the Rust engine rejects are not checked; each is listed here with the reason.
 #[test]
 fn uncompilable_patterns_are_known() {
     let unchecked: Vec<&str> = Service::ALL
@@ -30,10 +30,10 @@ fn uncompilable_patterns_are_known() {
         .filter(|pattern| pattern.compiled().is_none())
         .map(|pattern| pattern.source.as_str())
         .collect();
-    // ACM's domain names: (?!-) is a look-ahead, which the regex crate leaves out by design. ACM's operations check
+    // ACM's domain names: (?!-) is a look-ahead, which the regex crate does not support by design. ACM's operations check
     // domain names themselves.
     let domain = r"(\*\.)?(((?!-)[A-Za-z0-9-]{0,62}[A-Za-z0-9])\.)+((?!-)[A-Za-z0-9-]{1,62}[A-Za-z0-9])";
-    // Of members that no operation here takes: databases, buckets, event buses, and matching values of filters.
+    // Of members that no operation here accepts: databases, buckets, event buses, and values of filters.
     let refused = [
         r"(^(?!(system\x2e)))(^[_a-zA-Z0-9])([^$]*)",
         r"[0-9A-Za-z\.\-_]*(?<!\.)",

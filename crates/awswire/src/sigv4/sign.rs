@@ -1,4 +1,4 @@
-//! Signs a request of one's own.
+//! Signing outgoing requests.
 
 use super::system_time;
 use crate::Service;
@@ -7,12 +7,12 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings};
 use aws_sigv4::sign::v4;
 use forebay_units::Wall;
 
-/// A request cannot be signed: its URL or headers are not valid HTTP.
+/// The request cannot be signed because its URL or headers are not valid HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request cannot be signed: its URL or a header is not valid")]
 pub struct SignError;
 
-/// Who signs: an access key id and its secret.
+/// The identity of the signer: an access key id and its secret.
 #[derive(Clone, Copy)]
 pub struct Signer<'a> {
     /// The access key id.
@@ -25,7 +25,7 @@ pub struct Signer<'a> {
     pub service: Service,
 }
 
-/// Signs a request as an AWS client would: gives the headers to add. `url` is absolute; `headers` are signed too.
+/// Signs a request as an AWS client does; returns the headers to add. `url` is absolute; `headers` are signed too.
 pub fn sign(
     signer: Signer<'_>,
     method: &str,

@@ -1,23 +1,23 @@
-//! The test: is a target's share of failures above that of its peers by more than chance and by enough to matter?
+//! The test: is a target's share of failures above that of its peers by more than chance, and by enough to matter?
 //!
-//! Which targets are the peers is found by forward search (A. Atkinson, M. Riani, "Robust Diagnostic Regression Analysis",
-//! 2000): the half with the lowest shares is the base; upwards from there each target joins it unless it is unlike the base.
-//! What is left is unlike. So the base holds nearly all targets when all are alike, which keeps false alarms rare, and holds
-//! none of the bad ones while they are at most half.
+//! The peers are found by forward search (A. Atkinson, M. Riani, "Robust Diagnostic Regression Analysis", 2000). The
+//! half with the lowest shares is the base. In ascending order each further target joins it, until one is unlike the
+//! base; those left are tested. So the base holds nearly all targets when all are alike, which keeps false alarms rare,
+//! and none of the bad ones while they are at most half.
 //!
-//! The test itself is conditional: given all failures of target and base, how many would fall on the target by chance? Its
-//! one-sided tail is bounded as in W. Hoeffding, "Probability Inequalities for Sums of Bounded Random Variables", 1963,
-//! theorems 1 and 4 (drawing without replacement): an upper bound, so the alarm rate stated holds at any count, a handful or
-//! millions, and at the price of needing a failure or two more than an exact test.
+//! The test itself is conditional: given all failures of target and base, how many would fall on the target by chance?
+//! Its one-sided tail is bounded as in W. Hoeffding, "Probability Inequalities for Sums of Bounded Random Variables",
+//! 1963, theorems 1 and 4 (sampling without replacement). The bound is an upper one, so the stated alarm rate holds at
+//! any count, from a handful to millions. The price is that it needs a failure or two more than an exact test.
 
 /// The chance of one false alarm among all targets at one look.
 const FALSE_ALARM: f64 = 1e-4;
-/// Fewer failures than this say nothing.
+/// With fewer failures than this, a target is never unlike.
 const FEWEST: u64 = 3;
-/// A share must be above the base's by this at least, whatever its significance.
+/// The least difference from the base's share that matters, however significant it is.
 const EFFECT: f64 = 0.02;
 
-/// Trials and failures.
+/// Trials, and failures among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Trials {
     pub(crate) all: u64,
@@ -41,13 +41,13 @@ impl Trials {
     }
 }
 
-/// Kullback and Leibler's divergence of two Bernoulli shares, in nats.
+/// The Kullback-Leibler divergence of two Bernoulli distributions, in nats.
 fn divergence(p: f64, q: f64) -> f64 {
     let part = |p: f64, q: f64| if p <= 0.0 { 0.0 } else { p * (p / q).ln() };
     part(p, q) + part(1.0 - p, 1.0 - q)
 }
 
-/// Bounds the chance that `trials` trials of share `share` fail as often as these did; natural logarithm.
+/// Bounds the chance that as many of `trials` fail if each fails with chance `share`; natural logarithm.
 pub(crate) fn ln_chance(trials: Trials, share: f64) -> f64 {
     if trials.all == 0 || trials.share() <= share {
         return 0.0;
@@ -55,12 +55,12 @@ pub(crate) fn ln_chance(trials: Trials, share: f64) -> f64 {
     -(trials.all as f64) * divergence(trials.share(), share)
 }
 
-/// The least that must lie between a share and the base's to matter.
+/// The least difference from the base's share that matters.
 pub(crate) fn effect(base: f64) -> f64 {
     base.clamp(EFFECT, 0.2)
 }
 
-/// Whether `one` is unlike the base, at this level (natural logarithm).
+/// Whether `one` is unlike the base at this level (natural logarithm).
 fn is_unlike(one: Trials, base: Trials, ln_level: f64) -> bool {
     if one.failed < FEWEST || one.share() < base.share() + effect(base.share()) {
         return false;
@@ -72,11 +72,12 @@ fn is_unlike(one: Trials, base: Trials, ln_level: f64) -> bool {
     -bound < ln_level
 }
 
-/// Those that are unlike the others, worst first, and the base that they were compared with. `looks`: how many times the
-/// same targets are tested at once.
+/// The trials that are unlike the others, worst first, and the base that they were compared with. `looks` is the number
+/// of tests of the same targets at once.
 pub(crate) fn unlike(all: &[Trials], looks: usize) -> (Vec<usize>, Trials) {
     let mut order: Vec<usize> = (0..all.len()).filter(|&index| all[index].all > 0).collect();
     order.sort_by(|&a, &b| all[a].share().total_cmp(&all[b].share()));
+    // Divided by the number of tests (Bonferroni), so that the chance of a false alarm holds for all of them together.
     let ln_level = (FALSE_ALARM / (order.len().max(1) * looks) as f64).ln();
     let half = order.len().div_ceil(2);
     let sum = |some: &[usize]| {
@@ -88,6 +89,7 @@ pub(crate) fn unlike(all: &[Trials], looks: usize) -> (Vec<usize>, Trials) {
         let one = all[order[place]];
         if is_unlike(one, base, ln_level) {
             let rest = order[place..].iter().rev().copied();
+            // Those further up have higher shares, but may have too few trials to be unlike.
             let found = rest.filter(|&index| is_unlike(all[index], base, ln_level));
             return (found.collect(), base);
         }
@@ -112,15 +114,15 @@ mod tests {
             all.push(one);
             !unlike(&all, 3).0.is_empty()
         };
-        // A black hole among five, one request a second in all: after a minute.
+        // A black hole among five targets, at one request a second in all: found after a minute.
         assert!(found(trials(12, 12), trials(0, 12), 4));
         assert!(!found(trials(2, 2), trials(0, 2), 4));
         assert!(!found(trials(3, 12), trials(0, 12), 4));
-        // Many requests: the reference's own example.
+        // Many requests: 12 % of failures against 0.3 %.
         assert!(found(trials(286, 2_310), trials(7, 2_310), 4));
         // Significant, but too small to matter.
         assert!(!found(trials(12_000, 1_000_000), trials(1_000, 1_000_000), 4));
-        // All fail: nobody is unlike.
+        // All fail, so none is unlike.
         assert!(!found(trials(100, 100), trials(100, 100), 4));
         assert!(found(trials(100, 100), trials(60, 100), 19));
     }
@@ -137,7 +139,8 @@ mod tests {
         assert_eq!(unlike(&three, 3).0, [1]);
     }
 
-    /// Alike targets at low, middle and high rates and shares: no alarm in 2,000 looks each (at most one in 10,000 is allowed).
+    /// Equal targets at low, middle and high rates and shares: no alarm in 2,000 looks each (at most one in 10,000 is
+    /// allowed).
     #[test]
     fn false_alarms_are_rare() {
         let mut rng = Rng::named(1, "alarms");

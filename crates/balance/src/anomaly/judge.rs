@@ -8,52 +8,52 @@ use super::record::{
 use crate::weight::Weight;
 use std::collections::BTreeMap;
 
-/// Windows that are tested together: five seconds for quick evidence, a minute for slow.
+/// Numbers of windows tested together: five seconds for quick evidence, up to a minute for slow.
 const SPANS: [usize; 3] = [1, 3, REMEMBERED];
-/// Requests after which a target is judged; with fewer, after so many looks.
+/// Requests after which a target is judged; with fewer, it is judged after `PROOF_LOOKS` looks.
 const PROOF: u64 = 20;
 const PROOF_LOOKS: u32 = 3;
-/// A target is no longer judged like its peers below this chance.
+/// Below this chance of being like its peers, a target has relapsed.
 const RELAPSE: f64 = 0.05;
-/// Answers that a median needs.
+/// Answers needed for a median.
 const MEASURED: u64 = 50;
-/// How many times slower than the peers' median is slow, and by what at least (nanoseconds).
+/// An answer is slow if it takes this many times the peers' median, and at least this much longer (nanoseconds).
 const SLOW_RATIO: f64 = 2.0;
 const SLOW_LEAST: f64 = 2e6;
 
-/// What a group asks for.
+/// What a group has switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Cut the weights of anomalous targets.
+    /// Reduce the weights of anomalous targets.
     pub mitigate: bool,
-    /// Slow answers count, too.
+    /// Slow answers count too.
     pub latency: bool,
 }
 
 /// A healthy target at a look.
 #[derive(Debug)]
 pub struct Subject<'a> {
-    /// What is remembered of it.
+    /// What is kept of it.
     pub record: &'a mut PeerRecord,
-    /// What it did since the last look.
+    /// Its counts since the last look.
     pub counts: Counts,
-    /// How long its answers took since the last look; none if nobody measures.
+    /// Its latencies since the last look; `None` if they are not measured.
     pub latencies: Option<Latencies>,
-    /// At most half of the targets with the same number are mitigated (the zone, with cross-zone off).
+    /// Its zone with cross-zone off. At most half of the targets with the same number are mitigated.
     pub side: u64,
 }
 
-/// What one look found out about the group.
+/// What a look found out about the peers.
 struct Base {
     /// The peers' share of failures.
     errors: f64,
-    /// From which latency an answer is slow, and the peers' median; none if too little was measured.
+    /// The latency from which an answer is slow, and the peers' median; `None` if too little was measured.
     slow: Option<(f64, f64)>,
     /// The peers' share of slow answers.
     slow_share: f64,
 }
 
-/// Looks at a group's healthy targets; changes weights. Returns what has changed, by index.
+/// Examines a group's healthy targets and changes weights. Returns the changes, by index.
 pub fn look(subjects: &mut [Subject<'_>], policy: Policy) -> Vec<(usize, Change)> {
     if subjects.len() < FEWEST_HEALTHY {
         let forgotten = subjects.iter_mut().enumerate();
@@ -67,7 +67,7 @@ pub fn look(subjects: &mut [Subject<'_>], policy: Policy) -> Vec<(usize, Change)
     let (base, found) = examine(subjects, policy);
     let mut room = room(subjects);
     let mut changes = Vec::new();
-    // Those that may leave first: they make room for others.
+    // First those that may recover, because they make room for others.
     for (index, subject) in subjects.iter_mut().enumerate() {
         if subject.record.standing != Standing::Normal
             && let Some(change) = subject.judge(&base, policy)
@@ -80,7 +80,7 @@ pub fn look(subjects: &mut [Subject<'_>], policy: Policy) -> Vec<(usize, Change)
     }
     let judged = changes.len();
     for (index, evidence) in found {
-        // What was found about those that have just come back is from before.
+        // The evidence against a target that was just judged is from before.
         if changes[..judged].iter().any(|change| change.0 == index) {
             continue;
         }
@@ -89,6 +89,7 @@ pub fn look(subjects: &mut [Subject<'_>], policy: Policy) -> Vec<(usize, Change)
         let known = record.standing != Standing::Normal;
         let room = room.entry(subject.side).or_default();
         let cut = policy.mitigate && !record.is_mitigated() && *room > 0;
+        // It is known already. The one thing that can be new is that there is now room to mitigate it.
         if known && !(cut && record.is_anomalous()) {
             continue;
         }
@@ -101,7 +102,7 @@ pub fn look(subjects: &mut [Subject<'_>], policy: Policy) -> Vec<(usize, Change)
     changes
 }
 
-/// How many more may be mitigated, by side.
+/// How many more targets may be mitigated, by side.
 fn room(subjects: &[Subject<'_>]) -> BTreeMap<u64, usize> {
     let mut sides: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
     for subject in subjects {
@@ -116,7 +117,7 @@ fn room(subjects: &[Subject<'_>]) -> BTreeMap<u64, usize> {
         .collect()
 }
 
-/// Tests all targets; those that are unlike the others with the evidence, worst first.
+/// Tests all targets. Returns those that are unlike the others with the evidence, worst first.
 fn examine(subjects: &[Subject<'_>], policy: Policy) -> (Base, Vec<(usize, Evidence)>) {
     let looks = SPANS.len() + usize::from(policy.latency);
     let mut found: Vec<(usize, Evidence)> = Vec::new();
@@ -125,6 +126,7 @@ fn examine(subjects: &[Subject<'_>], policy: Policy) -> (Base, Vec<(usize, Evide
         let counts: Vec<Counts> = subjects.iter().map(|subject| subject.record.sum(span)).collect();
         let trials: Vec<Trials> = counts.iter().map(|counts| counts.trials()).collect();
         let (unlike, base) = unlike(&trials, looks);
+        // The widest span with requests comes last and so sets the share that recovering targets are held to.
         if base.all > 0 {
             errors = base.share();
         }
@@ -174,7 +176,7 @@ fn examine_latencies(
         return;
     }
     medians.sort_by(f64::total_cmp);
-    // The lower one of two: half may be slow.
+    // The lower one of the middle two, because half may be slow.
     let peers = medians[(medians.len() - 1) / 2];
     let slow = (peers * SLOW_RATIO).max(peers + SLOW_LEAST);
     let trials = |subject: &Subject<'_>| match &subject.record.latencies {
@@ -189,7 +191,7 @@ fn examine_latencies(
     base.slow = Some((slow, peers));
     base.slow_share = together.share();
     for index in unlike {
-        // Its median is slow, not only a part of its requests.
+        // More than half, so that its median is slow and not only some of its requests.
         if trials[index].share() > 0.5 && !found.iter().any(|(known, _)| *known == index) {
             let own = measured(&subjects[index]).unwrap_or(0.0);
             let evidence = Evidence {
@@ -214,9 +216,10 @@ impl Subject<'_> {
         }
     }
 
-    /// Judges a target that is anomalous or on its way back.
+    /// Judges a target that is anomalous or recovering.
     fn judge(&mut self, base: &Base, policy: Policy) -> Option<Change> {
         let record = &mut *self.record;
+        // Mitigation was switched off: the weight comes back at once, however the target behaves.
         if !policy.mitigate && record.is_mitigated() {
             return Some(record.change_to(record.standing, Why::NotMitigated, Weight::FULL));
         }
@@ -230,11 +233,13 @@ impl Subject<'_> {
         record.looks += 1;
         let [errors, slow] = record.proof;
         let chance = ln_chance(errors, base.errors + effect(base.errors));
+        // A single failure is never enough: at low traffic it would be a relapse by chance.
         let too_bad = errors.failed > 1 && chance < RELAPSE.ln();
         let too_slow = policy.latency && slow.share() > 0.5 && slow.share() > base.slow_share;
         if too_bad || too_slow {
             record.proof = Default::default();
             record.looks = 0;
+            // Still bad, which is nothing new; only its proof starts again.
             if record.standing == Standing::Anomalous {
                 return None;
             }
@@ -243,6 +248,7 @@ impl Subject<'_> {
             } else {
                 slowness(self.latencies.as_ref(), base)
             };
+            // A relapse costs the weight that was regained.
             let to = if record.is_mitigated() {
                 Weight::of(MITIGATED)
             } else {
@@ -250,6 +256,7 @@ impl Subject<'_> {
             };
             return Some(record.change_to(Standing::Anomalous, Why::Unlike(evidence), to));
         }
+        // Not enough seen since the last judgement to let its weight grow.
         if errors.all < PROOF && record.looks < PROOF_LOOKS {
             return None;
         }

@@ -1,8 +1,8 @@
-//! How many answers took how long, in classes of 19 % width: for medians.
+//! Counts of answers by latency, in classes 19 % wide, for medians.
 
 use core::time::Duration;
 
-/// Classes: four to a doubling, from 16 microseconds to a minute and more.
+/// Number of classes: four per doubling, from 16 microseconds to a minute and more.
 pub const CLASSES: usize = 92;
 
 /// The class of a latency in microseconds.
@@ -13,12 +13,12 @@ pub fn latency_class(micros: u64) -> usize {
     ((octave - 4) * 4 + quarter as usize).min(CLASSES - 1)
 }
 
-/// Where a class begins, in nanoseconds.
+/// The start of a class, in nanoseconds.
 fn begins(class: usize) -> f64 {
     (1_u64 << (class / 4)) as f64 * (1.0 + (class % 4) as f64 / 4.0) * 16_000.0
 }
 
-/// Where a class ends: none takes longer than the last.
+/// The end of a class; the last one has none.
 pub fn class_end(class: usize) -> Duration {
     if class + 1 >= CLASSES {
         return Duration::MAX;
@@ -26,7 +26,7 @@ pub fn class_end(class: usize) -> Duration {
     Duration::from_nanos(begins(class + 1) as u64)
 }
 
-/// Answers by class.
+/// Answers by class of latency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latencies(pub [u32; CLASSES]);
 
@@ -37,12 +37,12 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// How many there are.
+    /// Number of answers.
     pub fn count(&self) -> u64 {
         self.0.iter().map(|&count| u64::from(count)).sum()
     }
 
-    /// The median in nanoseconds, to within its class; none of none.
+    /// The median in nanoseconds, to within its class; `None` without answers.
     pub fn median(&self) -> Option<f64> {
         let half = self.count().div_ceil(2);
         let mut below = 0;
@@ -53,7 +53,7 @@ impl Latencies {
         Some((begins(class) + begins(class + 1)) / 2.0)
     }
 
-    /// How many are in classes that begin at this or later.
+    /// Number of answers in classes that begin at `nanos` or later.
     pub fn slower(&self, nanos: f64) -> u64 {
         let classes = self.0.iter().enumerate();
         classes
@@ -62,7 +62,7 @@ impl Latencies {
             .sum()
     }
 
-    /// Forgets half, then takes these: about the last two windows count.
+    /// Halves the counts, then adds these: about the last two windows count.
     pub fn fade_in(&mut self, window: &Latencies) {
         for (count, new) in self.0.iter_mut().zip(&window.0) {
             *count = (*count / 2).saturating_add(*new);

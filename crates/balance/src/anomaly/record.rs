@@ -1,4 +1,4 @@
-//! What is remembered of a target, and what is said of it.
+//! The record of a target, and what is reported of it.
 
 use super::evidence::Trials;
 use super::latencies::Latencies;
@@ -6,15 +6,15 @@ use crate::weight::Weight;
 use core::fmt;
 use core::time::Duration;
 
-/// From one look to the next.
+/// Time from one look to the next.
 pub const LOOK: Duration = Duration::from_secs(5);
-/// Fewer healthy targets are not compared.
+/// Groups with fewer healthy targets are not examined.
 pub const FEWEST_HEALTHY: usize = 3;
-/// What a mitigated target is left: enough to see whether it has recovered.
+/// Weight of a mitigated target: enough traffic to notice that it has recovered.
 pub(super) const MITIGATED: f64 = 0.1;
-/// The way back, in three steps.
+/// The weights on the way back.
 pub(super) const STEPS: [f64; 3] = [0.25, 0.5, 1.0];
-/// Looks that are remembered: a minute, in which evidence gathers at low rates.
+/// Number of looks remembered: a minute, in which evidence accumulates at low rates.
 pub(super) const REMEMBERED: usize = 12;
 
 /// What a target did between two looks.
@@ -24,7 +24,7 @@ pub struct Counts {
     pub requests: u64,
     /// Answers 500 to 599.
     pub errors: u64,
-    /// Connections that failed or died, TLS handshakes that failed.
+    /// Connections that failed or died, and TLS handshakes that failed.
     pub connections: u64,
 }
 
@@ -45,7 +45,7 @@ impl Counts {
     }
 }
 
-/// What sets a target apart.
+/// The respect in which a target differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Signal {
     /// Answers 500 to 599.
@@ -56,16 +56,16 @@ pub enum Signal {
     Latency,
 }
 
-/// A target beside its peers.
+/// A target compared with its peers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evidence {
-    /// Of what.
+    /// The respect in which they were compared.
     pub signal: Signal,
-    /// The target's share of requests; its median latency in nanoseconds.
+    /// The target's share of failed requests, or its median latency in nanoseconds.
     pub own: f64,
-    /// The peers'.
+    /// The same figure of its peers.
     pub peers: f64,
-    /// Requests of the target that were looked at.
+    /// Number of the target's requests that were examined.
     pub requests: u64,
 }
 
@@ -94,7 +94,7 @@ impl fmt::Display for Grouped {
     }
 }
 
-/// Why a target's standing or weight changed.
+/// Why a target's standing or its weight changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Why {
     /// It is unlike its peers.
@@ -103,7 +103,7 @@ pub enum Why {
     Alike(Evidence),
     /// Too few targets are healthy to compare it with, or it is not healthy itself.
     NotCompared,
-    /// Mitigation is off, or the algorithm does not go by weights.
+    /// Mitigation is off, or the algorithm does not use weights.
     NotMitigated,
 }
 
@@ -122,11 +122,11 @@ impl fmt::Display for Why {
 pub struct Change {
     /// Whether it is anomalous now.
     pub anomalous: bool,
-    /// Why.
+    /// The reason.
     pub why: Why,
-    /// The weight it had.
+    /// The weight before.
     pub from: Weight,
-    /// The weight it has.
+    /// The weight now.
     pub to: Weight,
 }
 
@@ -145,20 +145,20 @@ pub(super) enum Standing {
     #[default]
     Normal,
     Anomalous,
-    /// Like its peers again, and not yet at full weight.
+    /// Like its peers again, but not yet at full weight.
     Recovering,
 }
 
-/// What is remembered of one target.
+/// What is kept of one target.
 #[derive(Clone, Debug)]
 pub struct PeerRecord {
     pub(super) windows: [Counts; REMEMBERED],
     pub(super) next: usize,
-    /// None while nobody measures.
+    /// `None` while latencies are not measured.
     pub(super) latencies: Option<Box<Latencies>>,
     pub(super) standing: Standing,
     pub(super) weight: Weight,
-    /// What was seen since it was last judged, for errors and for slow answers, and in how many looks.
+    /// Trials since it was last judged, for errors and for slow answers, and the number of looks since.
     pub(super) proof: [Trials; 2],
     pub(super) looks: u32,
     pub(super) last: Option<Change>,
@@ -185,7 +185,7 @@ impl PeerRecord {
         self.standing == Standing::Anomalous
     }
 
-    /// Whether its weight is cut.
+    /// Whether its weight is reduced.
     pub fn is_mitigated(&self) -> bool {
         self.weight < Weight::FULL
     }
@@ -195,12 +195,13 @@ impl PeerRecord {
         self.weight
     }
 
-    /// The last change, while it is anomalous or its weight is cut.
+    /// The last change, while it is anomalous or its weight is reduced.
     pub fn change(&self) -> Option<Change> {
         self.last.filter(|_| self.is_anomalous() || self.is_mitigated())
     }
 
-    /// It is not compared any more (unhealthy, too few peers): forgets everything. Returns the change if something was cut.
+    /// Forgets everything, because it is no longer compared (unhealthy, too few peers). Returns the change if it was
+    /// anomalous or its weight was reduced.
     pub fn forget(&mut self) -> Option<Change> {
         let was = self.is_anomalous() || self.is_mitigated();
         let from = self.weight;

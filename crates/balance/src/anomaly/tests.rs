@@ -11,12 +11,12 @@ const MITIGATE: Policy = Policy {
     latency: false,
 };
 
-/// Targets that fail with a chance each, and get traffic by weight.
+/// Targets that each fail with some chance, and get traffic by weight.
 struct Fleet {
     records: Vec<PeerRecord>,
     /// Chance of failure of each, in thousandths.
     failing: Vec<u64>,
-    /// Milliseconds of each.
+    /// Latency of each, in milliseconds.
     millis: Vec<u64>,
     rng: Rng,
     changes: Vec<(usize, Change)>,
@@ -33,14 +33,14 @@ impl Fleet {
         }
     }
 
-    /// One window with so many requests a target on average.
+    /// One window with `requests` requests per target on average.
     fn window(&mut self, requests: u64, policy: Policy) {
         let whole: f64 = self.records.iter().map(|record| record.weight().share()).sum();
         let count = self.records.len() as f64;
         let mut subjects = Vec::new();
         for (index, record) in self.records.iter_mut().enumerate() {
             let mean = requests as f64 * count * record.weight().share() / whole;
-            // About Poisson: as many tries, each with half the chance.
+            // Roughly Poisson: twice as many tries, each with half the chance.
             let tries = (mean * 2.0).ceil() as u64;
             let got = (0..tries).filter(|_| self.rng.below(1000) < 500).count() as u64;
             let errors = (0..got)
@@ -124,7 +124,7 @@ fn at_most_half_are_cut_the_worst_first() {
     fleet.window(400, MITIGATE);
     fleet.window(400, MITIGATE);
     assert_eq!(fleet.mitigated(), 3);
-    // Five of six are bad: the base is bad as well, and nobody knows better.
+    // Five of six are bad, so the base is bad as well and there is nothing to compare with.
     fleet.failing = vec![3, 900, 900, 900, 900, 900];
     for _ in 0..12 {
         fleet.window(400, MITIGATE);
@@ -232,7 +232,7 @@ proptest! {
             for side in 0..2 {
                 let there = (0..compared).filter(|index| index % 2 == side);
                 let cut = there.clone().filter(|&index| records[index].is_mitigated()).count();
-                // Those that were cut while more were compared stay cut until they are judged.
+                // Targets that were mitigated while more were compared stay so until they are judged.
                 if compared == 9 {
                     prop_assert!(cut <= there.count() / 2 + 1);
                 }

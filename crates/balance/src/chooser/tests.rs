@@ -1,4 +1,4 @@
-//! What holds of every algorithm.
+//! Properties of every algorithm.
 
 use super::*;
 use crate::testing::TestTargets;
@@ -6,7 +6,7 @@ use crate::weight::Weight;
 use forebay_units::Rng;
 use proptest::prelude::*;
 
-/// Picks of each target; all requests are over at once, so that only weights count.
+/// Picks of each target. All requests end at once, so that only weights count.
 fn shares(algorithm: Algorithm, room: &TestTargets, picks: u32, seed: u64) -> Vec<u32> {
     let (mut chooser, mut rng) = (Chooser::new(algorithm), Rng::named(seed, "shares"));
     let mut counts = vec![0; room.count()];
@@ -18,7 +18,7 @@ fn shares(algorithm: Algorithm, room: &TestTargets, picks: u32, seed: u64) -> Ve
     counts
 }
 
-/// Pearson's statistic for counts against shares in proportion to weights.
+/// Pearson's chi-square statistic for counts against shares in proportion to weights.
 fn chi_square(counts: &[u32], weights: &[Weight]) -> f64 {
     let total: f64 = counts.iter().map(|&count| f64::from(count)).sum();
     let whole: f64 = weights.iter().map(|weight| weight.share()).sum();
@@ -50,7 +50,7 @@ fn shares_converge_to_weights() {
     }
 }
 
-/// Targets read for a pick do not grow with their number, and there are few, even if nearly all are light.
+/// The targets read per pick do not grow with their number and are few, even if nearly all are light.
 #[test]
 fn a_pick_reads_few_targets() {
     for algorithm in Algorithm::ALL {
@@ -59,7 +59,7 @@ fn a_pick_reads_few_targets() {
             weights[0] = Weight::FULL;
             let room = TestTargets::weighing(weights);
             let (mut chooser, mut rng) = (Chooser::new(algorithm), Rng::named(6, "reads"));
-            // Round robin's credits are drawn at the first visit.
+            // Round robin draws its credits at the first visit.
             let warm = 2_000;
             for number in 0..3 * warm {
                 if number == warm {
@@ -116,7 +116,7 @@ proptest! {
         }
     }
 
-    /// Without departures least outstanding requests fills all targets evenly: no two differ by more than one.
+    /// Without departures, least outstanding requests fills all targets evenly: no two differ by more than one.
     #[test]
     fn least_outstanding_requests_levels_loads(seed in any::<u64>(), targets in 1_usize..40, picks in 0_usize..300) {
         let room = TestTargets::of(targets);

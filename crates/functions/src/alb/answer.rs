@@ -1,4 +1,4 @@
-//! From what a function answers to an answer of HTTP.
+//! Turns a function's answer into an HTTP answer.
 
 use super::limits::ANSWER_BYTES;
 use super::values::Values;
@@ -6,31 +6,31 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-/// What a function answers, checked: its parts can be written as they are.
+/// A function's answer, validated, so that its parts can be written as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// 200 to 999.
+    /// The status, 200 to 999.
     pub status: u16,
-    /// What `statusDescription` says behind the code, if it says something.
+    /// The reason phrase after the code in `statusDescription`, if there is one.
     pub phrase: Option<String>,
-    /// Names as the function wrote them, and values. None is of a connection, and none says the body's length.
+    /// Names as the function wrote them, with values. Headers about the connection and the body's length are left out.
     pub headers: Vec<(String, String)>,
     /// The body, decoded.
     pub body: Vec<u8>,
 }
 
-/// Why a document is no answer.
+/// Why a document is not a valid answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAnswer {
-    /// It is no JSON, lacks the status, or has something in it that is not what it should be.
+    /// It is not JSON, has no status, or has a member of the wrong type.
     #[error("the function's answer is malformed")]
     Malformed,
-    /// It has more than 1 MB.
-    #[error("the function's answer has more than 1 MB")]
+    /// It is larger than 1 MB.
+    #[error("the function's answer is larger than 1 MB")]
     TooLarge,
 }
 
-/// Headers that are of one connection only (RFC 9110 section 7.6.1), and the length, which is computed.
+/// Headers about a single connection (RFC 9110 section 7.6.1), and the length, which is computed.
 const DROPPED: [&str; 9] = [
     "connection",
     "content-length",
@@ -43,7 +43,7 @@ const DROPPED: [&str; 9] = [
     "upgrade",
 ];
 
-/// Reads a function's answer.
+/// Parses a function's answer.
 pub fn read_answer(payload: &[u8], values: Values) -> Result<Answer, BadAnswer> {
     if payload.len() > ANSWER_BYTES {
         return Err(BadAnswer::TooLarge);
@@ -71,7 +71,8 @@ pub fn read_answer(payload: &[u8], values: Values) -> Result<Answer, BadAnswer> 
     })
 }
 
-/// A number, or its digits in a string. A function cannot switch protocols or answer in part: 1xx is none.
+/// A number, or its digits in a string. 1xx is not accepted, because a function cannot switch protocols or send interim
+/// answers.
 fn status(value: &Value) -> Result<u16, BadAnswer> {
     let number = match value {
         Value::Number(number) => number.as_u64(),
@@ -84,7 +85,7 @@ fn status(value: &Value) -> Result<u16, BadAnswer> {
         .ok_or(BadAnswer::Malformed)
 }
 
-/// `200 OK` is the status and a phrase. One that does not begin with the status is passed over.
+/// The phrase in a description like `200 OK`. A description that does not begin with the status is ignored.
 fn phrase(status: u16, description: Option<&Value>) -> Result<Option<String>, BadAnswer> {
     let description = match description {
         None | Some(Value::Null) => return Ok(None),
@@ -102,7 +103,7 @@ fn phrase(status: u16, description: Option<&Value>) -> Result<Option<String>, Ba
     }
 }
 
-/// The headers, under the name that goes with the group's setting: ALB looks at no other.
+/// The headers, from the member that the group's setting requires; ALB ignores the other one.
 fn headers(answer: &mut Map<String, Value>, values: Values) -> Result<Vec<(String, String)>, BadAnswer> {
     let member = match values {
         Values::Last => "headers",
@@ -138,13 +139,13 @@ fn headers(answer: &mut Map<String, Value>, values: Values) -> Result<Vec<(Strin
     Ok(headers)
 }
 
-/// A token of RFC 9110 section 5.6.2.
+/// Whether this is a token (RFC 9110 section 5.6.2).
 fn is_name(name: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_token)
 }
 
-/// Without what would end the line, or is no character (RFC 9110 section 5.5).
+/// Whether this contains no control character other than a tab (RFC 9110 section 5.5).
 fn is_value(value: &str) -> bool {
     !value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t')
 }

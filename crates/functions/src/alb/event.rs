@@ -1,4 +1,4 @@
-//! From a request to the event that a function gets.
+//! Turns a request into the event that a function gets.
 
 use super::values::Values;
 use base64::Engine as _;
@@ -6,24 +6,24 @@ use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Serialize, SerializeMap as _, SerializeStruct as _, Serializer};
 use std::collections::BTreeMap;
 
-/// A request that a function is to answer.
+/// A request for a function.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// The group that it goes to.
+    /// ARN of the target group.
     pub target_group_arn: &'a str,
     /// Its method.
     pub method: &'a [u8],
-    /// Path and query as they were sent: nothing of them is decoded.
+    /// Path and query as they were sent, without decoding.
     pub target: &'a [u8],
-    /// Header lines as a target sees them: names in any case, and values.
+    /// Header fields as a target gets them: names in any case, and values.
     pub headers: &'a [(&'a [u8], &'a [u8])],
-    /// The whole body, without any transfer coding.
+    /// The whole body, without transfer coding.
     pub body: &'a [u8],
 }
 
-/// The request's head, or its text, is no UTF-8, which JSON asks for (ALB's reason `LambdaBadRequest`).
+/// The request's head or text is not UTF-8, which JSON requires (ALB's reason `LambdaBadRequest`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request is not of UTF-8 characters only")]
+#[error("the request contains bytes that are not UTF-8")]
 pub struct NotUtf8;
 
 /// The event for a request.
@@ -55,7 +55,7 @@ pub fn event(request: &Request<'_>, values: Values) -> Result<Vec<u8>, NotUtf8> 
     }))
 }
 
-/// The event of a health check: a GET for this path, perhaps with a query, that tells itself by its User-Agent.
+/// The event of a health check: a GET for this path, with a query if it has one, marked by its User-Agent.
 pub fn health_check_event(target_group_arn: &str, path: &str, values: Values) -> Vec<u8> {
     let (path, query) = split(path);
     let headers = [("user-agent".to_owned(), vec!["ELB-HealthChecker/2.0"])];
@@ -78,7 +78,8 @@ fn split(target: &str) -> (&str, &str) {
     target.split_once('?').unwrap_or((target, ""))
 }
 
-/// Whether a body of this type goes as it is: `text/*`, and JSON, JavaScript and XML of the very types that ALB's guide names.
+/// Whether a body of this type is sent as text: `text/*`, and exactly the JSON, JavaScript and XML types that ALB's
+/// guide names.
 fn is_text(content_type: &str) -> bool {
     let media = content_type.split(';').next().unwrap_or_default().trim();
     let media = media.to_ascii_lowercase();
@@ -89,7 +90,7 @@ fn is_text(content_type: &str) -> bool {
         )
 }
 
-/// A query's parameters in the order of their first values.
+/// A query's parameters, ordered by their first occurrence.
 fn parameters(query: &str) -> Vec<(&str, Vec<&str>)> {
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -165,7 +166,7 @@ impl<Q: AsRef<str>, H: AsRef<str>> Serialize for Document<'_, Q, H> {
     }
 }
 
-/// Strings under names that are strings: nothing of them has no JSON.
+/// Serialises the event. It cannot fail: all keys and values are strings.
 fn write<Q: AsRef<str>, H: AsRef<str>>(document: &Document<'_, Q, H>) -> Vec<u8> {
     serde_json::to_vec(document).unwrap_or_default()
 }

@@ -185,7 +185,7 @@ fn event() -> impl Strategy<Value = Event> {
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// What a caller knows: which invocation is where.
+/// A caller's knowledge of where invocations are.
 #[derive(Default)]
 struct Caller {
     open: BTreeMap<u64, usize>,
@@ -298,7 +298,7 @@ proptest! {
             for (name, before) in NAMES.iter().zip(before) {
                 let running = pool.count(name).1;
                 let most = pool.functions.get(*name).and_then(|function| function.spec.reserved_concurrency);
-                // A lower limit ends nothing that runs; it lets nothing more in.
+                // A lower limit ends nothing that runs, but admits no more.
                 prop_assert!(running <= before || most.is_none_or(|most| running <= most));
             }
         }

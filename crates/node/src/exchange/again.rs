@@ -1,4 +1,5 @@
-//! Requests that are sent to another target because one failed them: by tag, only what is safe, and within a budget.
+//! Retries on another target after an answer that failed: if the group is configured so, for safe requests, within a
+//! budget.
 
 use super::counts::{count, count_answer};
 use super::retry_policy::Candidate;
@@ -11,19 +12,19 @@ use crate::worker_state::WorkerState;
 use core::time::Duration;
 use forebay_units::Mono;
 
-/// The longest time for which a target's Retry-After keeps a slot from being used.
+/// The longest Retry-After that is kept to.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 impl Exchange {
-    /// Whether an answer with this status may be kept from the client and the request be sent again: then ask
-    /// [`Exchange::reconsider`] before anything of it goes on.
+    /// Whether an answer with this status may be withheld from the client and the request sent again. If so, call
+    /// [`Exchange::reconsider`] before any part of the answer is passed on.
     pub fn may_reconsider(&self, status: u16) -> bool {
         self.leave.is_push_back(status)
             || (self.leave.retries > 0 && matches!(status, 502..=504))
             || (matches!(status, 400 | 403) && self.permit().is_some())
     }
 
-    /// What to do instead of passing this answer on; none to pass it on.
+    /// The step to take instead of passing this answer on, or `None` to pass it on.
     pub fn reconsider(
         &mut self,
         now: Mono,
@@ -34,6 +35,7 @@ impl Exchange {
     ) -> Option<Step> {
         let stats = listener.balancer.stats.of(self.zone, worker.index);
         if answer.permit_refused && self.permit().is_some() {
+            // The agent has answered about the permit: returning it as well would be pointless.
             if let Some(guard) = self.in_flight.as_mut().and_then(InFlight::guard) {
                 guard.seen();
             }
@@ -47,12 +49,14 @@ impl Exchange {
             self.wait = answer.retry_after.map(|wait| wait.min(LONGEST_WAIT));
         }
         let failed = self.leave.retries > 0 && matches!(answer.status, 502..=504);
+        // Push-back says that nothing was done, so any method may be sent again; after a failure only a safe one may.
         if !(answer.replayable && (pushed || (self.safe && failed))) {
             return None;
         }
+        // Kept for the counters below: sending the request again overwrites both.
         let failed = self.record.target.clone();
         let took = self.record.sent.map(|sent| now.since(sent));
-        // An open gate has no slots, so nothing to push back to.
+        // An open gate has no slots that push-back could take.
         let limited = snapshot
             .group(self.record.group?)
             .is_some_and(|group| group.is_limited());
@@ -69,7 +73,7 @@ impl Exchange {
         Some(step)
     }
 
-    /// Sends the request, which its target failed, to another one: if there is one, and it may.
+    /// Sends a request that its target failed to another one, if there is one and the budget allows it.
     pub(super) fn again(
         &mut self,
         now: Mono,
@@ -82,6 +86,7 @@ impl Exchange {
         if self.leave.retries == 0 {
             return None;
         }
+        // Before the choice, so that the failed target is not chosen again.
         self.refused.push(failed);
         if self.line.is_some() && group.is_limited() {
             if !worker.may_retry(now, group.id) {
@@ -92,6 +97,7 @@ impl Exchange {
             return self.requeue(now, snapshot, worker, stats);
         }
         let slot = worker.choose(now, group, self.zone, &self.refused)?;
+        // The budget is spent only once there is a target to send the request to.
         if !worker.may_retry(now, group.id) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Counting, into what only this worker writes.
+//! Counting, in counters that only this worker writes.
 
 use crate::ids::ZoneId;
 use crate::reason::Reason;
@@ -9,7 +9,7 @@ use crate::worker_state::WorkerState;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 
-/// Rules of each request that AWS does not charge for (Elastic Load Balancing pricing, "LCU details").
+/// Rules evaluated per request that AWS does not charge for (Elastic Load Balancing pricing, "LCU details").
 const FREE_RULES: u64 = 10;
 
 /// Adds one to a counter that only this worker writes.
@@ -17,12 +17,13 @@ pub(super) fn count(counter: &AtomicU64) {
     count_many(counter, 1);
 }
 
-/// Adds so many to it.
+/// Adds `more` to a counter that only this worker writes.
 pub(super) fn count_many(counter: &AtomicU64, more: u64) {
+    // A load and a store instead of a locked addition: correct because each worker has counters of its own.
     counter.store(counter.load(Relaxed) + more, Relaxed);
 }
 
-/// Counts a target's answer to a request of this zone's node, whose head came after this time.
+/// Counts a target's answer to a request of this zone's node; its head arrived after `took`.
 pub(super) fn count_answer(
     target: &TargetView,
     status: u16,
@@ -40,7 +41,7 @@ pub(super) fn count_answer(
     }
 }
 
-/// Counts a request of this zone's node that ended well, after it was at its target for so long.
+/// Counts a request of this zone's node that ended well after `held` at its target.
 pub(super) fn count_completed(target: &TargetView, held: Duration, zone: ZoneId, worker: &WorkerState) {
     let group = target.stats.group.of(zone, worker.index);
     count(&group.completed);
@@ -57,7 +58,7 @@ pub(super) fn count_own(stats: &BalancerStats, status: u16) {
     }
 }
 
-/// Counts an answer made in place of a target's, one for which no memory was left, and what a rule answered.
+/// Counts answers made in place of a target's, answers for lack of memory, and answers of rules.
 pub(super) fn count_reason(stats: &BalancerStats, reason: Option<Reason>) {
     let place = |reason| Reason::IN_PLACE_OF_A_TARGET.iter().position(|one| *one == reason);
     if let Some(place) = reason.and_then(place) {
@@ -72,7 +73,7 @@ pub(super) fn count_reason(stats: &BalancerStats, reason: Option<Reason>) {
     }
 }
 
-/// Counts a request to a function that failed, if it is one: by whose fault, as CloudWatch has it.
+/// Counts a failed request to a function as a user's or an internal error, as the CloudWatch metrics of ALB do.
 pub(super) fn count_lambda_error(reason: Reason, group: &GroupStats) {
     match reason.lambda_error() {
         Some(error) if error.is_users => count(&group.lambda_user_errors),
@@ -81,7 +82,7 @@ pub(super) fn count_lambda_error(reason: Reason, group: &GroupStats) {
     }
 }
 
-/// Counts the rules that were looked at for a request.
+/// Counts the rules that were evaluated for a request.
 pub(super) fn count_rules(stats: &BalancerStats, looked_at: u64) {
     count_many(&stats.rule_evaluations, looked_at);
     if looked_at > FREE_RULES {

@@ -1,4 +1,4 @@
-//! Connections that fail: what may be sent again, over which connection and to whom.
+//! Connections that fail: what may be sent again, over which connection and to which target.
 
 use super::counts::count;
 use super::outcome::{ConnectError, Death, Sent};
@@ -15,11 +15,11 @@ use core::time::Duration;
 use forebay_units::Mono;
 use std::sync::Arc;
 
-/// A pooled connection that was closing when the request was sent dies about one round trip later. One that dies
-/// after this time died of something else, and its request may have been at work all the while.
+/// A pooled connection that was closing when the request was sent dies about one round trip later. One that dies after
+/// this time died of something else, and the target may have been processing the request.
 const STALE_WINDOW: Duration = Duration::from_secs(1);
 
-/// Times a request is sent that no target processes: each may cost a fresh connection.
+/// How often a request is sent that no target processes. Each time may cost a new connection.
 const UNPROCESSED_ATTEMPTS: usize = 5;
 
 impl Exchange {
@@ -42,24 +42,26 @@ impl Exchange {
             count(of_group);
             self.refused.push(target.id);
         }
-        // A slot at a target that refuses is not held for as long as a success would take: its health says when it is back.
+        // The slot of a target that refuses connections is not held for as long as a success would take: health checks
+        // decide when the target is back.
         let free = error == ConnectError::Refused && self.line.is_some();
         if free && self.permit().is_none() {
-            // Else the next in line would be sent there, too, while a slot elsewhere will come.
+            // Otherwise the next waiting request would be sent to it too, although a slot elsewhere becomes free.
             self.rest(now, snapshot);
         }
+        // Running out of descriptors here is not the target's fault.
         if error != ConnectError::OutOfResources && !free {
             self.lose(now, worker);
         }
         match error {
-            // Not a byte was sent: any request may go to another target.
+            // Nothing was sent, so any request may go to another target.
             ConnectError::Refused => {
                 count(&stats.connect_retries);
                 self.choose(now, snapshot, worker, stats)
             }
             ConnectError::TimedOut => self.answer(Reason::ConnectTimeout),
-            // Answered, as ALB does, and not tried elsewhere: a client whose Host no target has a certificate
-            // for would make us shake hands with all of them.
+            // Answered, as ALB does, instead of tried elsewhere: a client whose Host matches no target's certificate
+            // would cause a handshake with each target.
             ConnectError::Handshake => self.answer(Reason::TargetHandshake),
             ConnectError::OutOfResources => self.answer(Reason::OutOfResources),
         }
@@ -79,6 +81,8 @@ impl Exchange {
             .record
             .sent
             .is_some_and(|sent| now.since(sent) < STALE_WINDOW);
+        // A replayed request may run twice. So either nothing of it was sent, or it is safe and the death looks like a
+        // race with the target's keep-alive timeout.
         let stale = death.reused && death.replayable && !unprocessed && (unsent || (self.safe && quick));
         match self.record.target.clone() {
             Some(target) if unprocessed && death.replayable && self.attempts < UNPROCESSED_ATTEMPTS => {
@@ -107,9 +111,9 @@ impl Exchange {
         }
     }
 
-    /// Sends what this target did not process to another one, at last to one that was tried before; to the same if there is no
-    /// other, or if a slot is held there: in turns over a connection that stands and a fresh one, for who refuses on the one need not
-    /// on the other.
+    /// Sends a request that this target did not process to another one, in the end to one that was tried before. It
+    /// goes to the same target again if there is no other or if a slot is held there. Pooled and new connections
+    /// alternate, because a target may refuse requests on one and not on the other.
     fn elsewhere(
         &mut self,
         now: Mono,
@@ -137,7 +141,7 @@ impl Exchange {
         }
     }
 
-    /// Sends anew: to the same target if it still gets traffic, else to another.
+    /// Sends the request again: to the same target if that still gets traffic, else to another.
     fn resend(
         &mut self,
         now: Mono,
@@ -148,6 +152,7 @@ impl Exchange {
         stats: &BalancerStats,
     ) -> Step {
         let group = self.record.group.and_then(|group| snapshot.group(group));
+        // It may have been drained or found unhealthy since.
         let still = group.is_some_and(|group| {
             group
                 .eligible(self.zone)

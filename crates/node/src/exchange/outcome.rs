@@ -1,26 +1,26 @@
-//! What the shell reports of a step.
+//! What the caller reports about a step.
 
 use crate::reason::Reason;
 
-/// Why there is no connection.
+/// Why no connection was established.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectError {
-    /// Refused or unreachable: nothing was sent.
+    /// Refused or unreachable; nothing was sent.
     Refused,
-    /// Not accepted in time, or not secured in time.
+    /// Not accepted in time, or the TLS handshake took too long.
     TimedOut,
-    /// Accepted, and the TLS handshake failed.
+    /// Accepted, but the TLS handshake failed.
     Handshake,
-    /// This process has no file descriptor or port left: not the target's fault.
+    /// This process has no file descriptor or port left; not the target's fault.
     OutOfResources,
 }
 
 /// How much of a request went out on the connection that died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// Not a byte.
+    /// Nothing.
     Nothing,
-    /// Some or all, and the target says itself that it did nothing with it (RFC 9113 section 8.7).
+    /// Some or all, and the target says that it did not process it (RFC 9113 section 8.7).
     Unprocessed,
     /// Some or all.
     Some,
@@ -29,24 +29,24 @@ pub enum Sent {
 /// How a connection to a target died before the answer's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Death {
-    /// It came from the pool.
+    /// The connection came from the pool.
     pub reused: bool,
-    /// How much of the request it had taken.
+    /// How much of the request had been sent.
     pub sent: Sent,
-    /// The whole request is still at hand and can be sent again.
+    /// The whole request is still buffered and can be sent again.
     pub replayable: bool,
 }
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// No connection to the target.
+    /// No connection to the target was established.
     NotConnected(ConnectError),
     /// The connection died before the answer's first byte.
     Died(Death),
     /// The answer's head came, with this status.
     Answered(u16),
-    /// Something ended the exchange; the reason says what.
+    /// The exchange ended for this reason.
     Failed(Reason),
     /// The wait for a slot is over.
     Released,

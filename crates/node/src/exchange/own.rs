@@ -1,4 +1,4 @@
-//! What rules answer or change themselves.
+//! Answers and rewrites that come from rules.
 
 use super::state::Exchange;
 use super::step::{Rewritten, Step};
@@ -15,7 +15,8 @@ impl Exchange {
             .clone()
             .unwrap_or_else(|| "text/plain".to_owned());
         let body = fixed.body.clone().unwrap_or_default().into_bytes();
-        // Where there must be none, clients would take it for their next answer (RFC 9110 sections 15.3.5 and 15.3.6).
+        // A body with these statuses would be taken for the start of the next answer (RFC 9110 sections 15.3.5 and
+        // 15.3.6).
         let empty = body.is_empty() || matches!(fixed.status, 204 | 205);
         let content = (!empty).then_some((kind, body));
         self.record.reason = Some(Reason::FixedResponse);

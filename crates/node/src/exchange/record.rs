@@ -1,4 +1,4 @@
-//! What is left of a request when it is over.
+//! What is kept of a request after its end.
 
 use super::step::Rewritten;
 use crate::ids::GroupId;
@@ -10,49 +10,49 @@ use forebay_routing::TransformError;
 use forebay_units::Mono;
 use std::sync::Arc;
 
-/// Which kind of action a rule took.
+/// The kind of action that a rule took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// A group was to answer.
+    /// Forwarded to a group.
     Forward,
-    /// The client was sent elsewhere.
+    /// Redirected the client.
     Redirect,
-    /// The rule holds the answer.
+    /// Answered with the rule's fixed response.
     Fixed,
 }
 
-/// What is left of a request when it is over.
+/// What is kept of a request after its end, for logs and counters.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// When its head was complete.
+    /// When the request's head was complete.
     pub begun: Mono,
     /// When it was last sent to a target.
     pub sent: Option<Mono>,
-    /// When the answer's head came.
+    /// When the head of the target's answer arrived.
     pub answered: Option<Mono>,
-    /// When it was over.
+    /// When the exchange ended.
     pub ended: Mono,
-    /// The rule that won.
+    /// Priority of the rule that matched.
     pub priority: Option<Priority>,
-    /// The listener's rules could not be asked.
+    /// The listener's rules could not be evaluated.
     pub rule_error: bool,
-    /// What the rule that won did.
+    /// The action of the matching rule.
     pub action: Option<Taken>,
-    /// How the rule's transforms went, if it has any.
+    /// The outcome of the rule's transforms, if it has any.
     pub transform: Option<Result<(), TransformError>>,
-    /// What they made of the request, if they changed it.
+    /// The request as changed by them, if it was.
     pub rewritten: Option<Box<Rewritten>>,
-    /// The group chosen.
+    /// The chosen group.
     pub group: Option<GroupId>,
     /// The target last tried.
     pub target: Option<Arc<TargetView>>,
-    /// The target's status.
+    /// The status of the target's answer.
     pub target_status: Option<u16>,
-    /// Why it ended otherwise than with its target's whole answer.
+    /// Why the request ended otherwise than with its target's whole answer.
     pub reason: Option<Reason>,
-    /// Connections beyond the first.
+    /// Attempts beyond the first.
     pub retries: u32,
-    /// How long it waited for slots, where those are counted.
+    /// Time spent waiting for slots, where slots are counted.
     pub waited: Option<Duration>,
 }
 

@@ -1,4 +1,4 @@
-//! Requests that end before any rule is asked.
+//! Requests that end before routing.
 
 use super::counts::{count, count_own, count_reason};
 use super::record::Record;
@@ -13,7 +13,7 @@ use crate::worker_state::WorkerState;
 use forebay_units::Mono;
 
 impl Exchange {
-    /// A request that was refused before routing (malformed, too long, ...). Its connection ends with it.
+    /// Records a request that was refused before routing (malformed, too long, ...). Its connection ends with it.
     pub fn refused(
         now: Mono,
         reason: Reason,
@@ -28,7 +28,8 @@ impl Exchange {
         Record::begun(now, Some(reason))
     }
 
-    /// A sound request that is not routed for a reason of ours; it gets this answer, and its connection may be kept.
+    /// A valid request that is not routed because of the load balancer's own state. It gets this answer, and its
+    /// connection may stay open.
     pub fn turned_away(
         now: Mono,
         speaks: Speaks,

@@ -1,27 +1,27 @@
-//! What a request's group allows it beyond one target, and an answer that may be kept from its client for that.
+//! What a group allows a request beyond one target, and an answer that may be withheld for that.
 
 use crate::snapshot::GroupView;
 use core::time::Duration;
 
-/// What its group allows a request.
+/// The retries that a group allows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RetryPolicy {
-    /// Times it may still be sent to another target.
+    /// How often the request may still be sent to another target.
     pub(super) retries: u8,
     /// 429 and 503 mean that the target had no slot and did nothing.
     pub(super) push_back: bool,
 }
 
-/// An answer whose head came, and nothing of which has gone on.
+/// An answer whose head has arrived, and of which nothing was passed on yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
     /// Its status.
     pub status: u16,
-    /// What its Retry-After says.
+    /// The pause that its Retry-After asks for.
     pub retry_after: Option<Duration>,
-    /// The whole request is still at hand and can be sent again.
+    /// The whole request is still buffered and can be sent again.
     pub replayable: bool,
-    /// An agent says that it does not know the request's permit, so that its application never saw the request.
+    /// An agent reports that it does not know the request's permit, so its application never saw the request.
     pub permit_refused: bool,
 }
 

@@ -7,7 +7,7 @@ use core::time::Duration;
 use forebay_model::{Priority, QueueSettings};
 use forebay_units::Mono;
 
-/// One request's claim to a slot, from its arrival on.
+/// One request's claim to a slot, kept from its arrival on.
 #[derive(Debug)]
 pub(super) struct SlotClaim {
     pub(super) class: u64,
@@ -15,20 +15,20 @@ pub(super) struct SlotClaim {
     pub(super) since: Mono,
     pub(super) deadline: Mono,
     pub(super) waiting: Option<Waiting>,
-    /// It had a slot before: it goes to the front.
+    /// It had a slot before, so it goes to the front.
     pub(super) front: bool,
-    /// Targets that said they had no slot for it.
+    /// Targets that pushed it back.
     pub(super) pushed: u8,
 }
 
-/// A class's number: FNV-1a of its name. Two names that meet share their share, no more.
+/// A class's number: FNV-1a of its name. If two names collide, their classes share one share and nothing worse happens.
 pub(super) fn number(name: &[u8]) -> u64 {
     name.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// gRPC's own deadline: up to eight digits and a unit.
+/// Parses a gRPC timeout: up to eight digits and a unit.
 fn grpc_timeout(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
     let number: u64 = core::str::from_utf8(digits).ok()?.parse().ok()?;
@@ -44,8 +44,8 @@ fn grpc_timeout(value: &[u8]) -> Option<Duration> {
 }
 
 impl SlotClaim {
-    /// Of which class the request is, and how long it may wait: for as long as its group says, and not beyond the time its
-    /// caller gave a gRPC call.
+    /// The class of a request and how long it may wait: as long as its group says, but not past a gRPC call's own
+    /// deadline.
     pub(super) fn of(
         now: Mono,
         request: &Request<'_>,
@@ -91,7 +91,7 @@ impl SlotClaim {
 }
 
 impl SlotClaim {
-    /// Gives up the place in the queue, if it has one.
+    /// Gives up the place in the queue, if there is one.
     pub(super) fn leave(&mut self) {
         self.waiting = None;
     }

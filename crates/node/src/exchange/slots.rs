@@ -1,4 +1,4 @@
-//! Requests that need a slot: asking for one, waiting for one, and what came of it.
+//! Requests that need a slot: asking for one, waiting for one, and the outcome.
 
 use super::counts::count;
 use super::state::{ATTEMPTS, Exchange};
@@ -18,16 +18,16 @@ use forebay_model::Concurrency;
 use forebay_units::Mono;
 use std::sync::Arc;
 
-/// How long a target that pushes a request back without saying for how long is left with one slot less.
+/// How long a target that pushes a request back without a Retry-After has one slot less.
 const PUSHED: Duration = Duration::from_secs(1);
 
-/// The least time for which it is.
+/// The shortest such pause.
 const LEAST_REST: Duration = Duration::from_millis(100);
-/// Push-backs of one request.
+/// Push-backs after which the fault is taken to be the request's, not the targets'.
 const MOST_PUSHED: u8 = 5;
 
 impl Exchange {
-    /// Asks for a slot.
+    /// Asks the gate for a slot.
     pub(super) fn admit(
         &mut self,
         now: Mono,
@@ -36,15 +36,16 @@ impl Exchange {
         worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Step {
+        // Failed slots that have been held long enough are freed at the gate first; this request may get one.
         worker.expire(now);
         let prefers = self.sticky_choice(group).map(|target| target.id.0);
         let Some(line) = &mut self.line else {
-            // The group got its gate after the request had come.
+            // The group got its gate only after the request had arrived.
             return self.answer(Reason::NoTarget);
         };
         let avoid: Vec<u64> = self.refused.iter().map(|target| target.0).collect();
         let arrival = Arrival {
-            // Whether or not it matters now: cross-zone may be switched off while it waits.
+            // Passed even where all zones are used: cross-zone may be switched off while the request waits.
             zone: self.zone.0,
             class: line.class,
             weight: line.weight,
@@ -54,6 +55,7 @@ impl Exchange {
             avoid: &avoid,
             prefers,
         };
+        // Whenever it asks again, it comes back from a slot: it then goes to the front, whatever the queue's length.
         line.front = true;
         self.record.waited.get_or_insert_default();
         match gate.arrive(now, &arrival, &mut worker.rng, &group.counters, worker.index) {
@@ -82,7 +84,7 @@ impl Exchange {
         self.send(now, slot, reuse, worker)
     }
 
-    /// The wait is over.
+    /// Takes the outcome of a wait that is over.
     pub(super) fn released(
         &mut self,
         now: Mono,
@@ -99,7 +101,7 @@ impl Exchange {
         let (Some(group), Some((waited, outcome))) = (group, over) else {
             return self.answer(Reason::NoTarget);
         };
-        // Counted from the arrival, however often it came back.
+        // Counted from the arrival, however often the request was queued again.
         self.record.waited = self.record.waited.max(Some(waited));
         match outcome {
             Ok(slot) => self.go(now, slot, group, worker, stats),
@@ -107,7 +109,7 @@ impl Exchange {
         }
     }
 
-    /// The deadline has come, perhaps together with a slot.
+    /// The deadline of a wait has passed, perhaps together with the arrival of a slot.
     pub(super) fn late(
         &mut self,
         now: Mono,
@@ -125,11 +127,12 @@ impl Exchange {
         match (refusal, group) {
             (Some(refusal), Some(group)) => self.turn_away(&refusal, group, worker),
             (Some(_), None) => self.answer(Reason::NoTarget),
+            // The wait was over before its deadline was noticed: a slot that was handed out is used.
             (None, _) => self.released(now, snapshot, worker, stats),
         }
     }
 
-    /// Its client leaves, or there is no memory to go on: if it waits, it has waited until now.
+    /// Leaves the queue because the client left or there is no memory to go on, and records the wait so far.
     pub(super) fn leave_line(&mut self, now: Mono) {
         if let Some(line) = &mut self.line
             && line.waiting.take().is_some()
@@ -161,15 +164,15 @@ impl Exchange {
             Reason::NoSlot if agents => Answer::no_slot(),
             Reason::NoTarget => Answer::page(reason),
             _ => Answer {
-                // Rounded up: a client that comes a moment too early is refused again.
+                // Rounded up: a client that returns a moment too early is refused again.
                 retry_after: Some(refusal.retry_after.as_millis().div_ceil(1000).max(1) as u64),
                 ..Answer::page(reason)
             },
         }))
     }
 
-    /// Puts the request back at the front, if its group counts slots: its target had none for it after all, or its agent did
-    /// not know its permit.
+    /// Puts the request back at the front of the queue, if its group counts slots: its target had no slot after all, or
+    /// its agent did not know its permit.
     pub(super) fn requeue(
         &mut self,
         now: Mono,
@@ -180,12 +183,13 @@ impl Exchange {
         let group = snapshot.group(self.record.group?)?;
         let gate = group.gate.as_ref().filter(|_| group.is_limited())?;
         self.line.as_ref().filter(|_| self.attempts < ATTEMPTS)?;
+        // Before asking again: in a group with a single slot the request would otherwise wait for itself.
         self.in_flight = None;
         Some(self.admit(now, gate, group, worker, stats))
     }
 
-    /// Its target said that it has no slot: it is given one less for a while, and others go before it. None if too many have
-    /// said so of this request: then it is the request.
+    /// Records that the target pushed the request back: the target has one slot less for a while and is avoided. `None`
+    /// after too many push-backs of this request, because the request itself must then be the cause.
     pub(super) fn push_back(&mut self, now: Mono, snapshot: &Snapshot) -> Option<()> {
         let line = self.line.as_mut()?;
         line.pushed = line
@@ -198,7 +202,7 @@ impl Exchange {
         Some(())
     }
 
-    /// Gives its target one slot less for a while.
+    /// Takes one slot from its target for a while.
     pub(super) fn rest(&mut self, now: Mono, snapshot: &Snapshot) {
         let group = self.record.group.and_then(|group| snapshot.group(group));
         if let (Some(gate), Some(target)) = (group.and_then(|group| group.gate.as_ref()), &self.record.target)
@@ -208,7 +212,7 @@ impl Exchange {
         }
     }
 
-    /// An agent did not know the permit of a request that can't be sent again.
+    /// Answers a request whose permit the agent did not know and that cannot be sent again.
     pub(super) fn permit_refused(&mut self) -> Step {
         self.in_flight = None;
         self.record.reason = Some(Reason::PermitRefused);
@@ -218,7 +222,7 @@ impl Exchange {
         }))
     }
 
-    /// The permit to send with the request, where an agent counts.
+    /// The permit to send with the request, if an agent counts the target's slots.
     pub fn permit(&self) -> Option<WorkId> {
         self.in_flight.as_ref()?.permit()
     }

@@ -1,4 +1,4 @@
-//! A request under way, as far as it has come.
+//! The state of a request under way.
 
 use super::record::Record;
 use super::retry_policy::RetryPolicy;
@@ -11,10 +11,10 @@ use crate::request::Speaks;
 use core::time::Duration;
 use forebay_health::RoutingReason;
 
-/// Connections tried for one request among healthy targets, the first included. A refused target is out at once, so
-/// this many are needed only when many die together.
+/// Connections tried for one request among healthy targets, the first included. A target that refuses is out at once,
+/// so this many are needed only when many die together.
 pub(super) const ATTEMPTS: usize = 64;
-/// The same when the group fails open: all targets may be dead, and each request would knock at each of them.
+/// Like [`ATTEMPTS`], while the group fails open: all targets may be dead, and each request would try each of them.
 pub(super) const ATTEMPTS_FAIL_OPEN: usize = 4;
 
 /// A request under way.
@@ -24,20 +24,20 @@ pub struct Exchange {
     pub(super) zone: ZoneId,
     pub(super) speaks: Speaks,
     pub(super) safe: bool,
-    /// Targets that refused. Allocates only when one did.
+    /// Targets that refused a connection. Allocated only when one did.
     pub(super) refused: Vec<TargetId>,
     pub(super) attempts: usize,
     pub(super) in_flight: Option<InFlight>,
-    /// Allocates only where its rule or its group is sticky.
+    /// Allocated only if the rule or the group is sticky.
     pub(super) sticky: Option<Box<Sticky>>,
-    /// What its group allows it beyond one target.
+    /// What the group's retry settings still allow.
     pub(super) leave: RetryPolicy,
-    /// For how long its target wants to be left alone, if it said so.
+    /// The pause that the target asked for with Retry-After.
     pub(super) wait: Option<Duration>,
-    /// Why all targets of its group get traffic, if its client is to be told.
+    /// Why all targets of its group get traffic, if the client is to be told.
     pub(super) open: Option<RoutingReason>,
-    /// How it waits for a slot. Allocates only in groups that have a gate.
+    /// Its claim to a slot. Allocated only in groups that have a gate.
     pub(super) line: Option<Box<SlotClaim>>,
-    /// At an agent: what it holds there.
+    /// At an agent: the slot that it holds there.
     pub(super) work_guard: Option<WorkGuard>,
 }

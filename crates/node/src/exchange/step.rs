@@ -1,4 +1,4 @@
-//! What is to be done with a request next.
+//! The next step of a request.
 
 use crate::answer::Answer;
 use crate::reuse::Reuse;
@@ -7,36 +7,36 @@ use crate::ticket::Ticket;
 use forebay_units::Mono;
 use std::sync::Arc;
 
-/// What a rule's transforms made of the request.
+/// A request as changed by a rule's transforms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rewritten {
-    /// The Host to send.
+    /// The Host header to send.
     pub host: Option<Vec<u8>>,
     /// The path and query to send.
     pub url: Option<Vec<u8>>,
 }
 
-/// What to do next.
+/// What the caller must do next.
 #[derive(Debug)]
 pub enum Step {
     /// Send this answer.
     Answer(Box<Answer>),
     /// Send the request to this target and report the outcome.
     Send {
-        /// To whom.
+        /// The target.
         target: Arc<TargetView>,
-        /// Over which connections.
+        /// Which pooled connections may be used.
         reuse: Reuse,
     },
     /// Wait until the ticket is ready, then report [`crate::Outcome::Released`]; past the deadline, [`crate::Outcome::Late`].
     Wait {
-        /// Tells when the wait is over.
+        /// Becomes ready when the wait is over.
         ticket: Arc<Ticket>,
         /// The deadline.
         until: Mono,
     },
     /// Pass the target's answer on.
     Relay,
-    /// The answer has begun and can't be completed: close the client's connection, so that it sees the cut.
+    /// The answer has begun and cannot be completed: close the client's connection, so that the client notices.
     Abort,
 }

@@ -1,4 +1,4 @@
-//! Stickiness: which target or group a client's cookies name, and which cookies its answer brings.
+//! Sticky sessions: which target or group a client's cookies name, and which cookies its answer sets.
 
 use super::state::Exchange;
 use super::sticky::{Cookies, cookie};
@@ -14,7 +14,7 @@ use forebay_routing::{Headers, Split};
 use forebay_units::Wall;
 use std::sync::Arc;
 
-/// The first cookie of this name that the client sent.
+/// The value of the client's first cookie of this name.
 fn cookie_of(headers: &dyn Headers, name: &str) -> Option<Vec<u8>> {
     let mut found = None;
     headers.any("cookie", &mut |line| {
@@ -28,8 +28,8 @@ fn cookie_of(headers: &dyn Headers, name: &str) -> Option<Vec<u8>> {
     found
 }
 
-/// What the client's cookie names, if it was sealed for `scope` and is not too old. Any other is ignored: its answer brings
-/// a new one.
+/// The mark in the client's cookie, if it was sealed for `scope` and is fresh. Any other cookie is ignored, and the
+/// answer sets a new one.
 fn opened(
     worker: &mut WorkerState,
     request: &Request<'_>,
@@ -39,6 +39,7 @@ fn opened(
 ) -> Option<Mark> {
     let value = names
         .iter()
+        // From the last name to the first: the cross-site variant takes precedence.
         .rev()
         .find_map(|name| cookie_of(request.facts.headers, name))?;
     let opened = worker.keys.open(request.wall, scope, &value)?;
@@ -46,7 +47,7 @@ fn opened(
 }
 
 impl Exchange {
-    /// The group its client stays with; none if it has none yet.
+    /// The group that the client's cookie names; `None` if it names no group of this split.
     pub(super) fn sticky_group(
         &mut self,
         request: &Request<'_>,
@@ -59,6 +60,7 @@ impl Exchange {
         self.sticky.get_or_insert_default().group = true;
         let scope = Scope::Group(&listener.balancer.blueprint.arn);
         let mark = opened(worker, request, &cookie::GROUP, scope, seconds)?;
+        // A group whose weight was set to 0 loses its sticky clients, too.
         split
             .weighted(|&group| {
                 snapshot
@@ -68,7 +70,7 @@ impl Exchange {
             .copied()
     }
 
-    /// Notes which target of the group its client wants to stay with.
+    /// Records which target of the group the client's cookie names.
     pub(super) fn note_target(&mut self, request: &Request<'_>, group: &GroupView, worker: &mut WorkerState) {
         let (wanted, app) = match &group.settings().stickiness {
             Stickiness::Off => return,
@@ -82,7 +84,7 @@ impl Exchange {
                 ),
                 false,
             ),
-            // Both must come back: the application may have ended its session by dropping its own.
+            // Both must be sent: the application may have ended its session by deleting its own cookie.
             Stickiness::App { cookie, seconds } => {
                 let own = cookie_of(request.facts.headers, cookie).is_some();
                 let scope = Scope::App(&group.blueprint.arn);
@@ -96,20 +98,20 @@ impl Exchange {
         (sticky.target, sticky.wanted, sticky.app) = (true, wanted, app);
     }
 
-    /// Whether its group keeps clients with their target, and this client has none yet, or not this one.
+    /// Whether the group is sticky and the client's cookie does not name this target.
     pub(super) fn is_astray(&self, target: &TargetView) -> bool {
         self.sticky
             .as_ref()
             .is_some_and(|sticky| sticky.target && sticky.wanted != Some(target.mark()))
     }
 
-    /// The target its client stays with: while that gets traffic, did not refuse the request, and is not overloaded.
+    /// The client's sticky target, if it gets traffic, did not refuse the request, and is not overloaded.
     pub(super) fn sticky_target(&self, group: &GroupView) -> Option<InFlight> {
         self.sticky_choice(group)
             .map(|target| InFlight::new(Arc::clone(target)))
     }
 
-    /// Which that is.
+    /// Like `sticky_target`, without a slot.
     pub(super) fn sticky_choice<'a>(&self, group: &'a GroupView) -> Option<&'a Arc<TargetView>> {
         let mark = self.sticky.as_ref()?.wanted?;
         let eligible = &group.eligible(self.zone).targets;
@@ -119,11 +121,11 @@ impl Exchange {
             .find(|target| target.mark() == mark)?;
         let overloaded = || {
             let percent = u64::from(group.settings().sticky_ceiling_percent);
-            // Summing over all targets is what this extension costs those who ask for it.
+            // Summing over all targets is the price of this extension; only groups that use it pay.
             let load = |index: &u32| u64::from(group.targets[*index as usize].stats.load());
             let sum: u64 = eligible.iter().map(load).sum();
             let own = u64::from(target.stats.load());
-            // One request more than the mean allows is not yet too many: with few requests all means are small.
+            // At least one request per target is allowed: with few requests the mean is less than one.
             percent > 0
                 && own > 0
                 && own * 100 * eligible.len() as u64 > percent * sum.max(eligible.len() as u64)
@@ -131,12 +133,12 @@ impl Exchange {
         (!self.refused.contains(&target.id) && !overloaded()).then_some(target)
     }
 
-    /// Whether its answer may bring cookies. If not, [`Exchange::cookies`] need not be asked.
+    /// Whether the answer may set cookies. If not, [`Exchange::cookies`] need not be called.
     pub fn is_sticky(&self) -> bool {
         self.sticky.is_some()
     }
 
-    /// The cookies its target's answer brings. `sets`: whether the answer sets a cookie of this name.
+    /// The cookies to add to the target's answer. `sets` says whether the answer sets a cookie of this name.
     pub fn cookies(
         &self,
         wall: Wall,
@@ -166,7 +168,7 @@ impl Exchange {
         match &group.settings().stickiness {
             Stickiness::Off => {}
             Stickiness::Balancer { .. } => cookies.target = seal(Scope::Target(&group.blueprint.arn), mark),
-            // A client whose target is gone stays with its new one from now on, even if that sets no cookie.
+            // A client whose target left stays with the new one from now on, even if that sets no cookie.
             Stickiness::App { cookie, .. } if sets(cookie) || (sticky.app && sticky.wanted != Some(mark)) => {
                 cookies.app = seal(Scope::App(&group.blueprint.arn), mark);
             }

@@ -1,21 +1,21 @@
-//! What cookies a request brought and its answer brings.
+//! The cookies that a request carries and that its answer sets.
 
 use forebay_balance::{COOKIE_LENGTH, Mark};
 
 /// A cookie's value.
 pub type CookieValue = [u8; COOKIE_LENGTH];
 
-/// Cookies of the load balancer's own.
+/// The names of the load balancer's cookies.
 pub mod cookie {
-    /// Names a target, and the same for requests from other sites; the second goes before the first.
+    /// Name a target; the second is for cross-site requests and takes precedence.
     pub const TARGET: [&str; 2] = ["AWSALB", "AWSALBCORS"];
-    /// Names a target, beside its application's own cookie. The value fits into the first of four.
+    /// Name a target, beside the application's own cookie. The value fits into the first of the four.
     pub const APP: [&str; 4] = ["AWSALBAPP-0", "AWSALBAPP-1", "AWSALBAPP-2", "AWSALBAPP-3"];
-    /// Names a group, and the same for requests from other sites; the second goes before the first.
+    /// Name a group; the second is for cross-site requests and takes precedence.
     pub const GROUP: [&str; 2] = ["AWSALBTG", "AWSALBTGCORS"];
 }
 
-/// Cookies an answer brings.
+/// Cookies that an answer sets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cookies {
     /// For AWSALB and AWSALBCORS.
@@ -26,15 +26,15 @@ pub struct Cookies {
     pub group: Option<CookieValue>,
 }
 
-/// What stickiness has to do with a request.
+/// The sticky sessions that apply to a request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sticky {
-    /// Its rule keeps clients with their group.
+    /// The rule keeps clients with their group.
     pub(super) group: bool,
-    /// Its group keeps clients with their target.
+    /// The group keeps clients with their target.
     pub(super) target: bool,
-    /// Where its cookie wants it to go.
+    /// The target named by the client's cookie.
     pub(super) wanted: Option<Mark>,
-    /// The client brought its application's cookie and ours.
+    /// The client sent both its application's cookie and the load balancer's.
     pub(super) app: bool,
 }

@@ -14,7 +14,7 @@ impl Headers for NoHeaders {
     }
 }
 
-/// A snapshot with this many healthy targets behind a default forward.
+/// A snapshot with `targets` healthy targets behind a default forward.
 fn snapshot(targets: u8) -> Arc<Snapshot> {
     pictured(
         &[("group", targets)],
@@ -23,7 +23,7 @@ fn snapshot(targets: u8) -> Arc<Snapshot> {
     )
 }
 
-/// A snapshot with groups of this many healthy targets each behind a default forward.
+/// A snapshot with one group per given number of healthy targets, each behind a default forward.
 pub(super) fn pictured(
     groups: &[(&str, u8)],
     settings: &GroupSettings,
@@ -194,7 +194,7 @@ fn is_sent_again(step: &Step) -> bool {
 
 #[test]
 fn who_may_be_sent_again() {
-    // Method, reused, sent, replayable, after ms: sent again?
+    // Method, reused, sent, replayable, after ms: is it sent again?
     let cases = [
         ("GET", true, Sent::Some, true, 5, true),
         ("HEAD", true, Sent::Some, true, 5, true),
@@ -217,7 +217,7 @@ fn who_may_be_sent_again() {
     }
 }
 
-/// A first request of a connection, and any with a body, was answered 502.
+/// A connection's first request, and any with a body, used to be answered 502.
 #[test]
 fn what_was_not_processed_goes_elsewhere_whatever_it_asks_for() {
     for reused in [true, false] {
@@ -294,7 +294,7 @@ fn failures_have_albs_statuses() {
         Some(500),
         "what can't be carried out lets nothing through"
     );
-    // A path of 16 KB took 2.75 s there.
+    // A path of 16 KB took 2.75 s in this case.
     let (slow, step) = Case::begin(1, "GET", "/slow");
     assert_eq!(status(step), Some(500));
     let transform = slow.exchange.record.transform;

@@ -14,7 +14,7 @@ enum Told {
     Release(TargetId),
 }
 
-/// Messages on their way to the process that has taken over.
+/// Messages on their way to the new process.
 #[derive(Default)]
 struct Link(Mutex<VecDeque<Told>>);
 
@@ -42,7 +42,7 @@ impl SlotAuthority for Link {
 
 const LIMIT: u32 = 2;
 
-/// One process: its gate and targets, which are the same servers in both.
+/// One process: its gate and targets. The targets are the same servers in both.
 struct Process {
     gate: Arc<GroupGate>,
     targets: Vec<Arc<TargetView>>,
@@ -109,7 +109,7 @@ impl Process {
         }
     }
 
-    /// Lets those run whose wait is over; their names.
+    /// Fetches the requests whose wait is over; returns their names.
     fn fetch(&mut self) -> Vec<u32> {
         let mut fetched = Vec::new();
         for (name, mut waiting) in core::mem::take(&mut self.waiting) {
@@ -125,14 +125,14 @@ impl Process {
     }
 }
 
-/// The end of the link in the process that has taken over.
+/// The new process's end of the link.
 #[derive(Default)]
 struct Served {
     held: BTreeMap<u64, Vec<InFlight>>,
     waiting: BTreeMap<u64, ForeignWait>,
 }
 
-/// Both processes and what is between them.
+/// Both processes and the link between them.
 struct World {
     old: Process,
     new: Process,
@@ -157,7 +157,7 @@ impl World {
         }
     }
 
-    /// One message comes over.
+    /// Delivers one message.
     fn deliver(&mut self) {
         let told = crate::lock::lock(&self.link.0).pop_front();
         match told {
@@ -210,7 +210,7 @@ impl World {
         }
     }
 
-    /// Tells those whose wait at the new gate is over.
+    /// Answers the claims whose wait at the new gate is over.
     fn answer(&mut self) {
         let waiting = core::mem::take(&mut self.served.waiting);
         let mut ready = Vec::new();
@@ -228,7 +228,7 @@ impl World {
         }
     }
 
-    /// What is at each server, of both processes.
+    /// Checks the requests at each server, of both processes, against its limit.
     fn assert_within_limit(&self) {
         for (old, new) in self.old.targets.iter().zip(&self.new.targets) {
             let running = |process: &Process, of: &TargetView| {
@@ -247,8 +247,8 @@ impl World {
 }
 
 proptest! {
-    /// Whatever comes, ends and is delivered in whatever order: no target has more than its limit, nobody is forgotten, and who came first is
-    /// served first.
+    /// Whatever arrives, ends and is delivered in whatever order: no target exceeds its limit, no request is forgotten,
+    /// and requests are served in order of arrival.
     #[test]
     fn two_processes_keep_one_limit(
         before in proptest::collection::vec(0..3_u8, 0..12),
@@ -293,7 +293,7 @@ proptest! {
             world.assert_within_limit();
         }
         prop_assert!(served.is_sorted(), "{:?}", served);
-        // The new process is gone, or both go on to the end: all are served.
+        // Either the new process dies or both go on to the end: all are served.
         if lost {
             world.old.gate.reclaim(world.now);
             world.link = Arc::default();

@@ -1,5 +1,5 @@
-//! Load balancers and listeners of a blueprint: what stays keeps its id, its counters and, if its rules say the same, its
-//! compiled rules.
+//! Load balancers and listeners of a blueprint. What stays keeps its id, its counters and, if its rules are unchanged,
+//! its compiled rules.
 
 use super::{Balancer, Listener, Node};
 use crate::ids::{GroupId, ListenerId};
@@ -21,7 +21,7 @@ impl Node {
                 .as_ref()
                 .map_or_else(|| Arc::new(Zoned::new(self.workers)), |k| Arc::clone(&k.stats));
             for node in &balancer.nodes {
-                // Shown from now on, though nothing was counted yet.
+                // Shown in metrics from now on, though nothing was counted yet.
                 stats.zone(self.zone(&node.zone));
             }
             let view = match known {
@@ -62,8 +62,8 @@ impl Node {
         );
         let groups = &self.groups;
         let rules = match known {
-            // A deleted group's id never comes back, so rules stay right as long as their text does; a group that
-            // was made anew under the same ARN can't be: ARNs end in random ids.
+            // A deleted group's id is never reused, so compiled rules stay valid while their text is unchanged. A group
+            // cannot be made again under the same ARN, because ARNs end in random ids.
             Some(known)
                 if known.rules.is_some()
                     && (Arc::ptr_eq(&known.blueprint, blueprint)

@@ -1,4 +1,4 @@
-//! What a group's requests ask for, as whoever plans its capacity sees it: counters alone, which cost little to read.
+//! A group's demand, as the planner of its capacity sees it: only counters, which are cheap to read.
 
 use super::{Group, Node};
 use crate::group_demand::GroupDemand;
@@ -9,19 +9,19 @@ use forebay_admission::Coming;
 use forebay_model::Concurrency;
 
 impl Node {
-    /// What a group's requests ask for. O(targets of the group).
+    /// The demand of a group's requests. O(targets of the group).
     pub fn demand(&self, group_arn: &str) -> Option<GroupDemand> {
         self.groups.get(group_arn).map(Group::demand)
     }
 
-    /// So many slots of a group are on their way: whoever would get one in time thanks to them is not refused at the door.
+    /// Announces slots of a group that are being started, so that requests they would serve in time are not refused.
     pub fn expect(&self, group_arn: &str, coming: Option<Coming>) {
         if let Some(gate) = self.groups.get(group_arn).and_then(|group| group.gate.as_ref()) {
             gate.expect(coming);
         }
     }
 
-    /// What tells of requests that had to wait or were refused.
+    /// Reports requests that had to wait or were refused.
     pub fn pressure(&self) -> &Pressure {
         &self.pressure
     }
@@ -61,6 +61,8 @@ impl Group {
             demand.slots = match queue.concurrency {
                 Concurrency::Open => None,
                 Concurrency::Fixed(limit) => Some(limit.into()),
+                // Granted or learned slots are known only at the gate. Over the weights, they tell what one more unit
+                // would add.
                 Concurrency::Agent | Concurrency::Auto => {
                     let slots = self.gate.as_ref().map_or(0, |gate| gate.slots());
                     (slots > 0 && weights > 0).then(|| slots as f64 / f64::from(weights))

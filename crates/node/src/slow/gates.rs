@@ -1,4 +1,4 @@
-//! Which groups have a gate, who may be picked there, and which channels to agents must stand.
+//! The groups that have a gate, the targets that may be picked there, and the channels to agents.
 
 use super::{Group, Node, Output};
 use crate::gate::{ChannelOrder, GroupGate};
@@ -12,7 +12,7 @@ use forebay_units::Mono;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How often gates are looked at for what is due by itself.
+/// How often gates are checked for what becomes due by itself.
 pub(super) const GATE_LOOK: Duration = Duration::from_millis(100);
 
 fn rules(queue: &QueueSettings, algorithm: Algorithm) -> Rules {
@@ -29,7 +29,7 @@ fn rules(queue: &QueueSettings, algorithm: Algorithm) -> Rules {
     }
 }
 
-/// What a group without a queue has left of its gate: whoever waits there goes out.
+/// The settings of a gate that is about to be removed: all waiting requests are sent out.
 fn open() -> Rules {
     Rules {
         limit: Limit::Open,
@@ -40,8 +40,8 @@ fn open() -> Rules {
 }
 
 impl Group {
-    /// Makes the gate that the blueprint asks for, or changes its rules. A gate that is asked for no longer lets everyone
-    /// through and is forgotten.
+    /// Makes the gate that the blueprint asks for, or changes its settings. A gate that is no longer asked for lets all
+    /// waiting requests through and is removed.
     pub(super) fn take_gate(&mut self, now: Mono, pressure: &Pressure) {
         let settings = &self.blueprint.settings;
         match (&settings.queue, &self.gate) {
@@ -54,6 +54,8 @@ impl Group {
             }
             (None, Some(gate)) => {
                 gate.set_rules(now, open());
+                // Without a target they could not be let through; they are refused instead of waiting at a gate that no
+                // longer exists.
                 gate.dissolve(now);
                 self.gate = None;
             }
@@ -62,7 +64,7 @@ impl Group {
     }
 }
 
-/// Tells the group's gate who may be picked.
+/// Gives the group's gate its members.
 pub(super) fn arrange(now: Mono, view: &GroupView) {
     let Some(gate) = &view.gate else { return };
     let mut members = BTreeMap::new();
@@ -73,7 +75,7 @@ pub(super) fn arrange(now: Mono, view: &GroupView) {
             };
             members
                 .entry(target.id.0)
-                // In several zones: in all.
+                // Eligible in several zones: it may be used from all of them.
                 .and_modify(|member: &mut Member<_>| member.zone = None)
                 .or_insert_with(|| Member {
                     key: target.id.0,
@@ -93,7 +95,7 @@ pub(super) fn arrange(now: Mono, view: &GroupView) {
 }
 
 impl Node {
-    /// Says which channels must stand, if that has changed.
+    /// Orders the channels that must be open, if they have changed.
     pub(super) fn order_channels(&mut self) {
         let mut wanted = Vec::new();
         for group in self.groups.values() {
@@ -104,7 +106,7 @@ impl Node {
                 continue;
             }
             for target in group.targets.values() {
-                // A draining target's channel stays: its agent still counts what is in flight.
+                // A draining target keeps its channel: its agent still counts what is in flight.
                 if let Some(mut address) = target.blueprint.address {
                     address.set_port(port);
                     wanted.push(ChannelOrder {
@@ -124,7 +126,7 @@ impl Node {
         }
     }
 
-    /// Lets gates do what is due by itself.
+    /// Lets gates handle what becomes due by itself.
     pub(super) fn look_at_gates(&mut self, now: Mono) {
         let gates = self.groups.values().filter_map(|group| group.gate.as_ref());
         let mut any = false;
@@ -135,7 +137,7 @@ impl Node {
         self.gate_look = any.then_some(now + GATE_LOOK);
     }
 
-    /// Every group's ARN and gate, where it has one.
+    /// The ARN and gate of each group that has a gate.
     pub fn gates(&self) -> impl Iterator<Item = (&str, &Arc<GroupGate>)> {
         self.groups
             .iter()

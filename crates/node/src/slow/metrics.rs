@@ -1,4 +1,4 @@
-//! Reads all that there is to show of a node.
+//! Reads the metrics of a node.
 
 use super::{Group, Node};
 use crate::gate::GroupGate;
@@ -17,7 +17,7 @@ use forebay_units::Wall;
 use std::collections::BTreeMap;
 
 impl Node {
-    /// What there is to show now.
+    /// The metrics now.
     pub fn metrics(&self) -> NodeMetrics {
         let users = self.users();
         NodeMetrics {
@@ -69,7 +69,7 @@ impl Node {
         found
     }
 
-    /// By the ARN of a group that is forwarded to: the load balancer that does so.
+    /// For each group that rules forward to, the ARN of the load balancer that does.
     fn users(&self) -> BTreeMap<&str, &str> {
         let mut users = BTreeMap::new();
         for listener in self.listeners.values() {
@@ -127,7 +127,7 @@ impl Group {
     }
 }
 
-/// Each once: a listener's default one may be in its list, too.
+/// Each certificate once: the default one may also be in the listener's list.
 fn certificates(listener: &ListenerBlueprint) -> Vec<CertificateMetrics> {
     let mut found: Vec<CertificateMetrics> = Vec::new();
     for certificate in listener.tls.iter().flat_map(|tls| &tls.certificates) {

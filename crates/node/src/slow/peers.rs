@@ -1,4 +1,5 @@
-//! Which targets behave unlike their peers: looked at every five seconds (alb reference, section 7).
+//! Finds targets that behave unlike their peers, every five seconds (user guide for Application Load Balancers,
+//! "Automatic Target Weights").
 
 use super::{Group, Node, Output, Target};
 use forebay_balance::anomaly::{Change, Counts, FEWEST_HEALTHY, LOOK, Latencies, Policy, Subject, look};
@@ -6,7 +7,7 @@ use forebay_model::Anomaly;
 use forebay_units::Mono;
 use std::collections::BTreeMap;
 
-/// A group's change of a target.
+/// A change of one target of a group: id, port and change.
 type Changed = (String, u16, Change);
 
 impl Group {
@@ -26,6 +27,8 @@ impl Group {
         let mut subjects = Vec::new();
         let mut names = Vec::new();
         for ((id, port), target) in &mut self.targets {
+            // Also for targets that are skipped below: what they did while they were out must not count when they
+            // return.
             let (counts, latencies) = target.since_last_look(policy.latency);
             if !target.tracker.is_healthy() || target.blueprint.draining {
                 let forgotten = target.peers.forget();
@@ -52,7 +55,7 @@ impl Group {
 }
 
 impl Target {
-    /// What it did since the last look; nothing at the first.
+    /// What it did since the last look; nothing at the first one.
     fn since_last_look(&mut self, latency: bool) -> (Counts, Option<Latencies>) {
         let counts = self.stats.counts();
         let before = self.counted.replace(counts).unwrap_or(counts);
@@ -77,7 +80,8 @@ impl Target {
 }
 
 impl Node {
-    /// Whether some group has targets enough to compare, or one whose verdict is to be forgotten since it has not.
+    /// Whether any group has enough targets to compare, or a target whose verdict must be dropped because it no longer
+    /// has.
     pub(super) fn has_peers(&self) -> bool {
         let judged = |target: &Target| target.peers.is_anomalous() || target.peers.is_mitigated();
         let mut groups = self.groups.values();
@@ -109,7 +113,7 @@ impl Node {
         }
     }
 
-    /// How a target compares with its peers; none if it is not registered.
+    /// How a target compares with its peers; `None` if it is not registered.
     pub fn anomaly(&self, group: &str, target: &str, port: u16) -> Option<Anomaly> {
         let group = self.groups.get(group)?;
         let target = group.targets.get(&(target.to_owned(), port))?;

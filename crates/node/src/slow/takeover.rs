@@ -1,4 +1,4 @@
-//! What a process that takes over from another needs to know of it, and to reach.
+//! What a process that takes over needs from its predecessor, and the objects it must reach.
 
 use super::Node;
 use crate::gate::GroupGate;
@@ -13,7 +13,7 @@ use forebay_units::Mono;
 use std::sync::Arc;
 
 impl Node {
-    /// What is known of the health of all targets that are probed.
+    /// The health of all probed targets.
     pub fn health_records(&self) -> Vec<KeptHealth> {
         let targets = self.groups.iter().flat_map(|(arn, group)| {
             let probed = group.targets.iter().filter(|(_, target)| group.is_probed(target));
@@ -27,7 +27,7 @@ impl Node {
         targets.collect()
     }
 
-    /// Goes on from what another process knew of targets' health: they need not prove themselves again. Publishes.
+    /// Continues with the health that another process knew, so that targets need not pass a probe again. Publishes.
     pub fn take_health(&mut self, now: Mono, records: &[KeptHealth]) {
         for kept in records {
             let Some(group) = self.groups.get_mut(&kept.group) else {
@@ -38,6 +38,7 @@ impl Node {
                 .targets
                 .get(&key)
                 .is_some_and(|target| group.is_probed(target));
+            // Without probes here, it could never be found unhealthy again.
             if let Some(target) = group.targets.get_mut(&key).filter(|_| is_probed) {
                 target.tracker = Tracker::from_record(&kept.record);
                 group.view = None;
@@ -66,13 +67,13 @@ impl Node {
         })
     }
 
-    /// A group's gate, if it has one, and its counters.
+    /// A group's gate, if it has one, with the group's counters.
     pub fn gate_of(&self, group_arn: &str) -> Option<(Arc<GroupGate>, Arc<Zoned<GroupStats>>)> {
         let group = self.groups.get(group_arn)?;
         Some((Arc::clone(group.gate.as_ref()?), Arc::clone(&group.counters)))
     }
 
-    /// Whether a channel to an agent that is wanted does not stand.
+    /// Whether a channel to an agent that should be open is not.
     pub fn lacks_channels(&self) -> bool {
         let gates = self.groups.values().filter_map(|group| group.gate.as_ref());
         let standing: usize = gates.map(|gate| gate.channels.active.load(Relaxed)).sum();

@@ -96,7 +96,7 @@ fn probes_go_out_at_a_fixed_rate_to_the_health_port() {
     node.handle_deadline(at(1));
     let order = probes(&mut node).remove(0);
     assert_eq!((order.address.port(), order.path.as_str()), (8080, "/health"));
-    // The answer is late; the schedule is not.
+    // The answer is late; the schedule is not shifted.
     node.handle(
         at(5),
         Event::Probed {
@@ -273,7 +273,7 @@ fn a_draining_target_is_out_at_once_and_reported_when_idle() {
     stats.in_flight.store(0, Relaxed);
     node.handle_deadline(at(62));
     assert!(drained(&mut node));
-    // Registered again: it gets traffic, after it has proved itself.
+    // Registered again: it gets traffic after it has passed a probe.
     node.apply(at(63), &blueprint(group(vec![target(1), target(2)])));
     assert!(!stats.cut.load(Relaxed));
     assert_eq!(
@@ -427,7 +427,7 @@ fn those_who_log_probes_are_told_of_their_own_groups_only() {
     node.handle_deadline(at(1));
     let id = probes(&mut node).remove(0).target;
     assert!(node.watch(id, false).is_none());
-    // Somebody reads all probes, whatever load balancers want.
+    // All probes are logged, whatever load balancers want.
     assert!(
         node.watch(id, true)
             .is_some_and(|watch| watch.balancers.is_empty())
@@ -449,7 +449,7 @@ fn those_who_log_probes_are_told_of_their_own_groups_only() {
     assert!(Arc::ptr_eq(&watch, &node.watch(id, false).unwrap()));
 }
 
-/// The functions that are to be probed now.
+/// The functions that must be probed now.
 fn function_probes(node: &mut Node) -> Vec<FunctionProbe> {
     core::iter::from_fn(|| node.poll_output())
         .filter_map(|output| match output {
@@ -467,7 +467,7 @@ fn a_function_is_looked_at_by_its_checks_alone() {
     node.handle_deadline(at(1));
     let view = snapshot(&mut node).unwrap();
     let health = |node: &Node| node.health("group", "function", 0).unwrap();
-    // Without checks it gets requests, and nobody asks it.
+    // Without health checks it gets requests and is never probed.
     assert_eq!(view.groups[0].eligible.targets, [0]);
     assert!(view.groups[0].targets[0].is_function());
     assert_eq!(health(&node).reason, Some(HealthReason::HealthCheckDisabled));
@@ -481,14 +481,14 @@ fn a_function_is_looked_at_by_its_checks_alone() {
     };
     assert_eq!((&*probe.function, &*probe.group), ("function", "group"));
     assert!(probe.multi_value_headers);
-    // A target that has never passed would be looked at again at once.
+    // A target that has never passed would be probed again at once.
     let (target, result) = (probe.target, ProbeResult::Failed);
     node.handle(at(3), Event::Probed { target, result });
     assert_eq!(node.next_deadline(), Some(at(32)));
     for now in [32, 62] {
         node.handle_deadline(at(now));
         assert_eq!(function_probes(&mut node).len(), 1);
-        // A little sooner after its probe than the last one: it counts all the same.
+        // A little sooner after its probe than the last result; it counts all the same.
         node.handle(at(now), Event::Probed { target, result });
     }
     assert_eq!(health(&node).state, HealthState::Unhealthy);

@@ -1,4 +1,4 @@
-//! Which load balancers want to read of a target's probes.
+//! The load balancers that log a target's probes.
 
 use super::Node;
 use crate::ids::TargetId;
@@ -8,15 +8,15 @@ use forebay_model::{Action, BalancerBlueprint};
 use std::sync::Arc;
 
 impl Node {
-    /// Who reads of this target's probes: the load balancers that forward to its group and keep such a log. None if
-    /// nobody does; `always`: even then. Remembered until the next blueprint; the first look costs a walk of all rules.
+    /// The load balancers that log this target's probes: those that forward to its group and have such a log. `None` if
+    /// there are none, unless `always`. Remembered until the next blueprint; the first call walks all rules.
     pub fn watch(&mut self, target: TargetId, always: bool) -> Option<Arc<ProbedTarget>> {
         let (arn, _) = self.by_id.get(&target)?;
         if let Some(known) = self.watches.get(arn) {
             return (always || !known.balancers.is_empty()).then(|| Arc::clone(known));
         }
         let group = self.groups.get(arn)?;
-        // `targetgroup/NAME/ID` ends the ARN.
+        // An ARN ends in `targetgroup/NAME/ID`.
         let name = arn.rsplit('/').nth(1).unwrap_or(arn);
         let mut watch = ProbedTarget {
             group: name.to_owned(),

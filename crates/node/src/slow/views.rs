@@ -1,4 +1,4 @@
-//! From what the node knows to the snapshot that workers see.
+//! Builds snapshots from the node's state.
 
 use super::{Node, gates, zone_enabled};
 use crate::ids::ZoneId;
@@ -14,13 +14,14 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 impl Node {
-    /// Puts out a snapshot, if anything in it has changed.
+    /// Publishes a snapshot if anything in it has changed.
     pub(super) fn publish(&mut self, now: Mono) {
         if !self.stale {
             return;
         }
         self.stale = false;
         self.version += 1;
+        // Unchanged groups keep their views: a change in one group must not cost a new view of every group.
         let groups: Vec<String> = self
             .groups
             .iter()
@@ -29,6 +30,7 @@ impl Node {
             .collect();
         for arn in groups {
             let view = self.group_view(&arn);
+            // Before the snapshot is out: a request that is routed by it must find the targets at the gate.
             if let Some(view) = &view {
                 gates::arrange(now, view);
             }
@@ -102,17 +104,17 @@ impl Node {
         let zone_names = self.groups.get(arn)?.blueprint.zones.clone();
         let zone_ids: Vec<ZoneId> = zone_names.iter().map(|zone| self.zone(zone)).collect();
         let group = self.groups.get(arn)?;
-        // Shown from now on, though nothing was counted yet.
+        // Shown in metrics from now on, though nothing was counted yet.
         zone_ids.iter().for_each(|&zone| _ = group.counters.zone(zone));
         let mut targets = Vec::new();
-        // Index, zone and health of each target that may get traffic at all, and whether it may while too few are healthy.
+        // Index, zone and health of each target that may get traffic, and whether it may while the group fails open.
         let mut candidates = Vec::new();
         for target in group.targets.values() {
             let Some(view) = &target.view else { continue };
             if !target.blueprint.draining && zone_enabled(&group.blueprint, &target.blueprint) {
                 let index = u32::try_from(targets.len()).unwrap_or(u32::MAX);
                 let healthy = target.tracker.is_healthy() || !group.blueprint.health.enabled;
-                // Where requests may wait, they wait for a target that has never passed, too: it may be starting.
+                // Where requests may wait, they also wait for a target that has never passed: it may still be starting.
                 let may_open = healthy || target.tracker.has_passed() || !group.lets_wait();
                 candidates.push((index, target.blueprint.zone.as_deref(), healthy, may_open));
             }
@@ -123,6 +125,7 @@ impl Node {
             let of_zone = || {
                 candidates
                     .iter()
+                    // A target registered for `all` zones counts in each of them.
                     .filter(|entry| wanted.is_none() || entry.1.is_none() || entry.1 == wanted)
             };
             let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -166,10 +169,11 @@ impl Node {
     }
 }
 
-/// Has the group's load index keep what its algorithm needs.
+/// Configures the group's load index for its algorithm.
 fn arrange(view: &GroupView) {
-    let needs = view.blueprint.settings.algorithm.needs();
+    let needs = view.settings().algorithm.needs();
     view.load_index.set_timed(needs.latencies);
+    // Other algorithms must not pay for keeping an order.
     if !needs.load_order {
         view.load_index.dissolve();
         return;
@@ -192,7 +196,8 @@ fn arrange(view: &GroupView) {
     view.load_index.arrange(sides.into_iter().collect());
 }
 
-/// The first load balancer to use a port is reached at exposed addresses too, and others with the same protocol there by their names.
+/// The first load balancer that uses a port is reached at exposed addresses too. Others with the same protocol are
+/// reached there by their names.
 fn expose(
     ports: &mut BTreeMap<u16, usize>,
     views: &mut [ListenerView],
@@ -225,7 +230,7 @@ fn expose(
     }
 }
 
-/// Whoever has a name first keeps it.
+/// The first load balancer with a name keeps it.
 fn name(names: &mut BTreeMap<String, Named>, balancer: &BalancerBlueprint, named: Named) {
     for name in core::iter::once(&balancer.dns_name).chain(&balancer.names) {
         names.entry(name.to_ascii_lowercase()).or_insert(named);

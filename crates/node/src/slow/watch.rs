@@ -1,4 +1,4 @@
-//! Probes on their schedule, refused connections, drains.
+//! Scheduled probes, refused connections and drains.
 
 use super::{CUT_GRACE, DRAIN_LOOK, DRAIN_REPORT, Event, Node, Output, Target};
 use crate::ids::TargetId;
@@ -10,13 +10,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Node {
-    /// Takes an event.
+    /// Handles an event.
     pub fn handle(&mut self, now: Mono, event: Event) {
         self.handle_all(now, [event]);
     }
 
-    /// Takes events that have come together. What they change is weighed and published once, so that a group whose many targets
-    /// become healthy at a time costs one view of it, not one for each.
+    /// Handles events that came together. Their changes are weighed and published once, so that a group with many
+    /// targets that become healthy at once is rebuilt once, not for each of them.
     pub fn handle_all(&mut self, now: Mono, events: impl IntoIterator<Item = Event>) {
         let mut changed = BTreeSet::new();
         for event in events {
@@ -29,7 +29,7 @@ impl Node {
         self.publish(now);
     }
 
-    /// Takes an event; the ARN of the group of which it has changed a target's state.
+    /// Handles an event; returns the ARN of the group if a target's state has changed.
     fn take_event(&mut self, now: Mono, event: Event) -> Option<String> {
         let (Event::Probed { target, .. } | Event::Refused { target }) = event;
         let (arn, key) = self.by_id.get(&target)?;
@@ -38,9 +38,11 @@ impl Node {
         let check = &blueprint.health;
         let target = group.targets.get_mut(key)?;
         let changed = match event {
+            // A result may come in after the target stopped being probed; then it no longer counts.
             Event::Probed { result, .. } if target.due.is_some() => {
                 let changed = target.probed(now, result, check);
-                // Until it has passed once it is looked at more often than its checks say. Not a function: each look is a run of it.
+                // Until it has passed once, a target is probed more often than its settings say. Not so a function:
+                // each probe invokes it.
                 let since = now.since(target.probed_since);
                 if blueprint.probe != ProbeKind::Function
                     && let Some(soon) = target.tracker.first_look(since, check)
@@ -52,9 +54,10 @@ impl Node {
                 }
                 changed
             }
+            // Only while it is probed: nothing else could bring it back.
             Event::Refused { .. } if target.due.is_some() && target.tracker.is_healthy() => {
                 let changed = target.tracker.refused();
-                // Look again soon: whoever restarts it should not wait a whole interval.
+                // Probe it soon: after a restart it should not be out for a whole interval.
                 if let Some(due) = target.due.replace(now + target.tracker.interval(check)) {
                     self.probes.remove(&(due, target.id));
                 }
@@ -72,7 +75,7 @@ impl Node {
         Some(blueprint.arn.clone())
     }
 
-    /// When `handle_deadline` wants to be called next.
+    /// When `handle_deadline` must be called next.
     pub fn next_deadline(&self) -> Option<Mono> {
         let probe = self.probes.first().map(|probe| probe.0);
         [
@@ -87,7 +90,7 @@ impl Node {
         .min()
     }
 
-    /// Does what is due; late calls are fine.
+    /// Does what is due. A late call does no harm.
     pub fn handle_deadline(&mut self, now: Mono) {
         while let Some(&(due, id)) = self.probes.first() {
             if due > now {
@@ -126,7 +129,7 @@ impl Node {
             return;
         };
         target.tracker.probing();
-        // At a fixed rate: an answer's time does not shift the schedule. After a stall, missed probes are not made up.
+        // The schedule is fixed: the time of an answer does not shift it. After a stall, missed probes are not made up.
         let interval = target.tracker.interval(check);
         let next = if due + interval > now {
             due + interval
@@ -150,6 +153,7 @@ impl Node {
                 if target.drained.is_some_and(|at| now.since(at) < DRAIN_REPORT) {
                     continue;
                 }
+                // A drain ends when the target is idle, not only after its delay (docs/decisions/0003).
                 let idle = target.stats.in_flight.load(Relaxed) == 0;
                 let over = now.since(since) >= delay;
                 if over {
@@ -169,7 +173,7 @@ impl Node {
     }
 }
 
-/// What a probe of this target is; none if it can't be reached.
+/// The probe of this target; `None` if it has no address.
 fn order(group: &GroupBlueprint, target: &Target) -> Option<Output> {
     let check = &group.health;
     if group.probe == ProbeKind::Function {

@@ -1,18 +1,19 @@
-//! Weights of targets: slow start (alb reference, section 7), times what mitigation leaves them.
+//! Weights of targets: slow start (user guide for Application Load Balancers, "Slow start mode") times anomaly
+//! mitigation.
 
 use super::{Group, Node, Target, TargetKey};
 use forebay_balance::{Ramp, Weight};
 use forebay_units::Mono;
 
 impl Target {
-    /// Its slow start's weight now; full outside of one.
+    /// The weight of its slow start now; `None` outside of one.
     fn ramped(&self, now: Mono, group: &Group) -> Option<Weight> {
         self.ramp?.weight(now, group.blueprint.settings.slow_start)
     }
 }
 
 impl Group {
-    /// Whether some target is healthy and not in slow start: only then others start slowly.
+    /// Whether any target is healthy and not in slow start. Only then do others start slowly.
     pub(super) fn has_steady(&self, now: Mono) -> bool {
         self.targets.values().any(|target| self.is_steady(now, target))
     }
@@ -26,23 +27,26 @@ impl Group {
         target.tracker.is_healthy() && !target.blueprint.draining && target.ramped(now, self).is_none()
     }
 
-    /// A target has become healthy or unhealthy: its slow start begins or ends.
+    /// A target has become healthy or unhealthy: starts or ends its slow start.
     pub(super) fn ramp(&mut self, now: Mono, key: &TargetKey) {
         let Some(target) = self.targets.get(key) else {
             return;
         };
         let healthy = target.tracker.is_healthy();
         let starts_slowly = !self.blueprint.settings.slow_start.is_zero();
+        // With nobody to carry the traffic meanwhile, a slow start would only leave requests without a target's full
+        // capacity.
         let begins = healthy && starts_slowly && !target.founder && self.has_steady_besides(now, key);
         if let Some(target) = self.targets.get_mut(key) {
             target.ramp = begins.then_some(Ramp { began: now });
+            // Only its first slow start is skipped, not one after it was unhealthy.
             target.founder &= !healthy;
         }
     }
 }
 
 impl Node {
-    /// Sets the weights of a group's targets as they are now.
+    /// Sets the weights of a group's targets.
     pub(super) fn reweigh(&mut self, now: Mono, arn: &str) {
         let Some(group) = self.groups.get(arn) else {
             return;
@@ -58,6 +62,7 @@ impl Node {
         for target in group.targets.values() {
             let ramped = target.ramped(now, group);
             ramping |= ramped.is_some();
+            // Relative to the largest, because a weight is a fraction of a full share.
             let own = Weight::of(f64::from(target.blueprint.weight.max(1)) / largest);
             let weight = ramped
                 .unwrap_or(Weight::FULL)
@@ -65,7 +70,7 @@ impl Node {
                 .times(own);
             weighted |= weight < Weight::FULL;
             if weight < Weight::FULL {
-                // Before the weight, so that nobody picks by the weights of before.
+                // Before the weight itself, so that no worker picks by the old one.
                 group.load_index.set_weighted(true);
             }
             target.stats.weigh(weight);
@@ -77,8 +82,9 @@ impl Node {
         }
     }
 
-    /// Moves all slow starts on.
+    /// Moves on all slow starts.
     pub(super) fn look_at_ramps(&mut self, now: Mono) {
+        // `reweigh` sets it again while any target still ramps.
         self.ramp_look = None;
         let ramping = |group: &&Group| group.targets.values().any(|target| target.ramp.is_some());
         let arns: Vec<String> = self

@@ -5,8 +5,8 @@ use crate::{Ask, DeleteRefusal, Empty, Kind, Letter, MessageId, RawSettings, Sco
 use core::time::Duration;
 use std::sync::Arc;
 
-/// Developer guide, "FIFO delivery logic": as many as there are of one group, then of the next; no group gives more while any of it
-/// is in flight.
+/// Developer guide, "FIFO delivery logic": as many as there are of one group, then of the next. A group delivers
+/// nothing while any of it is in flight.
 #[test]
 fn a_group_gives_nothing_while_any_of_it_is_in_flight() {
     let mut bench = Bench::of(FIFO);
@@ -30,7 +30,7 @@ fn a_group_gives_nothing_while_any_of_it_is_in_flight() {
     assert_eq!(empty, Some(Empty::GroupsInFlight));
     bench.delete(3, first[0].receipt);
     assert_eq!(bench.bodies(3, 10), []);
-    // The second of its group is visible again, and goes before the third.
+    // The second of its group is visible again and precedes the third.
     let back = first[1].receipt;
     bench
         .queue
@@ -50,7 +50,7 @@ fn order_within_a_group_outlasts_a_visibility_that_ends() {
     assert_eq!(bench.bodies(60, 10), [1, 2, 3]);
 }
 
-/// API reference, SendMessage: a group, and a deduplication id or a content's hash; no delay of its own.
+/// API reference, SendMessage: a group, and a deduplication id or content-based deduplication; no delay per message.
 #[test]
 fn what_a_message_of_a_fifo_queue_must_have() {
     let mut bench = Bench::of(FIFO);
@@ -91,8 +91,8 @@ fn send_as(bench: &mut Bench, second: i64, group: &str, id: &str, body: u32) -> 
     (accepted.duplicate, accepted.id.0)
 }
 
-/// API reference, SendMessage: accepted and not delivered for five minutes, even when the first was deleted; ids count in the queue,
-/// or in the group (DeduplicationScope).
+/// API reference, SendMessage: accepted and not delivered for five minutes, even if the first was deleted. Ids are
+/// unique in the queue or in the group (DeduplicationScope).
 #[test]
 fn what_was_sent_within_five_minutes_is_not_there_twice() {
     let mut bench = Bench::of(FIFO);
@@ -103,7 +103,7 @@ fn what_was_sent_within_five_minutes_is_not_there_twice() {
     assert_eq!(send_as(&mut bench, 299, "a", "x", 3), (true, 1));
     assert_eq!(bench.counts(299), (0, 0, 0));
     assert_eq!(send_as(&mut bench, 300, "a", "x", 4), (false, 4));
-    // After a restart as well: memory is made of the same changes.
+    // Also after a restart, because this memory is rebuilt from the same changes.
     let mut again = Bench {
         queue: bench.again(),
         changes: Vec::new(),
@@ -155,20 +155,20 @@ fn an_attempt_gives_the_same_again_unless_its_messages_were_touched() {
     let second = receive(&mut bench, 20, "x");
     assert_eq!(bodies(&second), [1, 2]);
     assert_eq!((second[0].receipt, second[0].receives), (first[0].receipt, 1));
-    // The retry began the visibility anew, also for a queue that was made again.
+    // The retry restarted the visibility timeout, also in a queue that was rebuilt.
     assert_eq!(second[0].until, at(50));
     bench.queue = bench.again();
     assert_eq!(bodies(&receive(&mut bench, 49, "x")), [1, 2]);
     assert_eq!(bodies(&receive(&mut bench, 49, "y")), [3, 4]);
-    // One was deleted: a receive like any other.
+    // One was deleted, so this is an ordinary receive.
     bench.delete(50, first[0].receipt);
     assert_eq!(bodies(&receive(&mut bench, 50, "x")), []);
-    // Visible again: also one.
+    // Visible again, so this one is too.
     let third = receive(&mut bench, 79, "y");
     assert_eq!((bodies(&third), third[0].receives), (vec![2, 3], 2));
 }
 
-/// Developer guide, quotas: no error, nothing more.
+/// Developer guide, quotas: no error, but no further messages.
 #[test]
 fn too_many_in_flight_are_no_error_of_a_fifo_queue() {
     let mut bench = Bench::of(FIFO);
@@ -189,7 +189,7 @@ fn too_many_in_flight_are_no_error_of_a_fifo_queue() {
     assert_eq!(empty, Some(Empty::InFlightMax));
 }
 
-/// Developer guide, "Delay queues": of a FIFO queue, a new delay is for messages that are there, too.
+/// Developer guide, "Delay queues": in a FIFO queue a new delay applies to existing messages too.
 #[test]
 fn a_delay_of_a_fifo_queue_is_for_what_is_there() {
     let mut bench = Bench::new(RawSettings {

@@ -1,4 +1,4 @@
-//! Any course of events: the queue, the naive one, and the queue that is made again of its changes all say the same.
+//! Arbitrary histories: the queue, the naive one, and the queue rebuilt from its changes all agree.
 
 use super::at;
 use super::naive::Naive;
@@ -24,7 +24,7 @@ enum Event {
         most: usize,
         timeout: Option<u8>,
     },
-    /// By the receipt that is so far back.
+    /// By the receipt this many receives back.
     Delete {
         back: usize,
     },
@@ -36,12 +36,12 @@ enum Event {
     Depart {
         most: usize,
     },
-    /// A receive that waits for so long.
+    /// A receive that waits this long.
     Wait {
         most: usize,
         time: i64,
     },
-    /// The process ends, and another one begins.
+    /// The process ends, and another begins.
     Restart,
 }
 
@@ -62,7 +62,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
-    // Mostly at once or soon; sometimes long after, and sometimes the clock is set back.
+    // Mostly at once or soon; sometimes much later, and sometimes the clock is set back.
     let pause = prop_oneof![6 => Just(0_i64), 4 => 0..20_i64, 1 => 100..320_i64, 1 => -3..0_i64];
     let event = prop_oneof![40 => event(), 1 => Just(Event::Purge)];
     proptest::collection::vec((pause, event), 1..120)
@@ -76,9 +76,9 @@ struct Course {
     now: i64,
     body: u32,
     receipts: Vec<Receipt>,
-    /// Who waits, for how many messages, and until when.
+    /// The waiting receives: ticket, number of messages, and until when.
     waiting: Vec<(Ticket, usize, i64)>,
-    /// Until when each message is hidden from all.
+    /// Until when each message is hidden from everyone.
     hidden: BTreeMap<u32, i64>,
     /// The latest time so far.
     latest: i64,
@@ -155,7 +155,7 @@ impl Course {
         }
     }
 
-    /// Nobody else has these.
+    /// No other receiver has these messages.
     fn given(&mut self, messages: &[Delivered<u32>]) {
         for one in messages {
             assert!(
@@ -168,7 +168,7 @@ impl Course {
         }
     }
 
-    /// Who waits is served in order, each with what a receive would give; then those go whose time is over.
+    /// Waiting receives are served in order, each with what a receive would return; then those whose time is over end.
     fn wake(&mut self) {
         let woken = self.queue.wake(at(self.now), &mut self.log);
         let mut served = woken.served.into_iter();
@@ -200,7 +200,7 @@ impl Course {
             );
         }
         assert!(served.next().is_none());
-        // Nothing is left to do at once, and whoever waits will be told in time.
+        // Nothing is left to do at once, and each waiting receive will end in time.
         let next = self.queue.next_deadline();
         assert!(next.is_none_or(|next| next > at(self.now)));
         let last = self.waiting.iter().map(|waiting| waiting.2).min();
@@ -239,7 +239,7 @@ impl Course {
                 assert_eq!(purged.is_ok(), self.naive.purge(self.now));
             }
             Event::Depart { most } => {
-                // The oldest that may go: what a receive of each alone would give.
+                // The oldest that may be received, as a receive of one message at a time would return them.
                 let departed = self.queue.depart(at(self.now), most, &mut self.log);
                 for one in departed {
                     self.naive.notes.retain(|note| note.body != one.body);
@@ -255,7 +255,7 @@ impl Course {
             }
             Event::Restart => {
                 self.waiting.clear();
-                // Whatever was over would begin to last again if the clock had been set back meanwhile.
+                // If the clock has been set back, whatever was over would otherwise begin again.
                 self.now = self.latest;
                 self.queue = again(self.settings, &self.log);
                 self.queue.advance(at(self.now), &mut self.log);
@@ -273,7 +273,7 @@ impl Course {
         }
     }
 
-    /// The changes make the same queue.
+    /// The changes rebuild the same queue.
     fn check_again(&mut self) {
         self.now = self.latest;
         self.check();
@@ -284,7 +284,7 @@ impl Course {
     }
 }
 
-/// No message of a group goes before an earlier one that is there.
+/// No message of a group precedes an earlier one that is still there.
 fn in_order(before: &Naive, given: &[Delivered<u32>], dead: &[u32]) {
     for (place, one) in given.iter().enumerate() {
         let group = one.group.as_deref().unwrap();
@@ -299,7 +299,7 @@ fn in_order(before: &Naive, given: &[Delivered<u32>], dead: &[u32]) {
     }
 }
 
-/// The queue of these changes, as they come out of a log.
+/// The queue rebuilt from these changes, as they are read from a log.
 fn again(settings: Settings, log: &[Change<u32>]) -> Queue<u32> {
     let mut queue = Queue::new(settings);
     for change in log {

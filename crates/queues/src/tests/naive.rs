@@ -1,4 +1,4 @@
-//! A queue as one would write it first: one list, looked over from end to end. What it says is what the real one must say.
+//! The obvious implementation of a queue: one list, scanned from end to end. The real one must agree with it.
 
 use crate::{Counts, Held, Kind, Receipt, Scope, Sequence};
 
@@ -18,7 +18,7 @@ pub(super) struct Note {
     receives: u32,
 }
 
-/// The queue.
+/// A naive queue.
 #[derive(Clone, Debug)]
 pub(super) struct Naive {
     kind: Kind,
@@ -53,7 +53,7 @@ impl Naive {
         self.known.retain(|known| known.0 + 300 > now);
     }
 
-    /// The body of the message that is there for it, if it was sent before.
+    /// The body of the message that stands for it, if it was sent before.
     pub(super) fn sent_before(&mut self, now: i64, group: u8, id: u8) -> Option<u32> {
         self.pass(now);
         let scoped = (self.kind == Kind::Fifo(Scope::Group)).then_some(group);
@@ -84,7 +84,7 @@ impl Naive {
             .any(|note| note.group == group && note.held == Held::InFlight)
     }
 
-    /// The bodies that a receive gives, and how often each was received; and the dead letters' bodies.
+    /// The bodies that a receive returns with their numbers of receives, and the dead letters' bodies.
     pub(super) fn receive(
         &mut self,
         now: i64,
@@ -134,7 +134,7 @@ impl Naive {
             .position(|note| note.sequence == receipt.sequence)
     }
 
-    /// Whether the message is gone by it.
+    /// Whether this deletes the message.
     pub(super) fn delete(&mut self, now: i64, receipt: Receipt) -> bool {
         self.pass(now);
         let Some(place) = self.find(receipt) else {
@@ -148,7 +148,7 @@ impl Naive {
         works
     }
 
-    /// Whether it is hidden for so long now.
+    /// Whether this hides the message.
     pub(super) fn hide(&mut self, now: i64, receipt: Receipt, timeout: i64) -> bool {
         self.pass(now);
         let Some(place) = self.find(receipt) else {

@@ -108,7 +108,8 @@ fn a_received_message_is_hidden_until_its_visibility_ends() {
     assert_ne!(second.receipt, first.receipt);
 }
 
-/// API reference, ReceiveMessage: VisibilityTimeout of the call goes before the queue's; zero hides for no time.
+/// API reference, ReceiveMessage: the VisibilityTimeout of the call takes precedence over the queue's; zero hides for
+/// no time.
 #[test]
 fn a_receive_may_say_for_how_long() {
     let mut bench = Bench::of(Kind::Standard);
@@ -128,7 +129,8 @@ fn a_receive_may_say_for_how_long() {
     assert_eq!(receive(5, &ask), Err(ReceiveRefusal::Visibility));
 }
 
-/// API reference, ChangeMessageVisibility: counted from the change, 12 hours at most from the receive, never shortened for the caller.
+/// API reference, ChangeMessageVisibility: counted from the change, at most 12 hours from the receive, and never
+/// shortened silently.
 #[test]
 fn a_visibility_is_changed_within_twelve_hours() {
     let mut bench = Bench::of(Kind::Standard);
@@ -156,7 +158,7 @@ fn a_visibility_is_changed_within_twelve_hours() {
             .queue
             .change_visibility(at(21), receipt, seconds(9), &mut bench.changes)
     };
-    // An older receipt will do, as in AWS; only whoever is released by it must have the message still.
+    // An older receipt is accepted, as in AWS. Only `release` requires that the receiver still has the message.
     assert_eq!(change(receipt), Ok(()));
     assert_eq!(change(newer), Ok(()));
     let mut release = |receipt| bench.queue.release(at(21), receipt, &mut bench.changes);
@@ -171,7 +173,7 @@ fn a_visibility_is_changed_within_twelve_hours() {
     assert_eq!(gone, Err(VisibilityRefusal::Gone));
 }
 
-/// Any receipt deletes a standard queue's message, but only the latest one tells how long it took.
+/// Any receipt deletes a standard queue's message, but only the latest one tells the processing time.
 #[test]
 fn any_receipt_deletes() {
     let mut bench = Bench::of(Kind::Standard);
@@ -183,13 +185,14 @@ fn any_receipt_deletes() {
     let mut delete = |second, receipt| bench.queue.delete(at(second), receipt, &mut bench.changes);
     assert_eq!(delete(41, old), Ok(Deleted::Late));
     assert_eq!(delete(41, old), Ok(Deleted::Before));
-    // Its visibility is over, and nobody has received it since.
+    // Its visibility timeout is over, and it has not been received since.
     assert_eq!(delete(100, latest), Ok(Deleted::Now(seconds(60))));
     assert_eq!(delete(100, latest), Ok(Deleted::Before));
     assert_eq!(bench.counts(100), (0, 0, 0));
 }
 
-/// Developer guide, "Delay queues": a message's own delay goes before the queue's, and a new one of the queue is for new messages.
+/// Developer guide, "Delay queues": a message's own delay takes precedence over the queue's, and a new delay of the
+/// queue applies to new messages.
 #[test]
 fn delays_of_queues_and_messages() {
     let raw = RawSettings {
@@ -240,7 +243,7 @@ fn a_message_expires_in_flight_or_not() {
     );
 }
 
-/// Developer guide, quotas: 120,000 in flight; a short poll is told so. Here with fewer.
+/// Developer guide, quotas: 120,000 in flight; a short poll gets an error. Here with fewer.
 #[test]
 fn too_many_in_flight_are_an_error_of_a_standard_queue() {
     let mut bench = Bench::of(Kind::Standard);
@@ -294,8 +297,8 @@ fn with_dead_letters(kind: Kind) -> Bench {
     })
 }
 
-/// Developer guide, "Dead-letter queues": when it was received as often as it may be, the next receive moves it. In a standard
-/// queue its retention goes on, and its age begins anew.
+/// Developer guide, "Dead-letter queues": after the maximum number of receives, the next one moves the message. In a
+/// standard queue its retention continues, and its age starts anew.
 #[test]
 fn what_is_received_too_often_is_a_dead_letter() {
     let mut bench = with_dead_letters(Kind::Standard);
@@ -327,7 +330,8 @@ fn what_is_received_too_often_is_a_dead_letter() {
     assert_eq!(graves.counts(60), (0, 0, 0));
 }
 
-/// The same in a FIFO queue: the group goes on with its next message, and in the other queue the retention begins anew.
+/// Likewise in a FIFO queue: the group continues with its next message, and in the other queue the retention starts
+/// anew.
 #[test]
 fn a_dead_letter_lets_its_group_go_on() {
     let mut bench = with_dead_letters(FIFO);
@@ -351,7 +355,7 @@ fn a_dead_letter_lets_its_group_go_on() {
     assert_eq!((graves.counts(61), graves.counts(62)), ((1, 0, 0), (0, 0, 0)));
 }
 
-/// Developer guide, "redrive": what is moved back is new, with a new id, and was never received.
+/// Developer guide, "Dead-letter queue redrive": a message moved back is new, with a new id, and was never received.
 #[test]
 fn dead_letters_are_moved_back_at_a_rate() {
     let mut graves = Bench::of(Kind::Standard);
@@ -383,7 +387,7 @@ fn dead_letters_are_moved_back_at_a_rate() {
         (MessageId(1000), 1, None)
     );
     assert_eq!(first.sent, at(10));
-    // Late calls catch up; a cancelled one stops.
+    // Late calls catch up; a cancelled task stops.
     let mut late = MoveTask::new(at(0), 1000, None, None);
     assert_eq!(
         (late.due(at(0)), late.due(at(1)), late.due(at(HOUR))),

@@ -1,4 +1,4 @@
-//! Long polls: who waits is served in order, and is told in time.
+//! Long polls: waiting receives are served in order, and end in time.
 
 use super::{Bench, FIFO, at, bodies};
 use crate::{Ask, Empty, Kind, QueueId, RawSettings, Redrive, Ticket};
@@ -75,7 +75,7 @@ fn a_group_that_is_free_again_wakes_who_waits() {
     let ticket = wait(&mut bench, 10, 20);
     assert_eq!(wake(&mut bench, 1), []);
     bench.delete(2, receipt);
-    // The caller need not know that this made another one free: it is due at once.
+    // The caller need not know that this freed another message: it is due at once.
     assert!(bench.queue.next_deadline().unwrap() <= at(2));
     assert_eq!(wake(&mut bench, 2), [(ticket, vec![2])]);
 }

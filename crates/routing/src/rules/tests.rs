@@ -167,7 +167,7 @@ fn regex_rule(text: &str) -> RuleBlueprint {
     rule(Priority::At(1), vec![Condition::PathPattern(regexes), host])
 }
 
-/// Where one expression could not be used, no rule of its listener was: every request got an error.
+/// One unusable expression used to disable all rules of its listener: every request got an error.
 #[test]
 fn what_cannot_be_used_is_named_and_lets_nothing_pass() {
     for (text, is_big) in [("(", false), (r"(?=x)", false), (r"(.{0,90}){0,90}x", true)] {
@@ -188,7 +188,8 @@ fn what_cannot_be_used_is_named_and_lets_nothing_pass() {
 
 type Kind = fn(&str) -> Condition;
 
-/// 60 rules with three wildcards each took 180 ms on such paths; read for eight rules at a time, they must not decide otherwise.
+/// 60 rules with three wildcards each used to take 180 ms on such paths. Read for eight tables at a time, they must
+/// still decide the same.
 #[test]
 fn long_texts_are_decided_as_short_ones_are() {
     let mut stream = forebay_units::Rng::named(1, "long texts");

@@ -3,7 +3,7 @@ use crate::shape::tests::shape;
 use Purchase::{OnDemand, Spot};
 use proptest::prelude::*;
 
-/// A shape with room in zone `a` alone: price, spot price, room for either.
+/// A shape with room in zone `a` only: price, spot price, room for either.
 fn bounded(name: &str, price: f64, spot: f64, room: u32) -> Shape {
     let zones = BTreeMap::from([("a".to_owned(), room)]);
     Shape {
@@ -32,7 +32,7 @@ fn places(choice: &Choice) -> Vec<usize> {
 
 #[test]
 fn each_strategy_has_its_order() {
-    // Dear and deep; cheap and shallow; middling and almost as deep; the cheapest and the shallowest.
+    // Expensive and deep; cheap and shallow; middling and almost as deep; cheapest and shallowest.
     let shapes = [
         bounded("one", 4.0, 1.0, 100),
         bounded("two", 2.0, 0.5, 10),
@@ -121,7 +121,7 @@ fn pools_that_are_taken_away_often_are_less_deep() {
         );
         assert_eq!(places(&choice), [1, 0], "{strategy:?}");
     }
-    // Where room is not bounded, what is left is how often they are taken away.
+    // With unlimited room, only the interruption rate distinguishes them.
     for shape in &mut shapes {
         shape.spot_capacity = None;
     }
@@ -145,7 +145,7 @@ fn pools_without_room_or_too_dear_are_passed_over() {
             ..bounded("on demand", 1.0, 0.0, 9)
         },
         bounded("good", 1.0, 0.5, 9),
-        // More than the same on-demand: nobody pays that unless it is said.
+        // More than the on-demand price, which nobody pays unless told to.
         bounded("mad", 0.2, 0.5, 9),
     ];
     let in_use = InUse::from([(pool("full", Spot), 2), (pool("full", OnDemand), 1)]);
@@ -161,7 +161,7 @@ fn pools_without_room_or_too_dear_are_passed_over() {
     let choice = choose(&offers, "a", &Distribution::default(), Spot, &in_use);
     assert_eq!(places(&choice), [3, 1]);
     assert_eq!(choice.skipped, [(0, NoRoom), (2, NoSpot), (4, AbovePrice)]);
-    // On-demand there is one left of the first, and what spot instances may cost means nothing.
+    // On-demand, one is left of the first, and the maximum spot price does not matter.
     let choice = choose(&offers, "a", &limited, OnDemand, &in_use);
     assert_eq!(places(&choice), [0, 1, 2, 3, 4]);
     let elsewhere = choose(&offers, "b", &limited, OnDemand, &in_use);
@@ -236,7 +236,7 @@ fn the_base_is_filled_first_and_then_the_share() {
         };
         assert_eq!((existing.on_demand, existing.spot), wanted);
     }
-    // Base, share, what there is, weight, what is next.
+    // Base, percentage, what exists, weight, what is next.
     for (base, percentage, (on_demand, spot), weight, wanted) in [
         (0, 100, (5, 0), 1, OnDemand),
         (0, 100, (0, 5), 1, OnDemand),
@@ -303,7 +303,7 @@ fn what_the_strategy_would_not_have_is_surplus() {
         ..Distribution::default()
     };
     for (distribution, instances, wanted) in [
-        // The first has room for two: the third could not be had otherwise, the fourth could.
+        // The first has room for two: the third had no alternative, the fourth had one.
         (
             Distribution::default(),
             vec![
@@ -343,7 +343,7 @@ fn what_the_strategy_would_not_have_is_surplus() {
             vec![existing("one", OnDemand), existing("one", OnDemand)],
             vec![false, true],
         ),
-        // A shape that is not offered any more.
+        // A shape that is no longer offered.
         (
             Distribution::default(),
             vec![existing("gone", OnDemand)],
@@ -363,7 +363,7 @@ fn what_could_not_be_had_otherwise_is_no_surplus() {
         pool: pool("two", OnDemand),
         weight: 1,
     };
-    // Others have taken all there is: what the group has could not be had otherwise.
+    // Others use all there is, so the group's instances had no alternative.
     let taken = InUse::from([(pool("one", OnDemand), 2), (pool("two", OnDemand), 9)]);
     let kept = surplus(&[existing], &offers(&shapes), &Distribution::default(), taken);
     assert_eq!(kept, [false]);
@@ -392,7 +392,7 @@ fn strategies() -> impl Strategy<Value = Distribution> {
 }
 
 proptest! {
-    /// Each offer is either in the order or passed over, once; and nothing is in it that has no room.
+    /// Each offer is either ranked or skipped, once, and none is ranked without room.
     #[test]
     fn every_offer_is_judged_once(
         rooms in prop::collection::vec((0_u32..5, 1_u32..100), 0..8), distribution in strategies(), is_spot in any::<bool>(),
@@ -409,8 +409,8 @@ proptest! {
         prop_assert_eq!(judged, (0..shapes.len()).collect::<Vec<_>>());
     }
 
-    /// A plan brings what is missing and overshoots by less than the largest weight; its zones are even; its on-demand share is right up to
-    /// one instance's weight.
+    /// A plan adds what is missing and overshoots by less than the largest weight; its zones are balanced; its
+    /// on-demand part is right to within one instance's weight.
     #[test]
     fn a_plan_fills_and_hardly_overshoots(
         weights in prop::collection::vec((1_u32..9, 1_u32..100), 1..5), missing in 0_u32..60, distribution in strategies(),
@@ -437,7 +437,7 @@ proptest! {
         prop_assert!(split.on_demand.abs_diff(wanted) <= largest);
     }
 
-    /// Of what a plan launches, the strategy has nothing to say against, whatever it is.
+    /// The strategy never objects to what a plan launches.
     #[test]
     fn what_is_launched_is_no_surplus(
         rooms in prop::collection::vec((0_u32..6, 1_u32..100), 1..5), missing in 0_u32..12, distribution in strategies(),

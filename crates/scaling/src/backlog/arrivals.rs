@@ -4,32 +4,33 @@ use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::VecDeque;
 
-/// Messages that came within this part of the latency are taken together, as if all had come with the first of them.
+/// Messages that arrive within this fraction of the latency form one cohort, as if all had come with the first of them.
 const PARTS: u32 = 64;
 
-/// When the messages came that are visible, the oldest first. A queue gives the oldest first, so those that are visible are those that
-/// came last; what is visible beyond what was seen to come is as old as the oldest message.
+/// When the visible messages arrived, the oldest first. A queue hands out the oldest first, so the visible ones are
+/// those that arrived last. Visible messages beyond the observed arrivals count as being as old as the oldest message.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Arrivals {
     came: VecDeque<(Mono, u64)>,
     count: u64,
-    /// All messages in the queue at the last look.
+    /// Number of messages in the queue at the last look.
     there: Option<u64>,
 }
 
-/// Messages that came together.
+/// Messages that arrived together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Cohort {
-    /// How long ago.
+    /// Their age.
     pub(super) age: Duration,
-    /// How many.
+    /// Their number.
     pub(super) count: u64,
 }
 
 impl Arrivals {
-    /// So many messages are in the queue and so many of them visible; so many were deleted since the last look. O(cohorts).
+    /// Records a look: `there` messages in the queue, `visible` of them visible, `deleted` since the last look.
+    /// O(cohorts).
     pub(super) fn look(&mut self, now: Mono, there: u64, visible: u64, deleted: u64, latency: Duration) {
-        // What was there at the first look has come at some time before.
+        // Messages that were there at the first look arrived at some unknown time before.
         let came = match self.there.replace(there) {
             None => 0,
             Some(before) => (there + deleted).saturating_sub(before),
@@ -51,7 +52,7 @@ impl Arrivals {
                 self.came.pop_front();
             }
         }
-        // Those that are late are late, by whatever.
+        // Cohorts past the latency are merged: by how much they are late does not matter.
         while self
             .came
             .get(1)
@@ -64,7 +65,7 @@ impl Arrivals {
         }
     }
 
-    /// What is visible, the oldest first; `oldest` is the age of the oldest message in the queue, visible or not.
+    /// The visible messages, the oldest first. `oldest` is the age of the oldest message in the queue, visible or not.
     pub(super) fn cohorts(&self, now: Mono, visible: u64, oldest: Option<Duration>) -> Vec<Cohort> {
         let unseen = visible.saturating_sub(self.count);
         let first = (unseen > 0).then(|| Cohort {
@@ -104,15 +105,15 @@ mod tests {
     #[test]
     fn those_that_came_last_are_visible() {
         let mut arrivals = Arrivals::default();
-        // Ten are there at first, forty seconds old; then five come, and six of the ten are taken.
+        // Ten are there at first, forty seconds old; then five arrive, and six of the ten are received.
         arrivals.look(at(0), 10, 10, 0, LATENCY);
         assert_eq!(ages(&arrivals, 0, 10, 40), [(40, 10)]);
         arrivals.look(at(5), 15, 9, 0, LATENCY);
         assert_eq!(ages(&arrivals, 5, 9, 45), [(45, 4), (0, 5)]);
-        // Four are done, three come, and two of the five are taken.
+        // Four are done, three arrive, and two of the five are received.
         arrivals.look(at(8), 14, 6, 4, LATENCY);
         assert_eq!(ages(&arrivals, 8, 6, 48), [(3, 3), (0, 3)]);
-        // One is visible again: it is no younger than the oldest message.
+        // One is visible again; it is no younger than the oldest message.
         assert_eq!(ages(&arrivals, 8, 7, 48), [(48, 1), (3, 3), (0, 3)]);
     }
 

@@ -1,4 +1,4 @@
-//! A plan in words.
+//! A plan in words, for `forebay why` and for activities.
 
 use super::{Known, Plan, ScaleIn, Verdict};
 
@@ -11,27 +11,25 @@ capacity = (visible + in flight) / (rounds x concurrency), rounded up, or what t
   guard        the capacity with which each message is done before it is as old as the latency, where that is still possible";
 
 impl Verdict {
-    /// What is done, in words.
+    /// The decision in words.
     pub fn text(self) -> &'static str {
         match self {
             Verdict::Order => "more is ordered",
-            Verdict::Keep => "it is just enough",
-            Verdict::Hold => "it is more than enough, and has not been for long enough",
+            Verdict::Keep => "the capacity is right",
+            Verdict::Hold => "there is more than enough, but not for long enough to scale in",
             Verdict::AtWork => {
-                "it is more than enough, but messages are in flight and nothing tells which instances work on them: have workers protect \
+                "there is more than enough, but messages are in flight and it is unknown which instances work on them: have workers protect \
                  themselves from scale-in while they work, or give the group a lifecycle hook for terminations, or wait until nothing is in flight"
             }
-            Verdict::Idle => {
-                "nothing is to be done, and has not been for long enough for the last instance to go"
-            }
-            Verdict::Release => "some is taken away",
+            Verdict::Idle => "there is nothing to do, but not for long enough for the last instance to go",
+            Verdict::Release => "some capacity is released",
             Verdict::AtMaximum => "more is needed than the group's maximum allows",
         }
     }
 }
 
 impl Plan {
-    /// Why, in a sentence without its end, for an activity.
+    /// The reason in a sentence without its full stop, for an activity.
     pub fn cause(&self) -> String {
         let work = self.work;
         if self.known == Known::Nothing {
@@ -45,7 +43,7 @@ impl Plan {
             work.visible, work.in_flight, self.processing
         );
         text.push_str(&format!(
-            "; an instance can do {} of them within {:.1} s, {:.1} s of which it starts, so {} are needed",
+            "; an instance can do {} of them within {:.1} s, of which {:.1} s are its start-up, so {} are needed",
             u64::from(self.rounds) * u64::from(self.settings.concurrency),
             self.settings.latency.as_secs_f64(),
             self.lead.as_secs_f64(),
@@ -60,7 +58,7 @@ impl Plan {
         text
     }
 
-    /// Why the latency can't be promised, and what could be; none if it can.
+    /// Why the latency cannot be promised, and what could be; `None` if it can.
     pub fn shortfall(&self) -> Option<String> {
         let (lead, latency) = (self.lead.as_secs_f64(), self.settings.latency.as_secs_f64());
         if !self.is_too_short {
@@ -89,21 +87,21 @@ impl Plan {
     fn processing_text(&self) -> String {
         let seconds = self.processing;
         match self.known {
-            Known::Learnt(count) => format!("{seconds:.3} s a message, learnt of {count}; spread {:.3} s", self.spread),
+            Known::Learnt(count) => format!("{seconds:.3} s a message, learned from {count}; spread {:.3} s", self.spread),
             Known::Metric => format!("{seconds:.3} s a message, by its metric"),
             Known::Told => format!("{seconds:.3} s a message, as told: none has been done yet"),
             Known::InFlight => {
-                format!("{seconds:.3} s a message at least: those in flight have been for so long")
+                format!("{seconds:.3} s a message at least: those in flight have already taken that long")
             }
             Known::Nothing => {
-                "not known: no message has been done yet, so one instance finds out (forebay:backlog-processing-seconds \
-                 tells it before)"
+                "not known: no message has been done yet, so one instance finds out (set forebay:backlog-processing-seconds \
+                 to avoid that)"
                     .to_owned()
             }
         }
     }
 
-    /// All of it, in lines.
+    /// The whole plan, in lines.
     pub fn explain(&self) -> String {
         let (fleet, work, settings) = (&self.workers.fleet, &self.work, &self.settings);
         let mut lines = vec![
@@ -165,11 +163,11 @@ impl Plan {
     fn guard_text(&self) -> String {
         let mut text = match self.guard.left {
             Some(left) => format!(
-                "{} by the guard: what there is would not be done in the {left:.1} s that are left to some",
+                "{} by the guard: the existing capacity would not do some messages in the {left:.1} s they have left",
                 self.guard.needed
             ),
             None if self.known == Known::Nothing => "to find out how long a message takes".to_owned(),
-            None => "and what there is will be done in time".to_owned(),
+            None => "and the existing capacity does all in time".to_owned(),
         };
         if self.guard.late > 0 {
             let be = if self.guard.left.is_some() {
@@ -187,13 +185,13 @@ impl Plan {
 
     fn scale_in_text(&self) -> &'static str {
         if self.workers.may_finish {
-            "instances that go may finish (a lifecycle hook)"
+            "terminating instances may finish (a lifecycle hook)"
         } else if self.settings.scale_in == ScaleIn::Any {
-            "instances go whether they work or not"
+            "instances are terminated whether they work or not"
         } else if self.workers.protected > 0 {
-            "instances that work are protected"
+            "working instances are protected"
         } else {
-            "instances go when nothing is in flight"
+            "instances are terminated when nothing is in flight"
         }
     }
 }

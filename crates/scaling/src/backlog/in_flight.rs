@@ -4,10 +4,11 @@ use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::VecDeque;
 
-/// So many moments are kept apart; older ones are taken together.
+/// Number of moments kept apart; older ones are merged.
 const MOMENTS: usize = 256;
 
-/// When messages in flight were received, the oldest first. Who receives and deletes within one look leaves no trace but the delete.
+/// When the messages in flight were received, the oldest first. A message received and deleted between two looks shows
+/// only by its delete.
 #[derive(Clone, Debug, Default)]
 pub(super) struct InFlight {
     received: VecDeque<(Mono, u64)>,
@@ -15,7 +16,8 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// So many are in flight now; these were deleted since the last look, each so long after its receive. O(deleted + moments).
+    /// Records a look: `in_flight` messages are in flight, and those in `deleted` were deleted since the last look,
+    /// each this long after its receive. O(deleted + moments).
     pub(super) fn look(&mut self, now: Mono, in_flight: u64, deleted: &[Duration]) {
         for &took in deleted {
             self.remove_near(Mono(now.0.saturating_sub(took.as_nanos() as u64)));
@@ -24,7 +26,7 @@ impl InFlight {
             self.received.push_back((now, in_flight - self.count));
             self.count = in_flight;
         }
-        // Whoever is visible again was received longest ago.
+        // A message that became visible again is one that was received longest ago.
         while self.count > in_flight {
             let Some(first) = self.received.front_mut() else {
                 break;
@@ -46,7 +48,7 @@ impl InFlight {
         }
     }
 
-    /// One that was received at about this time is in flight no more.
+    /// Removes one message that was received at about this time.
     fn remove_near(&mut self, at: Mono) {
         let after = self.received.partition_point(|moment| moment.0 <= at);
         let distance = |place: usize| self.received.get(place).map(|moment| moment.0.0.abs_diff(at.0));
@@ -64,13 +66,14 @@ impl InFlight {
         }
     }
 
-    /// For how long so many have been in flight, the newest first.
+    /// How long the messages have been in flight, with their numbers, the newest first.
     pub(super) fn ages(&self, now: Mono) -> impl Iterator<Item = (Duration, u64)> {
         let newest = self.received.iter().rev();
         newest.map(move |&(received, count)| (now.since(received), count))
     }
 
-    /// For how long half of them have been in flight at least, in seconds: as long as a message takes at least. Zero if none is.
+    /// The time in seconds that half of them have been in flight at least, which is a lower bound of the processing
+    /// time. Zero if none are.
     pub(super) fn median(&self, now: Mono) -> f64 {
         let mut rest = self.count.div_ceil(2);
         for (age, count) in self.ages(now) {
@@ -98,7 +101,7 @@ mod tests {
         known.look(at(0), 2, &[]);
         known.look(at(10), 5, &[]);
         assert!((known.median(at(20)) - 10.0).abs() < 1e-9);
-        // One of the first two, after 20 seconds, and another comes.
+        // One of the first two is deleted after 20 seconds, and another is received.
         known.look(at(20), 5, &[Duration::from_secs(20)]);
         let ages: Vec<_> = known
             .ages(at(20))

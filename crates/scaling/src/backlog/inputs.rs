@@ -1,65 +1,66 @@
-//! What the planner of a queue's workers is told.
+//! The inputs of the planner of a queue's workers.
 
 use crate::planner::Fleet;
 use core::time::Duration;
 
-/// What there is to do.
+/// The work that there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Messages that may be received.
+    /// Messages that can be received.
     pub visible: u64,
     /// Messages that were received, and neither deleted nor visible again.
     pub in_flight: u64,
-    /// Messages whose delay lasts; they count once it is over.
+    /// Messages still delayed; they count once their delay is over.
     pub delayed: u64,
-    /// For how long the oldest message has been in the queue.
+    /// Age of the oldest message in the queue.
     pub oldest: Option<Duration>,
 }
 
-/// Who is there to do it.
+/// The workers that there are.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Workers {
-    /// Instances, in service and on their way, and their bounds.
+    /// Instances in service and on their way, and the group's bounds.
     pub fleet: Fleet,
-    /// Instances that are protected from scale-in, as workers protect themselves while they work.
+    /// Instances protected from scale-in, as workers protect themselves while they work.
     pub protected: u32,
-    /// A lifecycle hook lets instances that go finish what they are at.
+    /// A lifecycle hook lets terminating instances finish their messages.
     pub may_finish: bool,
 }
 
 impl Workers {
-    /// Whether instances may go without one being at work that is not asked: with so many messages in flight, at so many instances.
+    /// Whether instances may be terminated without cutting off work, with `in_flight` messages at `busy` instances.
     pub(super) fn may_shrink(&self, busy: u32, in_flight: u64, scale_in: ScaleIn) -> bool {
         in_flight == 0 || self.may_finish || self.protected >= busy || scale_in == ScaleIn::Any
     }
 }
 
-/// When instances may be taken away.
+/// When instances may be terminated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScaleIn {
-    /// When none is at work, or those that are are protected or may finish.
+    /// When none is working, or the working ones are protected or may finish.
     #[default]
     Safe,
-    /// As soon as they are too many. Messages of an instance that goes are visible again when their visibility timeout is over.
+    /// As soon as there are too many. Messages of a terminated instance are visible again after their visibility
+    /// timeout.
     Any,
 }
 
-/// What an operator has chosen.
+/// An operator's settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Within what time of its coming a message is to be done.
+    /// Time within which a message must be done after its arrival.
     pub latency: Duration,
     /// Messages that an instance works on at a time.
     pub concurrency: u32,
-    /// Seconds that a message takes, before anything was learnt.
+    /// Processing time in seconds, before any was learned.
     pub processing: Option<f64>,
-    /// Seconds that a message takes, as a metric has it; it goes before what is learnt.
+    /// Processing time in seconds from a metric; takes precedence over what is learned.
     pub measured: Option<f64>,
-    /// A start-up's time, before one was measured.
+    /// The start-up time to assume before one was measured.
     pub start_up: Duration,
-    /// How long there may have been nothing to do before the last instance goes, where a group may have none.
+    /// How long there must be nothing to do before the last instance goes, where the minimum is zero.
     pub idle: Duration,
-    /// When instances may be taken away.
+    /// When instances may be terminated.
     pub scale_in: ScaleIn,
 }
 

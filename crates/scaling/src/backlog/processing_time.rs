@@ -1,23 +1,24 @@
-//! How long a message takes to be worked on.
+//! The processing time of a message.
 
 use core::time::Duration;
 use std::collections::VecDeque;
 
 /// Messages that the mean goes over.
 const WINDOW: usize = 64;
-/// A change shows in the last so many messages, three at least.
+/// A change shows in the last three to eight messages.
 const FEWEST: usize = 3;
 const MOST: usize = 8;
-/// It is one if their mean is off by so many standard deviations of a mean, and a twentieth more.
+/// It is a change if their mean is off by this many standard errors, and a twentieth more.
 const DEVIATIONS: f64 = 4.0;
 const SLACK: f64 = 0.05;
-/// The longest one is an outlier if it took this many times as long as the second longest.
+/// The longest time is an outlier if it is this many times the second longest.
 const OUTLIER: f64 = 3.0;
 
-/// The mean time from a receive to the delete, of the last messages that are alike.
+/// The mean time from receive to delete, over the latest messages that are alike.
 ///
-/// It goes over 64 messages. When the last three to eight are unlike the ones before, those are forgotten: a change from one
-/// second to two is followed after three messages. One message that took very long is counted as the second longest, and is no change.
+/// It goes over 64 messages. When the last three to eight differ from those before, the earlier ones are forgotten: a
+/// change from one second to two is followed after three messages. A single message that took very long counts as the
+/// second longest, and is not a change.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessingTime {
     seconds: VecDeque<f64>,
@@ -25,7 +26,7 @@ pub struct ProcessingTime {
 }
 
 impl ProcessingTime {
-    /// A message was deleted, so long after it had been received. O(64).
+    /// Records a message that was deleted `took` after its receive. O(64).
     pub fn learn(&mut self, took: Duration) {
         self.counted += 1;
         self.seconds.push_back(took.as_secs_f64());
@@ -37,20 +38,20 @@ impl ProcessingTime {
         }
     }
 
-    /// The mean in seconds; none before the first message was deleted.
+    /// The mean in seconds; `None` before the first message was deleted.
     pub fn seconds(&self) -> Option<f64> {
         let most = self.longest();
         let (mean, _) = moments(self.seconds.iter().map(|one| one.min(most)));
         (!self.seconds.is_empty()).then(|| mean.max(1e-3))
     }
 
-    /// By how much they differ, as a standard deviation in seconds.
+    /// The standard deviation in seconds.
     pub fn deviation(&self) -> f64 {
         let most = self.longest();
         moments(self.seconds.iter().map(|one| one.min(most))).1
     }
 
-    /// As how long the longest one is counted.
+    /// The time that the longest message counts as.
     fn longest(&self) -> f64 {
         let (mut longest, mut second) = (0.0_f64, 0.0_f64);
         for &one in &self.seconds {
@@ -61,12 +62,12 @@ impl ProcessingTime {
         if is_outlier { second } else { longest }
     }
 
-    /// Messages that were deleted since counting began.
+    /// Messages deleted since counting began.
     pub fn counted(&self) -> u64 {
         self.counted
     }
 
-    /// How many of the last messages are unlike those before; none if they are alike.
+    /// How many of the last messages differ from those before; `None` if they are alike.
     fn changed(&self) -> Option<usize> {
         (FEWEST..=MOST).find(|&fresh| {
             let known = self.seconds.len().saturating_sub(fresh);
@@ -78,7 +79,8 @@ impl ProcessingTime {
             let mean = moments(last.iter().copied()).0;
             last.sort_by(f64::total_cmp);
             let bound = DEVIATIONS * before.1 / (fresh as f64).sqrt() + SLACK * before.0;
-            // Most of them have to be off, and all if they are three: or it is an outlier, or a change that has only begun to show.
+            // Most of them must be off, and all if there are three. Otherwise it is an outlier, or a change that has
+            // only begun to show.
             let (low, high) = (last[fresh / 4], last[fresh - 1 - fresh / 4]);
             let off = mean - before.0;
             let most = if off > 0.0 {
@@ -112,7 +114,7 @@ mod tests {
         time
     }
 
-    /// About so long, by a tenth more or less.
+    /// Times of about `seconds`, give or take a tenth.
     fn about(seconds: f64, count: usize) -> Vec<f64> {
         let wobble = [0.97, 1.08, 1.0, 0.92, 1.05, 0.95, 1.1, 0.93];
         (0..count).map(|place| seconds * wobble[place % 8]).collect()
@@ -151,7 +153,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is learnt, the mean is none but of what was seen last.
+        /// Whatever is learned, the mean lies among the times seen last.
         #[test]
         fn the_mean_is_among_the_last(seconds in prop::collection::vec(0.01_f64..100.0, 1..200)) {
             let time = learnt(&seconds);
@@ -162,7 +164,7 @@ mod tests {
             prop_assert_eq!(time.counted(), seconds.len() as u64);
         }
 
-        /// Times that vary by half are followed from any length to any other that is twice as long, within twelve messages.
+        /// Times that vary by half are followed, from any length to any other twice as long, within twelve messages.
         #[test]
         fn a_change_shows_soon(before in 0.1_f64..60.0, wobble in prop::collection::vec(0.75_f64..1.25, 76)) {
             let seconds: Vec<f64> = (0..).zip(&wobble)

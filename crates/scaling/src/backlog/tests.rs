@@ -36,12 +36,12 @@ fn work(visible: u64, in_flight: u64, oldest: f64) -> Work {
     }
 }
 
-/// What a planner says that has seen nothing before.
+/// The plan of a planner that has seen nothing before.
 fn first(work: Work, workers: &Workers, settings: &Settings) -> Plan {
     Planner::new().plan(at(0.0), &work, &[], workers, settings)
 }
 
-/// The published experiment: what a start-up leaves of 300 s are eleven rounds of 25 s, or five of 50 s.
+/// The published experiment: what a start-up leaves of 300 s is enough for eleven rounds of 25 s, or five of 50 s.
 #[test]
 fn rounds_are_what_the_start_up_leaves() {
     for (messages, latency, processing, rounds, needed) in [
@@ -86,7 +86,7 @@ fn a_latency_that_cannot_be_met_is_said_with_what_can() {
     assert!(text.contains("no number of instances mends that"), "{text}");
 }
 
-/// Ten that are there do a thousand messages of a second in 100 s; what is ordered now works after 120.
+/// Ten existing instances do a thousand messages of a second in 100 s; one ordered now works after 120.
 #[test]
 fn nothing_is_ordered_that_comes_too_late_to_help() {
     let mut there = workers(10);
@@ -98,7 +98,7 @@ fn nothing_is_ordered_that_comes_too_late_to_help() {
         "{}",
         plan.explain()
     );
-    // Of two thousand, 790 are left by then: each has an instance of its own.
+    // Of two thousand, 790 are left by then, and each gets an instance of its own.
     let plan = first(work(1990, 10, 0.0), &there, &settings(100, 1.0));
     assert_eq!(plan.needed, 800, "{}", plan.explain());
 }
@@ -136,7 +136,7 @@ fn the_oldest_messages_age_is_a_guard() {
         "{}",
         plan.cause()
     );
-    // Those that are late already are said to be, and nothing is ordered for them alone.
+    // Messages that are late already are reported, and nothing is ordered for them alone.
     let plan = first(work(40, 0, 290.0), &workers(4), &settings(300, 25.0));
     assert_eq!(
         (plan.guard.late, plan.needed, plan.guard.left),
@@ -146,7 +146,7 @@ fn the_oldest_messages_age_is_a_guard() {
     );
 }
 
-/// What came late is not thought to be as old as the oldest.
+/// Messages that arrived late do not count as being as old as the oldest.
 #[test]
 fn messages_are_as_old_as_they_are() {
     let mut planner = Planner::new();
@@ -178,7 +178,7 @@ fn the_target_moves_with_what_is_learnt() {
     assert_eq!(look(&mut planner, 1.0, &[1.0; 10]).rounds, 98);
     let plan = look(&mut planner, 3.0, &[2.0; 3]);
     assert_eq!((plan.rounds, plan.known), (49, Known::Learnt(13)));
-    // A metric goes before.
+    // A metric takes precedence.
     let by_metric = Settings {
         measured: Some(4.0),
         ..settings.clone()
@@ -187,7 +187,7 @@ fn the_target_moves_with_what_is_learnt() {
     assert_eq!((plan.rounds, plan.known), (24, Known::Metric));
 }
 
-/// Ten messages have been in flight for 40 s, of which all that were done took 25 s.
+/// Ten messages have been in flight for 40 s, while all that were done took 25 s.
 #[test]
 fn those_in_flight_say_that_messages_take_longer() {
     let mut planner = Planner::new();
@@ -217,7 +217,7 @@ fn without_a_time_one_instance_finds_out() {
     );
 }
 
-/// Goes on for so many seconds with this work; what it says is done at once. The last plan.
+/// Continues for `seconds` with this work, carrying out each plan at once. Returns the last plan.
 fn goes_on(
     planner: &mut Planner,
     workers: &mut Workers,
@@ -291,13 +291,14 @@ fn the_last_one_goes_when_nothing_has_been_to_do_for_long() {
     assert_eq!((plan.verdict, plan.desired), (Verdict::Order, 1));
 }
 
-/// Workers that take the oldest message each, in virtual time: ages of messages when they were done.
+/// Workers that each take the oldest message, in virtual time: the ages of messages when they were done.
 fn play(settings: &Settings, real: f64, start_up: f64, arrivals: &[f64]) -> (Vec<f64>, u32) {
     let (ages, sizes) = play_protected(settings, real, start_up, arrivals, false);
     (ages, sizes.into_iter().map(|(_, size)| size).max().unwrap_or(0))
 }
 
-/// The same, and each size of the group with when it came to be. Workers that `protect` themselves while they work let others go.
+/// Like `play`, with each size of the group and when it began. Workers that `protect` themselves while they work let
+/// the others go.
 fn play_protected(
     settings: &Settings,
     real: f64,
@@ -307,7 +308,7 @@ fn play_protected(
 ) -> (Vec<f64>, Vec<(f64, u32)>) {
     let step = 0.1;
     let (mut planner, mut queue, mut next) = (Planner::new(), std::collections::VecDeque::new(), 0);
-    // When each instance works from, and until when it is at a message, which came when.
+    // For each instance, when it starts to work, and until when it works on a message that arrived when.
     let mut instances: Vec<(f64, Option<(f64, f64)>)> = Vec::new();
     let (mut ages, mut sizes) = (Vec::new(), Vec::new());
     let mut now = 0.0;
@@ -375,7 +376,7 @@ fn play_protected(
 
 #[test]
 fn a_stream_is_done_within_its_latency() {
-    // Two messages a second of ten seconds each, for ten minutes: twenty instances' worth.
+    // Two messages a second of ten seconds each, for ten minutes: enough work for twenty instances.
     let arrivals: Vec<f64> = (0..1200).map(|place| f64::from(place) / 2.0).collect();
     let (ages, largest) = play(&settings(60, 10.0), 10.0, 5.0, &arrivals);
     let oldest = ages.iter().copied().fold(0.0, f64::max);
@@ -385,7 +386,8 @@ fn a_stream_is_done_within_its_latency() {
     );
 }
 
-/// Half an hour of two messages a second, evenly and at random, with workers that protect themselves, so that others may go at any time.
+/// Half an hour of two messages a second, evenly and at random, with workers that protect themselves, so that the
+/// others may go at any time.
 #[test]
 fn a_steady_stream_is_not_answered_by_a_restless_group() {
     let even = (0..3600).map(|place| f64::from(place) / 2.0).collect();
@@ -408,7 +410,7 @@ fn a_steady_stream_is_not_answered_by_a_restless_group() {
     }
 }
 
-/// They were told to take 25 s and take 50 s: those in flight say so before one is done.
+/// The setting says 25 s and messages take 50 s: those in flight show it before one is done.
 #[test]
 fn a_time_that_was_told_wrong_is_found_out_in_time() {
     let (ages, largest) = play(&settings(300, 25.0), 50.0, 2.0, &[0.0; 50]);
@@ -418,7 +420,7 @@ fn a_time_that_was_told_wrong_is_found_out_in_time() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
-    /// However messages come in bursts: each is done in time, if there is time for an instance and a message.
+    /// However messages come in bursts, each is done in time if there is time for an instance and a message.
     #[test]
     fn each_message_is_done_within_the_latency(
         processing in 1.0_f64..20.0, start_up in 0.5_f64..20.0, spare in 1.3_f64..6.0,
@@ -429,13 +431,13 @@ proptest! {
         arrivals.sort_by(f64::total_cmp);
         let (ages, largest) = play(&settings(latency as u64, processing), processing, start_up, &arrivals);
         let oldest = ages.iter().copied().fold(0.0, f64::max);
-        // Time goes in tenths of a second here, and one is lost with each message.
+        // Time moves in tenths of a second here, and one is lost with each message.
         let lost = 0.1 * (latency / processing + 2.0);
         prop_assert!(oldest <= latency + lost, "{} > {} with {}", oldest, latency, largest);
         prop_assert!(largest as usize <= arrivals.len());
     }
 
-    /// Whatever is seen: bounds hold, and an order is no less than what the backlog needs.
+    /// Whatever is seen: bounds hold, and an order is never less than what the backlog needs.
     #[test]
     fn orders_are_within_bounds(
         visible in 0_u64..100_000, in_flight in 0_u64..1000, oldest in 0.0_f64..1000.0, ready in 0_u32..50,

@@ -1,42 +1,43 @@
-//! How many requests come a second: over the longest time that nothing newer contradicts.
+//! The rate of arrivals, over the longest time that nothing newer contradicts.
 //!
-//! A mean over a long time is exact and late, one over a short time is quick and noisy. So counts of the last 0.2 to 25.6 seconds are
-//! compared: the longest of these windows counts with which every shorter one agrees, as far as arrivals by chance can disagree. After a
-//! step that is the time since the step, whatever was before.
+//! A mean over a long time is exact but late; one over a short time is quick but noisy. So counts of the last 0.2 to
+//! 25.6 seconds are compared. The longest window counts with which every shorter one agrees, within the variation of
+//! random arrivals. After a step that is the time since the step, whatever was before (docs/decisions/0035).
 
 use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::VecDeque;
 
-/// Counts are kept this far apart at least.
+/// The least time between counts that are kept.
 const APART: Duration = Duration::from_millis(40);
-/// The shortest window in seconds; each is longer than the one before by the square root of two.
+/// The shortest window in seconds; each further one is longer by the square root of two.
 const SHORTEST: f64 = 0.2;
 const WINDOWS: usize = 15;
 /// Standard deviations by which two windows may differ.
 const SIGMAS: f64 = 4.0;
-/// Windows that are shorter (in seconds) count by the smaller one of their halves: a burst that is over is no rate.
+/// Windows shorter than this, in seconds, count by the lower one of their halves: a burst that is over is not a rate.
 const BRIEF: f64 = 2.0;
-/// The greatest of them counts, so each is lessened by so many standard deviations.
+/// The greatest of those counts, so each is reduced by this many standard deviations.
 const SURE: f64 = 0.5;
-/// A slope is looked for in windows that are this long (in seconds) at least, and counts by what is beyond so many standard deviations.
+/// A slope is looked for in windows of at least `SLOPED` seconds, and counts by what exceeds `STEEP` standard
+/// deviations.
 const SLOPED: f64 = 3.0;
 const STEEP: f64 = 3.0;
 /// Parts of a window that a slope is fitted to.
 const PARTS: usize = 8;
 
-/// What is known of arrivals at a moment.
+/// The arrivals at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rate {
-    /// Requests a second, now.
+    /// Requests a second.
     pub per_second: f64,
-    /// By how much that grows in a second; never below zero.
+    /// Its growth per second; never negative.
     pub slope: f64,
-    /// Over how many seconds it was counted.
+    /// Length of the window it was counted over, in seconds.
     pub window: f64,
 }
 
-/// Counts of arrivals, as they were at some moments of the last half minute.
+/// Counts of arrivals at some moments of the last half minute.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Arrivals {
     counts: VecDeque<(f64, f64)>,
@@ -52,15 +53,16 @@ fn window(number: usize) -> f64 {
     SHORTEST * 2_f64.powf(number as f64 / 2.0)
 }
 
-/// Whether so many may have come by chance where so many were expected.
+/// Whether `found` may be a random variation of `expected`.
 fn agrees(found: f64, expected: f64) -> bool {
     (found - expected).abs() <= SIGMAS * expected.sqrt() + SIGMAS * SIGMAS / 4.0
 }
 
 impl Arrivals {
-    /// So many have come since counting began. A count that is lower than the last one began anew.
+    /// Records the number of arrivals since counting began. A lower number than before means that counting began anew.
     pub(super) fn counted(&mut self, now: Mono, arrivals: u64) {
         let more = match arrivals.checked_sub(self.last) {
+            // Arrivals before the first look happened at unknown times.
             _ if self.counts.is_empty() => 0,
             Some(more) => more,
             None => arrivals,
@@ -68,7 +70,7 @@ impl Arrivals {
         self.last = arrivals;
         self.total += more as f64;
         let now = seconds(now);
-        // The newest is moved on until it is far enough from the one before it.
+        // The newest count is moved on until it is far enough from the one before it.
         let before = self.counts.len().checked_sub(2).map(|place| self.counts[place].0);
         if before.is_some_and(|before| now - before < APART.as_secs_f64()) {
             self.counts.pop_back();
@@ -80,7 +82,7 @@ impl Arrivals {
         }
     }
 
-    /// How many had come at a time, by a line between what is known.
+    /// The count at a time, interpolated linearly.
     fn at(&self, time: f64) -> f64 {
         let next = self.counts.partition_point(|(at, _)| *at < time);
         match (
@@ -96,7 +98,7 @@ impl Arrivals {
         }
     }
 
-    /// The rate now; none before there is a window of counts.
+    /// The present rate; `None` before there is a window of counts.
     pub(super) fn rate(&self) -> Option<Rate> {
         let (now, total) = *self.counts.back()?;
         let since = self.counts.front()?.0;
@@ -129,7 +131,8 @@ impl Arrivals {
         })
     }
 
-    /// What both halves of a window have at least. Halves end where counts were taken: what came between two looks is in one of them.
+    /// The rate that both halves of a window have at least. Halves end where counts were taken, so that arrivals
+    /// between two looks belong to one of them.
     fn sustained(&self, now: f64, window: f64) -> f64 {
         let point = |time: f64| self.counts[self.counts.partition_point(|(at, _)| *at < time)];
         let (end, middle, begin) = (
@@ -145,7 +148,7 @@ impl Arrivals {
         (found - SURE * (found / window).sqrt()).max(0.0)
     }
 
-    /// By how much the rate grows in a second, beyond what may be chance.
+    /// The growth of the rate per second, beyond what may be chance.
     fn slope(&self, now: f64, window: f64, mean: f64) -> f64 {
         if window < SLOPED || mean <= 0.0 {
             return 0.0;
@@ -171,7 +174,7 @@ mod tests {
     use super::*;
     use forebay_units::Rng;
 
-    /// Poisson arrivals at the rate that `rate` tells of a second, looked at ten times a second: the rate that was found each time.
+    /// Poisson arrivals at the rate that `rate` gives per second, counted ten times a second: the rate found each time.
     fn looked(seed: u64, until: f64, rate: impl Fn(f64) -> f64) -> Vec<(f64, Rate)> {
         let mut rng = Rng::named(seed, "arrivals");
         let mut arrivals = Arrivals::default();

@@ -1,4 +1,4 @@
-//! A plan in words.
+//! A plan in words, for `forebay why` and for activities.
 
 use super::{FlowPlan, Plan, Verdict};
 use core::fmt;
@@ -10,19 +10,19 @@ needed slots = max(load ahead + max(headroom, backlog), deadline), and capacity 
   load ahead   (arrivals a second + slope x lead) x service time + growth x lead
   headroom     headroom factor x square root of the load ahead
   backlog      waiting x service time / the time that requests may wait
-  deadline     slots without which someone would wait longer than three quarters of what they may";
+  deadline     slots without which a request would wait longer than three quarters of its limit";
 
 impl Verdict {
-    /// What is done, in words.
+    /// The decision in words.
     pub fn text(self) -> &'static str {
         match self {
             Verdict::Order => "more is ordered",
-            Verdict::Keep => "it is just enough",
-            Verdict::Hold => "it is more than enough, and has not been for long enough",
-            Verdict::Release => "some is taken away",
+            Verdict::Keep => "the capacity is right",
+            Verdict::Hold => "there is more than enough, but not for long enough to scale in",
+            Verdict::Release => "some capacity is released",
             Verdict::AtMaximum => "more is needed than the group's maximum allows",
             Verdict::NoSlots => {
-                "nothing tells how many requests an instance may have at a time: use agents, the target group's tag \
+                "the number of requests that an instance may have at a time is unknown: use agents, the target group's tag \
                  forebay:concurrency, or the group's tag forebay:planner-in-flight"
             }
         }
@@ -30,13 +30,13 @@ impl Verdict {
 }
 
 impl Plan {
-    /// Why, in a sentence, for an activity.
+    /// The reason in a sentence, for an activity.
     pub fn cause(&self) -> String {
         let Some(flow) = self.flows.first() else {
             return "the planner sees no target group".to_owned();
         };
         let time = flow.service_time.map_or_else(
-            || "requests none of which has ended yet".to_owned(),
+            || "requests of yet unknown duration".to_owned(),
             |time| format!("requests that take {time:.3} s"),
         );
         format!(
@@ -50,7 +50,7 @@ impl Plan {
         )
     }
 
-    /// All of it, in lines.
+    /// The whole plan, in lines.
     pub fn explain(&self) -> String {
         let fleet = &self.fleet;
         let mut lines = vec![
@@ -68,7 +68,7 @@ impl Plan {
                 self.needed,
                 match self.spare {
                     0 => String::new(),
-                    spare => format!(", {spare} spare among them"),
+                    spare => format!(", including {spare} spare"),
                 }
             ),
             format!(
@@ -110,7 +110,7 @@ impl fmt::Display for FlowPlan {
             Some(time) => writeln!(f, "  service time  {time:.3} s")?,
             None => writeln!(
                 f,
-                "  service time  none yet: each request that waits or is in flight has a slot"
+                "  service time  not known yet: each request that waits or is in flight counts as a slot"
             )?,
         }
         writeln!(
@@ -120,7 +120,7 @@ impl fmt::Display for FlowPlan {
         )?;
         writeln!(
             f,
-            "  load          {}; {} when an order of now can serve",
+            "  load          {}; {} when capacity ordered now can serve",
             slots(self.load),
             slots(self.load_ahead)
         )?;
@@ -136,7 +136,7 @@ impl fmt::Display for FlowPlan {
             )?,
             None => writeln!(f, "  needed        {}", slots(self.needed_slots))?,
         }
-        writeln!(f, "  longest wait  {:.2} s foretold", self.longest_wait)?;
+        writeln!(f, "  longest wait  {:.2} s predicted", self.longest_wait)?;
         match (self.margins.wait, self.margins.queue) {
             (Some(wait), Some(queue)) => writeln!(
                 f,
@@ -145,13 +145,13 @@ impl fmt::Display for FlowPlan {
             )?,
             _ => writeln!(
                 f,
-                "  to a refusal  requests can't wait here (forebay:queue-length): whoever finds no slot is refused; {:.1} slots until the maximum",
+                "  to a refusal  requests cannot wait here (forebay:queue-length), so one that finds no slot is refused; {:.1} slots until the maximum",
                 self.margins.slots
             )?,
         }
         match self.forecast_error {
             Some(error) => write!(f, "  forecast      wrong by {:.1} % on average", error * 100.0),
-            None => write!(f, "  forecast      none has come due yet"),
+            None => write!(f, "  forecast      not compared with the load yet"),
         }
     }
 }

@@ -7,20 +7,20 @@ use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::VecDeque;
 
-/// Headroom, in standard deviations, where requests may wait and where they may not.
+/// The headroom factor, where requests may wait and where they may not.
 const WAITS: f64 = 1.0;
 const WAITS_NOT: f64 = 2.0;
-/// A queue is drained in the time that its requests may wait, and in this many seconds at least.
+/// A queue is drained within the time that its requests may wait, or within this many seconds if that is longer.
 const DRAINED_IN: f64 = 10.0;
-/// The part of the longest wait that is used up before more is ordered than the load needs.
+/// The fraction of the longest wait that may be used up before more is ordered than the load needs.
 const LATE: f64 = 0.75;
-/// A lower number of slots a unit is believed by and by: permits may be on their way.
+/// A lower number of slots per unit is adopted gradually, because permits may be on their way.
 const SLOTS_FALL: f64 = 0.02;
-/// Points of time at which waits are foretold.
+/// Number of points in time at which waits are predicted.
 const POINTS: usize = 16;
-/// How much the newest error counts in the mean of a forecast's errors.
+/// Weight of the newest error in the mean error of forecasts.
 const ERROR_SHARE: f64 = 0.02;
-/// Time between two forecasts that are held against what came.
+/// Time between forecasts that are later compared with the actual load.
 const FORECASTS: Duration = Duration::from_secs(1);
 
 /// What one target group needs, and why.
@@ -32,67 +32,67 @@ pub struct FlowPlan {
     pub in_flight: u64,
     /// Requests that wait.
     pub waiting: u64,
-    /// Requests that were refused, since counting began.
+    /// Requests refused since counting began.
     pub refused: u64,
-    /// What comes.
+    /// The rate of arrivals.
     pub rate: Rate,
-    /// Seconds that a request holds a slot; none before one has ended.
+    /// Seconds that a request holds a slot; `None` before one has ended.
     pub service_time: Option<f64>,
     /// Slots that the load needs now.
     pub load: f64,
-    /// Slots that it will need when something that is ordered now can serve.
+    /// Slots that the load will need when capacity ordered now can serve.
     pub load_ahead: f64,
-    /// Slots for chance.
+    /// Slots for random variation.
     pub headroom: f64,
-    /// Slots that drain the queue.
+    /// Slots to drain the queue.
     pub backlog: f64,
-    /// Slots without which someone would wait too long.
+    /// Slots without which a request would wait too long.
     pub deadline: f64,
     /// Slots in all.
     pub needed_slots: f64,
-    /// Slots of a unit of capacity; none if nothing tells.
+    /// Slots of a unit of capacity; `None` if that is not known.
     pub slots: Option<f64>,
-    /// Units of capacity that it needs.
+    /// Units of capacity needed.
     pub units: f64,
-    /// The longest wait that is foretold, in seconds, with what serves, what is on its way and what is ordered now.
+    /// The longest predicted wait in seconds, with the capacity in service, on its way and ordered now.
     pub longest_wait: f64,
-    /// How much more could come before someone is refused.
+    /// How much more could arrive before a request is refused.
     pub margins: Margins,
-    /// By how much the forecast of the load was wrong, of the load, on average; none before one has come due.
+    /// Mean error of load forecasts, relative to the load; `None` before the first one has come due.
     pub forecast_error: Option<f64>,
 }
 
-/// How far it is to a refusal.
+/// The distance to a refusal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Margins {
-    /// Seconds by which the longest wait may grow; none if requests can't wait.
+    /// Seconds by which the longest wait may grow; `None` if requests cannot wait.
     pub wait: Option<f64>,
-    /// Requests that may wait beyond those that will; none if requests can't wait.
+    /// Free places in the queue when it is longest; `None` if requests cannot wait.
     pub queue: Option<f64>,
-    /// Slots beyond the load that the group may have.
+    /// Slots beyond the load that the group may still get.
     pub slots: f64,
 }
 
 impl FlowPlan {
-    /// Whether anything is there, or came lately.
+    /// Whether there are requests, or were a moment ago.
     pub(super) fn is_active(&self) -> bool {
         self.in_flight > 0 || self.waiting > 0 || self.rate.per_second > 0.0
     }
 
-    /// Units that are in use.
+    /// Units in use by requests in flight.
     pub(super) fn busy_units(&self) -> f64 {
         self.slots
             .map_or(0.0, |slots| self.in_flight as f64 / slots.max(1e-6))
     }
 }
 
-/// What is remembered of one target group.
+/// The state of one target group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Flow {
     arrivals: Arrivals,
     service_time: ServiceTime,
     slots: Option<f64>,
-    /// Loads that were foretold, and for when.
+    /// Forecasts of the load, and the times they are for.
     foretold: VecDeque<(Mono, f64)>,
     error: Option<f64>,
 }
@@ -112,10 +112,10 @@ impl Flow {
         let rate = self.arrivals.rate().unwrap_or_default();
         let ahead = lead.as_secs_f64();
         let service_time = self.service_time.seconds();
-        // Without a service time every request that is there has a slot.
+        // Without a service time, each request that is there counts as one slot.
         let there = (demand.in_flight + demand.waiting) as f64;
         let load = service_time.map_or(there, |time| rate.per_second * time);
-        // A line goes on for as long as it was seen, and no longer: at the edge of a step it is steeper than any ramp.
+        // A trend is extended for no longer than it was observed: at the edge of a step it is steeper than any ramp.
         let growth = service_time.map_or(0.0, |time| rate.slope * time * ahead.min(rate.window));
         let load_ahead = load + growth + settings.growth * ahead;
         let wait = demand.wait.as_secs_f64();
@@ -125,17 +125,20 @@ impl Flow {
         let headroom = factor * load_ahead.sqrt();
         let time = service_time.unwrap_or(1.0);
         let work = demand.waiting as f64 * time;
+        // Draining it faster than requests may wait would order slots that are idle right afterwards.
         let backlog = work / time.max(wait).max(if wait > 0.0 { DRAINED_IN } else { 0.0 });
         let each = self.slots.unwrap_or(1.0);
         let mut course = Course::new(fleet, each, lead);
         let later = course.backlog(work, load, course.lead);
+        // The work that still waits when ordered slots arrive must be done within the requests' waiting time.
         let deadline = if wait > 0.0 { later / (wait * LATE) } else { 0.0 };
         let needed_slots = match service_time {
-            // Whoever waits is in the load already.
+            // Requests that wait are in the load already.
             None => load_ahead,
+            // Idle headroom drains the queue too, so only the larger of both is needed.
             Some(_) => (load_ahead + headroom.max(backlog)).max(deadline),
         };
-        // What is ordered now is there when the lead is over.
+        // Capacity ordered now is there at the end of the lead.
         let most = f64::from(fleet.maximum) * each;
         course.at_the_end(((needed_slots / each.max(1e-6)).ceil() * each).min(most));
         let longest_wait = course.longest_wait(work, load);
@@ -172,7 +175,7 @@ impl Flow {
         }
     }
 
-    /// Holds earlier forecasts against the load that there is.
+    /// Compares earlier forecasts with the present load.
     fn judge(&mut self, now: Mono, load: f64, foretold: f64, lead: Duration) -> Option<f64> {
         while let Some((_, told)) = self.foretold.pop_front_if(|(due, _)| *due <= now) {
             let error = (told - load).abs() / load.max(1.0);
@@ -191,10 +194,10 @@ impl Flow {
     }
 }
 
-/// Slots over time: what serves now, and what is on its way.
+/// Slots over time: those in service now, and those on their way.
 struct Course {
     lead: f64,
-    /// Slots at each point of time; the last ones stay.
+    /// Slots at each point in time; the last ones stay.
     slots: [f64; POINTS + 1],
 }
 
@@ -203,6 +206,7 @@ impl Course {
         let lead = lead.as_secs_f64();
         let mut found = [f64::from(fleet.ready) * slots; POINTS + 1];
         for age in &fleet.pending {
+            // A launch that is overdue is expected at any moment.
             let left = (lead - age.as_secs_f64()).max(0.0) / lead;
             let from = (left * POINTS as f64).ceil() as usize;
             found[from.min(POINTS)..].iter_mut().for_each(|sum| *sum += slots);
@@ -210,7 +214,7 @@ impl Course {
         Course { lead, slots: found }
     }
 
-    /// There are so many slots at least when the lead is over.
+    /// Ensures that there are at least this many slots at the end of the lead.
     fn at_the_end(&mut self, slots: f64) {
         self.slots[POINTS] = self.slots[POINTS].max(slots);
     }
@@ -219,7 +223,7 @@ impl Course {
         self.lead / POINTS as f64
     }
 
-    /// Work that waits after so many seconds, in slot-seconds, if so much waits now and this load goes on.
+    /// The work waiting after `after` seconds, in slot-seconds, if `work` waits now and the load stays.
     fn backlog(&self, work: f64, load: f64, after: f64) -> f64 {
         let steps = (after / self.step()) as usize;
         self.slots[..steps.min(POINTS)]
@@ -227,7 +231,7 @@ impl Course {
             .fold(work, |work, slots| (work + (load - slots) * self.step()).max(0.0))
     }
 
-    /// The longest wait of those that come until what is on its way is there.
+    /// The longest wait of requests that arrive until everything on its way is there.
     fn longest_wait(&self, work: f64, load: f64) -> f64 {
         if work <= 0.0 && load <= self.slots[0] {
             return 0.0;
@@ -256,7 +260,7 @@ mod tests {
 
     #[test]
     fn the_longest_wait_is_that_of_the_theorem() {
-        // T1: 32 slots, 200 are needed and on their way, and come in three seconds.
+        // T1: 32 slots; 200 are needed and on their way, and come in three seconds.
         let fleet = Fleet {
             ready: 4,
             pending: vec![Duration::ZERO; 21],

@@ -1,54 +1,54 @@
-//! What a planner is told.
+//! The inputs of a planner.
 
 use core::time::Duration;
 
-/// What is known of the requests for one target group. Counts are since counting began.
+/// The requests for one target group. Counters run since counting began.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Demand {
-    /// Which target group it is.
+    /// The target group's name.
     pub name: String,
-    /// Requests that came.
+    /// Requests that arrived.
     pub arrivals: u64,
     /// Requests that succeeded.
     pub completed: u64,
-    /// For how long those held their slots, together.
+    /// Total time that those held their slots.
     pub held: Duration,
-    /// Requests that were refused for want of a slot.
+    /// Requests refused for lack of a slot.
     pub refused: u64,
-    /// Requests that are in flight.
+    /// Requests in flight.
     pub in_flight: u64,
     /// Requests that wait.
     pub waiting: u64,
-    /// Slots that a unit of capacity has: requests that it may have at a time. None if nothing tells.
+    /// Slots of a unit of capacity: requests that it may have at a time. `None` if that is not known.
     pub slots: Option<f64>,
-    /// How long a request may wait, and how many may; zero if none may.
+    /// How long a request may wait; zero if none may.
     pub wait: Duration,
-    /// How many may wait.
+    /// Number of requests that may wait.
     pub length: u64,
 }
 
-/// The capacity that there is. Instances, or units of capacity where instances have weights.
+/// The capacity that exists, in instances, or in units of capacity where instances have weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fleet {
-    /// What is wanted: what serves and what is on its way.
+    /// Desired capacity: in service and on its way.
     pub desired: u32,
-    /// What serves.
+    /// Capacity in service.
     pub ready: u32,
-    /// How long ago what is on its way was ordered, one entry for each.
+    /// For each unit on its way, how long ago it was ordered.
     pub pending: Vec<Duration>,
-    /// The least that there may be.
+    /// The group's minimum.
     pub minimum: u32,
-    /// The most that there may be.
+    /// The group's maximum.
     pub maximum: u32,
-    /// From an order to the first request, at the 99th percentile of the launches seen; none if there were none.
+    /// Time from an order to the first request, at the 99th percentile of the launches seen; `None` if there were none.
     pub start_up: Option<Duration>,
 }
 
 impl Fleet {
-    /// In a line.
+    /// The capacity in a line.
     pub(crate) fn explain(&self) -> String {
         format!(
-            "capacity      {} wanted, {} serve, {} on the way (minimum {}, maximum {})",
+            "capacity      {} desired, {} in service, {} on the way (minimum {}, maximum {})",
             self.desired,
             self.ready,
             self.pending.len(),
@@ -58,19 +58,19 @@ impl Fleet {
     }
 }
 
-/// What an operator has chosen.
+/// An operator's settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// Standard deviations of chance that are held ready: the slots beyond the load are this times the load's square root. If it is not
-    /// given: 1 where requests may wait, 2 where one that finds no slot is refused.
+    /// Headroom factor: the slots beyond the load are this times the square root of the load. If it is `None`, 1 where
+    /// requests may wait and 2 where they are refused instead.
     pub headroom: Option<f64>,
-    /// Capacity beyond what is needed, as for one that fails.
+    /// Capacity beyond what is needed, for instance for one that fails.
     pub spare: u32,
-    /// Slots a second by which the load may grow at any time, without anyone waiting.
+    /// Slots per second by which the load may grow at any time without any request waiting.
     pub growth: f64,
-    /// A start-up's time, before one was measured.
+    /// The start-up time to assume before one was measured.
     pub start_up: Duration,
-    /// How long nothing may come before the last instance goes, where a group may have none.
+    /// How long a group must be idle before its last instance goes, where its minimum is zero.
     pub idle: Duration,
 }
 

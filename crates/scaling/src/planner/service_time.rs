@@ -3,15 +3,16 @@
 use core::time::Duration;
 use forebay_units::Mono;
 
-/// Requests that the quick mean and the slow one go over.
+/// Requests that the quick and the slow mean go over.
 const QUICK: f64 = 50.0;
 const SLOW: f64 = 500.0;
-/// What was seen this many seconds ago counts about a third in the mean that the others are held against.
+/// Time constant, in seconds, of the long mean that limits the other two.
 const MEMORY: f64 = 600.0;
-/// More than so many times that mean is not counted: more instances do not mend what they wait for.
+/// More than this many times the long mean does not count: more instances do not help if all requests wait for
+/// something else.
 const MOST: f64 = 2.0;
 
-/// Means of the times for which successes held their slots.
+/// Means of the times that successes held their slots.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ServiceTime {
     completed: u64,
@@ -28,7 +29,7 @@ struct Means {
 }
 
 impl ServiceTime {
-    /// So many have ended since counting began, which held slots for so long together.
+    /// Records the number of requests that ended since counting began, and the total time that they held slots.
     pub(super) fn counted(&mut self, now: Mono, completed: u64, held: Duration) {
         let more = completed.checked_sub(self.completed).unwrap_or(completed);
         let time = held.checked_sub(self.held).unwrap_or(held);
@@ -48,7 +49,7 @@ impl ServiceTime {
         };
         let past = now.since(means.at).as_secs_f64();
         means.at = now;
-        // A mean of few requests is not led far by time alone.
+        // Few requests must not move the long mean far, however much time has passed.
         let by_time = (1.0 - (-past / MEMORY).exp()).min(count / QUICK);
         for (known, share) in [
             (&mut means.quick, share(QUICK, count)),
@@ -59,14 +60,15 @@ impl ServiceTime {
         }
     }
 
-    /// In seconds; none before a request has ended.
+    /// The service time in seconds; `None` before a request has ended.
     pub(super) fn seconds(&self) -> Option<f64> {
         let means = self.means?;
+        // The higher mean counts, since too few slots are worse than too many.
         Some(means.quick.max(means.slow).min(means.long * MOST).max(1e-6))
     }
 }
 
-/// How much so many new requests count in a mean over this many.
+/// The weight of `count` new requests in a mean over `over`.
 fn share(over: f64, count: f64) -> f64 {
     1.0 - (1.0 - 1.0 / over).powf(count)
 }

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// A group in virtual time whose requests take as long as they do, however many slots there are.
+/// A group in virtual time whose requests take a fixed time, however many slots there are.
 struct Scene {
     planner: Planner,
     demand: Demand,
@@ -41,7 +41,8 @@ impl Scene {
         )
     }
 
-    /// Goes on for so many tenths of a second, with so many requests in each, of a second each. What is ordered is there at once.
+    /// Continues for `looks` tenths of a second with `requests` requests in each, of a second each. What is ordered is
+    /// there at once.
     fn go(&mut self, looks: u32, requests: u64) -> Plan {
         let mut plan = None;
         for _ in 0..looks {
@@ -65,7 +66,7 @@ fn what_is_needed_is_the_load_and_the_square_root_of_it() {
     assert_eq!(plan.needed, 14, "{}", plan.explain());
     assert_eq!(plan.verdict, Verdict::Keep);
     assert!(plan.cause().contains("100.0 requests that take 1.000 s a second"));
-    // Where nobody may wait, twice as much.
+    // Twice the headroom where requests may not wait.
     scene.demand.wait = Duration::ZERO;
     assert_eq!(scene.go(1, 10).needed, 15);
 }
@@ -165,7 +166,7 @@ fn spare_capacity_and_growth_are_held_ready() {
 }
 
 proptest! {
-    /// Whatever comes, a plan stays within the bounds and never wants both.
+    /// Whatever arrives, a plan stays within the bounds and never orders and releases at once.
     #[test]
     fn plans_stay_within_bounds(
         requests in prop::collection::vec((0_u64..50, 0_u64..40, 0_u64..40), 1..200),

@@ -1,54 +1,54 @@
-//! What whoever starts an instance refresh may say of it.
+//! The preferences of StartInstanceRefresh.
 
 use core::time::Duration;
 
-/// What is done about instances that are protected from scale-in.
+/// What to do about instances protected from scale-in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProtectedInstances {
-    /// It is waited until they are not.
+    /// Wait until they are not.
     #[default]
     Wait,
-    /// They are replaced.
+    /// Replace them.
     Refresh,
-    /// They stay.
+    /// Leave them.
     Ignore,
 }
 
-/// What is done about instances that stand by.
+/// What to do about instances in standby.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StandbyInstances {
-    /// It is waited until they do not.
+    /// Wait until they are not.
     #[default]
     Wait,
-    /// They are terminated.
+    /// Terminate them.
     Terminate,
-    /// They stay.
+    /// Leave them.
     Ignore,
 }
 
-/// A refresh's preferences. The default is that of AWS's API.
+/// A refresh's preferences, with the defaults of AWS's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preferences {
-    /// So many per cent of the desired capacity stay healthy.
+    /// Percentage of the desired capacity that must stay healthy.
     pub min_healthy_percentage: u32,
-    /// There are at most so many per cent of it. None is 100, but for one thing: where both bounds leave no way, one that was given is
-    /// exceeded by one, and otherwise an instance is terminated first.
+    /// Percentage of the desired capacity that must not be exceeded. `None` means 100, with one difference: if both
+    /// bounds leave no room, a given one is exceeded by one instance, and otherwise an instance is terminated first.
     pub max_healthy_percentage: Option<u32>,
-    /// How long a new instance is in service before it counts.
+    /// How long a new instance must be in service before it counts.
     pub instance_warmup: Duration,
-    /// Where it is paused, in per cent, ascending. The last one is where it ends.
+    /// Checkpoints in per cent, ascending. The last one is where the refresh ends.
     pub checkpoint_percentages: Vec<u32>,
-    /// For how long.
+    /// The pause at each checkpoint.
     pub checkpoint_delay: Duration,
-    /// Instances that match the desired configuration stay.
+    /// Leave instances that match the desired configuration.
     pub skip_matching: bool,
-    /// If it fails, the group goes back to what it was.
+    /// Roll the group back if the refresh fails.
     pub auto_rollback: bool,
-    /// What is done about instances that are protected from scale-in.
+    /// What to do about instances protected from scale-in.
     pub protected_instances: ProtectedInstances,
-    /// What is done about instances that stand by.
+    /// What to do about instances in standby.
     pub standby_instances: StandbyInstances,
-    /// How long it is waited at the end, for alarms.
+    /// How long to wait for alarms at the end.
     pub bake_time: Duration,
 }
 
@@ -70,7 +70,7 @@ impl Default for Preferences {
 }
 
 impl Preferences {
-    /// How many instances are replaced when a checkpoint is reached.
+    /// Number of instances that are replaced when a checkpoint is reached.
     pub(super) fn checkpoint_count(&self, place: usize, to_update: u32) -> u32 {
         let percent = self.checkpoint_percentages.get(place).copied().unwrap_or(100);
         (u64::from(to_update) * u64::from(percent.min(100))).div_ceil(100) as u32

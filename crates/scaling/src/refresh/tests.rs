@@ -7,7 +7,7 @@ fn after(seconds: u64) -> Wall {
     START + Duration::from_secs(seconds)
 }
 
-/// One of the group's instances from before the refresh.
+/// An instance from before the refresh.
 fn old() -> Instance {
     Instance {
         launched: Wall::from_seconds(0),
@@ -20,7 +20,7 @@ fn old() -> Instance {
     }
 }
 
-/// One that was launched at that second of the refresh and has served since.
+/// An instance launched at this second of the refresh and in service since.
 fn new(launched: u64) -> Instance {
     Instance {
         launched: after(launched),
@@ -57,13 +57,13 @@ fn began(preferences: &Preferences, count: usize) -> Progress {
 
 #[test]
 fn batches_are_what_both_bounds_allow() {
-    // Minimum, maximum, instances, how many are launched and how many terminated at once.
+    // Minimum, maximum, instances; the numbers launched and terminated at once.
     for (least, most, count, launch, terminate) in [
         // The default: a tenth is terminated, and replaced meanwhile.
         (90, None, 10, 1, 1),
         (90, None, 20, 2, 2),
         (90, Some(100), 20, 2, 2),
-        // Rounding leaves none: one at a time.
+        // Rounding leaves no room: one at a time.
         (90, None, 4, 1, 1),
         (90, Some(100), 4, 1, 0),
         (100, None, 10, 1, 1),
@@ -145,7 +145,7 @@ fn one_batch_is_over_before_the_next_begins() {
         (vec![old(), old(), new(10)], 70, replace(1, &[0]), 33),
         (vec![new(10), old(), new(20)], 80, replace(1, &[1]), 66),
         (vec![new(10), new(20), new(30)], 90, Verdict::Successful, 100),
-        // The last one still leaves.
+        // The last one is still terminating.
         (
             vec![new(10), new(20), new(30), leaving()],
             90,
@@ -241,7 +241,7 @@ fn protected_and_standby_instances_are_waited_for_replaced_or_left() {
                 until,
             },
         ),
-        // Nothing takes its place: it was no part of the capacity.
+        // Nothing replaces it, because it was not part of the capacity.
         (with(P::Wait, S::Terminate), &standby, 0, replace(0, &[0])),
         (with(P::Wait, S::Ignore), &standby, 0, Verdict::Successful),
     ] {
@@ -303,7 +303,7 @@ fn it_pauses_at_checkpoints_and_ends_at_the_last() {
     assert_eq!(see(&progress, 2, 10), pause);
     progress = progress.after(&pause, after(10));
     assert_eq!(see(&progress, 2, 109), pause);
-    // Looked at again, it did not begin again.
+    // Another look does not restart the pause.
     progress = progress.after(&pause, after(109));
     assert_eq!(see(&progress, 2, 110), replace(3, &[2, 3, 4]));
     assert_eq!(see(&progress, 5, 120), Verdict::Successful);
@@ -342,10 +342,10 @@ fn alarms_and_age_fail_it_and_baking_waits_for_alarms() {
     assert_eq!(see(&progress, new(1), false, after(60)), Verdict::Successful);
 }
 
-/// A group whose instances take their time to start and to end.
+/// A group whose instances take time to start and to end.
 struct Group {
     instances: Vec<Instance>,
-    /// When those that leave are gone, by their places.
+    /// When terminating instances are gone, by index.
     gone: Vec<Option<u64>>,
     now: u64,
 }
@@ -390,14 +390,14 @@ impl Group {
 }
 
 proptest! {
-    /// Whatever the bounds and however long instances take: all are replaced in the end, the group has what it should have, and
-    /// neither bound was left by more than the one that AWS allows where there is no other way.
+    /// Whatever the bounds and however long instances take: all are replaced in the end, the group has its desired
+    /// capacity, and no bound was exceeded by more than the one instance that AWS allows where there is no other way.
     #[test]
     fn refreshes_end_within_their_bounds(
         count in 1_u32..12, least in 0_u32..=100, more in prop::option::of(0_u32..=100), takes in (0_u64..4, 0_u64..4),
         warmup in 0_u64..4, checkpoints in prop::collection::btree_set(1_u32..100, 0..3),
     ) {
-        // Bounds differ by 100 at most.
+        // Bounds differ by at most 100.
         let most = more.map(|more| 100 + more.min(least));
         let checkpoint_percentages = match checkpoints.is_empty() {
             true => Vec::new(),

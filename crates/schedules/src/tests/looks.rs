@@ -13,7 +13,7 @@ fn looked(schedule: &Schedule, last: Wall, now: Wall, catch_up: CatchUp) -> Look
     look(&Arc::from("arn:one"), schedule, (last, now), catch_up, MINUTE, 7)
 }
 
-/// The scheduled times of a look's runs, with a star at what was caught up.
+/// The scheduled times of a look's runs, with a star after those caught up.
 fn times(look: &Look) -> Vec<String> {
     let time = |run: &crate::Run| {
         let star = if run.reason == RunReason::CaughtUp {
@@ -44,7 +44,7 @@ fn what_came_since_the_last_look_is_due_once() {
         CatchUp::Skip,
     );
     assert_eq!(times(&early), [""; 0]);
-    // A little late is on time.
+    // A little late still counts as on time.
     let late = looked(
         &schedule,
         at("2026-11-29T09:00:59Z"),
@@ -53,7 +53,7 @@ fn what_came_since_the_last_look_is_due_once() {
     );
     assert_eq!(times(&late), ["2026-11-29T09:01:00Z", "2026-11-29T09:02:00Z"]);
     assert_eq!(late.missed, Missed::default());
-    // A clock that was set back brings nothing back.
+    // Setting the clock back does not repeat anything.
     let back = looked(
         &schedule,
         at("2026-11-29T09:02:00Z"),
@@ -74,7 +74,7 @@ fn of_what_was_missed_the_latest_runs_or_none() {
     let none = looked(&schedule, last, now, CatchUp::Skip);
     assert_eq!(times(&none), [""; 0]);
     assert_eq!(none.missed.count, 4);
-    // What is just due is no part of that.
+    // A run that is only just due is not part of that.
     let now = at("2026-11-29T13:00:10Z");
     let both = looked(&schedule, last, now, CatchUp::RunLatest);
     assert_eq!(times(&both), ["2026-11-29T12:00:00Z*", "2026-11-29T13:00:00Z"]);
@@ -91,7 +91,7 @@ fn years_of_missed_minutes_cost_little() {
     );
     assert_eq!(times(&look), ["2026-11-29T09:26:00Z*", "2026-11-29T09:27:00Z"]);
     assert!(look.missed.is_more);
-    // The latest of a schedule that is rarely due is far away.
+    // The latest run of a schedule that is rarely due is long ago.
     let rare = super::schedule("cron(0 0 29 2 ? *)", "1990-01-01T00:00:00Z");
     let look = looked(
         &rare,
@@ -150,7 +150,7 @@ fn with_a_window_the_end_waits_for_the_run() {
     let done = looked(&once, noon, begins, CatchUp::Skip);
     assert_eq!(times(&done), ["2026-11-29T12:00:00Z"]);
     assert!(done.deletes(AfterCompletion::Delete));
-    // Missed, and then caught up: it has still one identity.
+    // Missed and then caught up: it keeps its identity.
     let missed = looked(&once, noon, at("2026-12-24T00:00:00Z"), CatchUp::RunLatest);
     assert_eq!(times(&missed), ["2026-11-29T12:00:00Z*"]);
     assert_eq!(missed.runs[0].begins, begins);
@@ -189,7 +189,7 @@ proptest! {
         prop_assert_eq!(one.to_string() == other.to_string(), one == other);
     }
 
-    /// However looks are spread, as long as none comes later than the tolerance, each run is due once, and all of them are.
+    /// However looks are spread, if none is later than the tolerance, all runs are due, each once.
     #[test]
     fn looks_give_each_run_once(
         steps in prop::collection::vec(1_i64..60_000_000, 1..200),
@@ -227,7 +227,7 @@ proptest! {
         prop_assert_eq!(names, all);
     }
 
-    /// Who looks when told to, and never else, finds each run at the moment that it begins.
+    /// Looking exactly when told finds each run at the moment it begins.
     #[test]
     fn the_next_look_is_never_late(window in 0_i64..90, every in 1_u32..30, zone in prop::sample::select(&["UTC", "Europe/Berlin"])) {
         let expression = format!("cron(0/{every} * * * ? *)");
@@ -246,7 +246,8 @@ proptest! {
         }
     }
 
-    /// After a pause of any length: what is on time is due, of the rest the latest, and what is due with what was missed is all there was.
+    /// After a pause of any length: all that is on time is due, and of the rest the latest; what is due and what was
+    /// missed add up to all.
     #[test]
     fn a_pause_loses_nothing_from_the_count(
         pause in 1_i64..40_000_000_000,

@@ -1,4 +1,4 @@
-//! Cron against a naive reader that knows nothing of bits, against brute force by minutes, and against a library in UTC.
+//! Cron against a naive reader without bit sets, against brute force by minutes, and against a library in UTC.
 
 use super::*;
 use crate::Cron;
@@ -8,7 +8,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{ToSpan as _, Zoned};
 use proptest::prelude::*;
 
-/// Whether a plain field (numbers, ranges, steps) means a number, by its text.
+/// Whether a plain field (numbers, ranges, steps) contains a number, going by its text.
 fn means(field: &str, number: i64, high: i64) -> bool {
     field.split(',').any(|item| {
         let (range, step) = item.split_once('/').unwrap_or((item, "1"));
@@ -23,7 +23,7 @@ fn means(field: &str, number: i64, high: i64) -> bool {
     })
 }
 
-/// Whether a day is meant, by the calendar alone.
+/// Whether a day matches, going by the calendar alone.
 fn means_day(of_month: &str, of_week: &str, local: DateTime) -> bool {
     let day = local.date();
     let weekday = i64::from(day.weekday().to_sunday_one_offset());
@@ -60,7 +60,7 @@ fn means_day(of_month: &str, of_week: &str, local: DateTime) -> bool {
             let Ok(wanted) = date(day.year(), day.month(), 1).with().day(wanted).build() else {
                 return false;
             };
-            // The closest workday of the month; at most one is closest, since only one side of a weekend is a day away.
+            // The nearest workday of the month. There is only one, because only one side of a weekend is a day away.
             let away = |other: jiff::civil::Date| (other - wanted).get_days().abs();
             let first = day.first_of_month();
             let nearest = first
@@ -120,7 +120,7 @@ fn days() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Six fields; years around those that are looked at.
+/// Six fields, with years around those that are examined.
 fn cron() -> impl Strategy<Value = String> {
     let year = prop_oneof![3 => Just("*".to_owned()), 1 => Just("2026-2028".to_owned()), 1 => Just("2020/4".to_owned())];
     (list(0, 59), list(0, 23), days(), year)
@@ -136,7 +136,8 @@ const ZONES: [&str; 6] = [
     "Pacific/Apia",
 ];
 
-/// The first minute after an instant whose local time is meant and has not been on the clock before, by looking at each; within some days.
+/// The first minute after an instant whose local time matches and was not on the clock before, found by examining each
+/// minute of some days.
 fn by_minutes(expression: &str, zone: &TimeZone, after: Wall, days: i64) -> Option<Wall> {
     let first = after.seconds().div_euclid(60) + 1;
     (first..first + days * 1440)
@@ -151,12 +152,12 @@ fn by_minutes(expression: &str, zone: &TimeZone, after: Wall, days: i64) -> Opti
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// The next time is later and meant, and no minute before it is.
+    /// The next time is later and matches, and no minute before it does.
     #[test]
     fn nothing_is_due_before_the_next_time(
         expression in cron(),
         zone in prop::sample::select(&ZONES),
-        // Days around changes of clocks in all zones, and others.
+        // Days around clock changes in all zones, and others.
         day in prop_oneof![
             prop::sample::select(&["2026-03-06", "2026-03-27", "2026-04-03", "2026-10-02", "2026-10-23", "2026-10-30", "2028-02-27", "2026-12-30"]),
         ],
@@ -175,7 +176,7 @@ proptest! {
         }
     }
 
-    /// A day is meant if the naive reader says so, in months of all kinds.
+    /// A day matches exactly if the naive reader says so, in months of all kinds.
     #[test]
     fn days_are_those_of_the_calendar(expression in cron(), year in 2024_i16..2032, month in 1_i8..=12) {
         let cron = Cron::parse(&expression).unwrap();
@@ -187,7 +188,7 @@ proptest! {
         }
     }
 
-    /// In UTC a library that knows Quartz's signs says the same.
+    /// In UTC, a library that knows Quartz's extensions agrees.
     #[test]
     fn croner_agrees_in_utc(expression in cron(), second in 1_700_000_000_i64..1_900_000_000) {
         let parser = CronParser::builder()
@@ -196,12 +197,12 @@ proptest! {
             .alternative_weekdays(true)
             .sloppy_ranges(true)
             .build();
-        // An impossible date would have the library look through thousands of years.
+        // For an impossible date the library would search thousands of years.
         let after = Wall::from_seconds(second);
         let next = Cron::parse(&expression).unwrap().next_after(&TimeZone::UTC, after);
         prop_assume!(next.is_some());
         let mut fields: Vec<&str> = expression.split(' ').collect();
-        // It never finds `L` alone among weekdays, which is the last day of a week.
+        // The library never finds a plain `L` among weekdays, which is the last day of a week.
         if fields[4] == "L" {
             fields[4] = "7";
         }
@@ -214,7 +215,7 @@ proptest! {
     }
 }
 
-/// Impossible dates are found out by looking at months, not minutes: a thousand of them are a matter of moments even in a debug build.
+/// Impossible dates are found by examining months, not minutes: a thousand of them take moments even in a debug build.
 #[test]
 fn impossible_dates_are_found_out_quickly() {
     let berlin = TimeZoneDatabase::bundled().get("Europe/Berlin").unwrap();

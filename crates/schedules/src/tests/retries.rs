@@ -73,7 +73,7 @@ fn the_retries_of_the_default_fill_most_of_a_day() {
 }
 
 proptest! {
-    /// Retries come later, wait longer up to a bound, never outlive the run, and end with a reason that holds.
+    /// Retries come later, wait longer up to a bound, never outlive the run, and end with the right reason.
     #[test]
     fn retries_end_by_count_or_by_age(retries in 0_i64..=185, age in 60_i64..=86_400, seed: u64) {
         let policy = RetryPolicy::new(Some(retries), Some(age)).unwrap();

@@ -1,10 +1,10 @@
-//! The tables beside this file, rates, dates, and zones.
+//! The tables beside this file, and rates, dates and zones.
 
 use super::*;
 use crate::{Expression, ExpressionError, ScheduleError};
 use proptest::prelude::*;
 
-/// A table's rows: columns between bars, without comments.
+/// The rows of a table: columns between bars, without comments.
 fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     table
         .lines()
@@ -54,7 +54,7 @@ fn what_is_refused_is_refused_with_the_reason() {
         };
         for (dialect, name) in [(Dialect::Scheduler, "scheduler"), (Dialect::Rules, "rules")] {
             let parsed = Expression::parse(expression, dialect);
-            // A rule never gets as far as the time of `at`.
+            // A rule is refused before the time of `at` is parsed.
             if dialects != "both" && dialects != name {
                 let is_once = expression.starts_with("at(");
                 assert!(parsed.is_ok() || is_once, "{name}: {expression}");
@@ -86,7 +86,7 @@ fn callers_are_told_what_aws_tells_them() {
 
 #[test]
 fn rates_count_elapsed_time_from_their_start() {
-    // Made within a second: the first run is at the next one, and all others follow from it.
+    // Created within a second: the first run is at the next one, and all others follow from it.
     let rate = schedule("rate(5 minutes)", "2026-11-29T09:27:20.3Z");
     assert_eq!(rate.next_after(rate.unseen()), Some(at("2026-11-29T09:27:21Z")));
     assert_eq!(
@@ -97,18 +97,18 @@ fn rates_count_elapsed_time_from_their_start() {
         rate.next_after(at("2026-11-29T09:36:00Z")),
         Some(at("2026-11-29T09:37:21Z"))
     );
-    // A rule's interval has to pass once first.
+    // A rule's interval must pass once first.
     let mut rule = raw("rate(1 hour)", "UTC", "2026-11-29T09:00:00Z");
     rule.dialect = Dialect::Rules;
     let rule = Schedule::new(&rule).unwrap();
     assert_eq!(rule.next_after(Wall(0)), Some(at("2026-11-29T10:00:00Z")));
-    // A day is 24 hours, also when Berlin's has 23 (Scheduler's guide: daylight saving time).
+    // A day is 24 hours, even when Berlin's has 23 (EventBridge Scheduler User Guide, daylight saving time).
     let days = Schedule::new(&raw("rate(1 days)", "Europe/Berlin", "2026-03-28T12:00:00Z")).unwrap();
     assert_eq!(
         days.next_after(at("2026-03-28T12:00:00Z")),
         Some(at("2026-03-29T12:00:00Z"))
     );
-    // So far away that there is no such time.
+    // So far away that the time cannot be represented.
     let never = schedule("rate(999999999 days)", "2026-11-29T09:00:00Z");
     assert_eq!(never.next_after(at("2026-11-29T09:00:00Z")), None);
 }
@@ -131,7 +131,7 @@ fn start_and_end_dates_bound_what_recurs() {
         "2026-11-30T08:20:00Z",
     ];
     assert_eq!(due, wanted);
-    // Cron too, its first moment counted.
+    // Cron too, with its first moment included.
     dated.expression = "cron(0/20 8 * * ? *)";
     let cron = Schedule::new(&dated).unwrap();
     assert_eq!(cron.next_after(Wall(0)), Some(at("2026-11-30T08:00:00Z")));
@@ -140,16 +140,16 @@ fn start_and_end_dates_bound_what_recurs() {
         Some(at("2026-11-30T08:20:00Z"))
     );
     assert_eq!(cron.next_after(at("2026-11-30T08:20:00Z")), None);
-    // What happens once goes by its own date (API reference: StartDate, EndDate).
+    // One-time schedules follow only their own date (API reference: StartDate, EndDate).
     dated.expression = "at(2026-12-24T18:00:00)";
     let once = Schedule::new(&dated).unwrap();
     assert_eq!(once.next_after(Wall(0)), Some(at("2026-12-24T18:00:00Z")));
-    // And never comes if it was over when the schedule was made.
+    // It never runs if its time had passed when the schedule was created.
     assert_eq!(
         schedule("at(2026-11-29T12:00:00)", "2026-11-29T12:00:01Z").next_after(Wall(0)),
         None
     );
-    // A start date that is over does not bring back what was before the schedule.
+    // A start date in the past does not bring back times before the schedule was created.
     dated.expression = "cron(0 * * * ? *)";
     dated.start = Some(at("2026-11-01T00:00:00Z"));
     let late = Schedule::new(&dated).unwrap();
@@ -165,7 +165,7 @@ fn zones_are_those_of_iana() {
 }
 
 proptest! {
-    /// Whatever is given, reading it ends without a panic, and so does looking for what is due.
+    /// Any input is parsed without a panic, and so is the search for what is due.
     #[test]
     fn anything_is_read_or_refused(
         text in "\\PC{0,60}|(cron|rate|at)\\([ -~]{0,40}\\)|cron\\(([0-9*,/LW#?-]{1,5} ){5}[0-9*/,-]{1,4}\\)",

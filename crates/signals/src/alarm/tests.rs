@@ -11,7 +11,7 @@ fn rule(datapoints: usize, periods: usize, missing_data: MissingData) -> Rule {
     }
 }
 
-/// Each line of AWS's tables, from each state before.
+/// Each line of AWS's tables, from each previous state.
 #[test]
 fn missing_data_counts_as_cloudwatch_says() {
     let mut cases = 0;
@@ -129,7 +129,7 @@ fn reasons_are_in_cloudwatchs_words() {
 }
 
 proptest! {
-    /// Whatever comes: no panic, and full ranges do not depend on the treatment nor on the state before.
+    /// Any input: no panic, and full ranges depend neither on the treatment nor on the previous state.
     #[test]
     fn full_ranges_need_no_treatment(values in prop::collection::vec(0.0_f64..1.0, 7), n in 1_usize..=5, m in 1_usize..=5) {
         let m = m.min(n);

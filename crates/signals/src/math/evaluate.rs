@@ -1,10 +1,10 @@
-//! From a tree to a value.
+//! Evaluates a tree.
 
 use super::syntax::{Expression, Kind, Node, Sign, wrong};
 use super::{Labelled, MathError, Scope, TimeSeries, Value};
 
 impl Expression {
-    /// What it comes to. Series of several periods come to one of the longest.
+    /// The value of the expression. Series of different periods give one of the longest period.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, MathError> {
         Ok(match scope.evaluate(&self.root)? {
             Value::Number(number) => Value::Number(number),
@@ -28,8 +28,8 @@ impl Scope<'_> {
             Kind::Id(id) => {
                 (self.value)(id).ok_or_else(|| wrong(node.at, format!("nothing has the id '{id}'")))
             }
-            Kind::Text(_) => Err(wrong(node.at, "a text is no value")),
-            Kind::Word(word) => Err(wrong(node.at, format!("'{word}' is no value"))),
+            Kind::Text(_) => Err(wrong(node.at, "a text is not a value")),
+            Kind::Word(word) => Err(wrong(node.at, format!("'{word}' is not a value"))),
             Kind::Negate(below) => Ok(each(self.evaluate(below)?, |_, value| -value)),
             Kind::Binary(sign, left, right) => {
                 let (left, right) = (self.evaluate(left)?, self.evaluate(right)?);
@@ -97,7 +97,7 @@ pub(super) fn each(value: Value, change: impl Fn(i64, f64) -> f64 + Copy) -> Val
     }
 }
 
-/// A series' points where both have one.
+/// The points at which both series have one.
 fn joined(left: &TimeSeries, right: &TimeSeries, of: impl Fn(f64, f64) -> f64) -> TimeSeries {
     let both = left
         .points

@@ -1,4 +1,4 @@
-//! The functions.
+//! The functions of metric math.
 
 use super::evaluate::each;
 use super::syntax::{Kind, Node, wrong};
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const DAY_SECONDS: i64 = 24 * 3600;
 
-/// What makes one number of several.
+/// Computes one number from several.
 type Statistic = fn(&[f64]) -> f64;
 
 fn statistic(name: &str) -> Option<Statistic> {
@@ -30,7 +30,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// What changes each value by itself: the time at which it stands, the value.
+/// A function that changes each value by itself, given its time and the value.
 fn elementwise(name: &str) -> Option<fn(i64, f64) -> f64> {
     Some(match name {
         "ABS" => |_, value| value.abs(),
@@ -47,7 +47,7 @@ fn elementwise(name: &str) -> Option<fn(i64, f64) -> f64> {
     })
 }
 
-/// What makes a series of a series.
+/// A function from a series to a series.
 fn serial(name: &str) -> Option<fn(&TimeSeries) -> TimeSeries> {
     Some(match name {
         "DIFF" => |series| differences(series, |span, by| if span == 0 { 0.0 } else { by }),
@@ -68,7 +68,7 @@ fn serial(name: &str) -> Option<fn(&TimeSeries) -> TimeSeries> {
     })
 }
 
-/// What each point but the first differs by from the one before: seconds, and the value.
+/// The difference of each point but the first from the one before, computed from seconds and value.
 fn differences(series: &TimeSeries, of: impl Fn(i64, f64) -> f64) -> TimeSeries {
     let before = series.points.iter();
     let pairs = before.zip(series.points.iter().skip(1));
@@ -129,7 +129,8 @@ impl Scope<'_> {
         }
     }
 
-    /// The seconds at which the range's periods begin, the first at or behind its beginning that is in step with `anchor`.
+    /// The seconds at which the range's periods begin; the first is the earliest in the range that is aligned with
+    /// `anchor`.
     fn beginnings(
         &self,
         period: u32,
@@ -191,14 +192,14 @@ impl Scope<'_> {
             _ => {
                 return Err(wrong(
                     at,
-                    "SEARCH takes what to search for, a statistic and a period",
+                    "SEARCH takes a search expression, a statistic and a period",
                 ));
             }
         };
         let (Kind::Text(query), Kind::Text(stat)) = (&query.kind, &stat.kind) else {
             return Err(wrong(
                 at,
-                "SEARCH takes what to search for and a statistic as texts",
+                "SEARCH takes a search expression and a statistic as strings",
             ));
         };
         let period = match period {
@@ -278,7 +279,7 @@ impl Scope<'_> {
             _ => {
                 return Err(wrong(
                     at,
-                    "SORT takes an array, a function, ASC or DESC, and perhaps how many",
+                    "SORT takes an array, a function, ASC or DESC, and optionally a number of series",
                 ));
             }
         };
@@ -297,7 +298,7 @@ impl Scope<'_> {
             let values: Vec<f64> = one.series.points.values().copied().collect();
             by(&values)
         };
-        // Series without points have no place among the others: they come last.
+        // Series without points cannot be ranked among the others, so they come last.
         let (mut all, empty): (Vec<Labelled>, Vec<Labelled>) = self
             .many(what)?
             .into_iter()
@@ -320,7 +321,7 @@ impl Scope<'_> {
             _ => {
                 return Err(wrong(
                     at,
-                    "SLICE takes an array, where to begin, and perhaps where to end",
+                    "SLICE takes an array, a start index, and optionally an end index",
                 ));
             }
         };
@@ -338,7 +339,7 @@ impl Scope<'_> {
     }
 }
 
-/// Of a series one number over its time; of an array a series over its members.
+/// For a series one number over its time; for an array a series over its members.
 fn summarised(value: Value, statistic: Statistic) -> Value {
     match value {
         Value::Number(number) => Value::Number(statistic(&[number])),
@@ -403,7 +404,7 @@ fn end(value: Value, last: bool) -> Option<Value> {
     }
 }
 
-/// What missing points are filled with.
+/// The values that missing points are filled with.
 enum Filling {
     Number(f64),
     Series(TimeSeries),

@@ -1,21 +1,22 @@
-//! From text to a tree.
+//! Parses text into a tree.
 
-/// Characters of an expression. CloudWatch takes 2,048.
+/// Maximum length of an expression in characters. CloudWatch's is 2,048.
 const LENGTH_LIMIT: usize = 4096;
-/// Numbers, names, signs and calls in one expression. Evaluating goes no deeper than this.
+/// Maximum number of numbers, names, operators and calls in an expression, which also bounds the depth of its
+/// evaluation.
 const SIZE_LIMIT: usize = 256;
 
-/// What is wrong with an expression.
+/// Why an expression is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at character {at}: {problem}")]
 pub struct MathError {
-    /// The character, counted from one.
+    /// Position of the character, counted from one.
     pub at: usize,
     /// What is wrong there.
     pub problem: String,
 }
 
-/// An expression whose text is in order.
+/// A parsed expression.
 #[derive(Clone, Debug)]
 pub struct Expression {
     pub(super) root: Node,
@@ -34,9 +35,9 @@ pub(super) struct Node {
 pub(super) enum Kind {
     Number(f64),
     Text(String),
-    /// What a query is called: it begins with a small letter.
+    /// The id of a query, which begins with a lower-case letter.
     Id(String),
-    /// What functions are told how to work, such as REPEAT.
+    /// A keyword argument of a function, such as REPEAT.
     Word(String),
     Negate(Box<Node>),
     Binary(Sign, Box<Node>, Box<Node>),
@@ -62,7 +63,7 @@ pub(super) enum Sign {
 }
 
 impl Sign {
-    /// How tightly it binds.
+    /// The precedence: higher binds more tightly.
     const fn rank(self) -> u8 {
         match self {
             Sign::Or => 1,
@@ -80,10 +81,10 @@ impl Sign {
     }
 }
 
-/// The rank of a minus before a value: below powers, above products.
+/// Precedence of a unary minus: below powers, above products.
 const NEGATION: u8 = 6;
 
-/// What signs are written as; longer ones before those that they begin with.
+/// The operators; longer ones before their own prefixes.
 const SIGNS: &[(&str, Sign)] = &[
     ("||", Sign::Or),
     ("&&", Sign::And),
@@ -101,7 +102,7 @@ const SIGNS: &[(&str, Sign)] = &[
 ];
 
 impl Expression {
-    /// Reads an expression.
+    /// Parses an expression.
     pub fn parse(text: &str) -> Result<Expression, MathError> {
         if text.chars().count() > LENGTH_LIMIT {
             return Err(wrong(
@@ -148,7 +149,7 @@ pub(super) fn wrong(at: usize, problem: impl Into<String>) -> MathError {
 
 struct Parser<'a> {
     text: &'a str,
-    /// The byte where the rest begins.
+    /// The byte at which the rest begins.
     place: usize,
     nodes: usize,
     ids: Vec<String>,
@@ -208,9 +209,9 @@ impl<'a> Parser<'a> {
         Some((text.len(), *sign))
     }
 
-    /// What stands here, as far as its signs bind more tightly than `rank`.
+    /// Parses an expression whose operators bind more tightly than `rank`.
     fn expression(&mut self, rank: u8) -> Result<Node, MathError> {
-        // Whatever goes deeper is counted, so that the stack has a bound.
+        // Each level of nesting is counted, which bounds the stack.
         self.nodes += 1;
         if self.nodes > SIZE_LIMIT {
             return Err(self.here(format!("an expression has {SIZE_LIMIT} parts at most")));
@@ -267,7 +268,7 @@ impl<'a> Parser<'a> {
         Err(self.here(format!("'{sign}' is missing")))
     }
 
-    /// Items between commas, up to and with what ends them.
+    /// Items between commas, up to and including the closing sign.
     fn list(&mut self, end: &str) -> Result<Vec<Node>, MathError> {
         let mut items = Vec::new();
         if self.take(end) {
@@ -309,7 +310,7 @@ impl<'a> Parser<'a> {
             .parse::<f64>()
             .ok()
             .filter(|found| found.is_finite());
-        let number = found.ok_or_else(|| wrong(at, format!("'{}' is no number", &rest[..length])))?;
+        let number = found.ok_or_else(|| wrong(at, format!("'{}' is not a number", &rest[..length])))?;
         self.place += length;
         self.node(at, Kind::Number(number))
     }

@@ -90,7 +90,7 @@ fn signs_bind_as_in_school() {
 #[test]
 fn series_are_combined_where_both_have_points() {
     assert_eq!(points("m1 + m2"), [(0, 11.0), (60, 2.0), (180, 8.0)]);
-    // What is divided by zero is no point.
+    // A division by zero gives no point.
     assert_eq!(points("m1 / m2"), [(0, 0.1), (180, 3.0)]);
     assert_eq!(points("100 * m1"), [(0, 100.0), (60, 200.0), (180, 600.0)]);
     assert_eq!(points("m1 > 1"), [(0, 0.0), (60, 1.0), (180, 1.0)]);
@@ -168,7 +168,7 @@ fn errors_say_where_and_what() {
         ),
         ("[1]", 2, "an array holds series, and this is a number"),
         ("RATE(1)", 6, "this must be a series, and it is a number"),
-        ("REPEAT", 1, "'REPEAT' is no value"),
+        ("REPEAT", 1, "'REPEAT' is not a value"),
         ("'x", 1, "the text has no end"),
         ("SEARCH('{A}', 'Sum', 60)", 1, "searched for {A}, Sum, Some(60)"),
     ] {
@@ -221,7 +221,7 @@ proptest! {
         let _ = evaluate(&text);
     }
 
-    /// What looks like an expression goes deeper than what does not.
+    /// Texts that resemble expressions nest deeper than random ones.
     #[test]
     fn anything_like_an_expression_is_read_or_refused(parts in prop::collection::vec(prop::sample::select(vec![
         "m1", "m2", "empty", "1", "0", "-", "+", "*", "/", "^", "(", ")", "[", "]", ",", "FILL(", "IF(", "SUM(", "METRICS()",

@@ -1,8 +1,8 @@
-//! The gate against a model that keeps everything in plain lists.
+//! Compares the gate with a model that keeps everything in plain lists.
 
 use super::*;
 
-/// What is done to the gate.
+/// An operation on the gate.
 #[derive(Clone, Debug)]
 enum Step {
     Arrive {
@@ -70,7 +70,7 @@ struct Waiter {
     front: bool,
 }
 
-/// The gate, and what must be true of it.
+/// The gate under test, with the model's state.
 struct Play {
     gate: Gate<Key, u32>,
     limit: Limit,
@@ -121,7 +121,8 @@ impl Play {
                 Ok(slot) => {
                     assert!(one.deadline > self.now, "a slot for one that is late");
                     self.got(&slot, one.zone);
-                    // Nobody of its class who may use the slot had a better claim: waiting is in order of arrival.
+                    // No request of its class that may use the slot had a better claim: a class waits in order of
+                    // arrival.
                     let of = self.members[&slot.key];
                     let may = |other: &Waiter| of.is_none_or(|of| of == other.zone);
                     let before = |other: &Waiter| {
@@ -193,7 +194,7 @@ impl Play {
                     avoid: &avoid,
                 });
                 self.drain();
-                // Only whoever comes back may make the queue longer than it may be.
+                // Only a request that comes back may make the queue longer than its limit.
                 assert!(front || self.waiting.len() <= before.max(self.gate.rules().length));
             }
             Step::Release(at) if !self.busy.is_empty() => {

@@ -101,7 +101,7 @@ fn a_failed_request_goes_to_each_other_target_once() {
     let third = world.reconsider(&mut exchange, 502, true).unwrap();
     assert!(first != second && second != third && first != third);
     assert_eq!(world.in_flight(), 1);
-    // No other is left: the answer goes on.
+    // No other target is left, so the answer is passed on.
     assert_eq!(world.reconsider(&mut exchange, 504, true), None);
     assert_eq!(world.in_flight(), 1);
     world.settle(exchange, 504);

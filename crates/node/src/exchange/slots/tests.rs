@@ -12,12 +12,12 @@ struct World {
     snapshot: Arc<Snapshot>,
     worker: WorkerState,
     now: Mono,
-    /// Of the node that requests come to.
+    /// Zone of the node that requests arrive at.
     zone: ZoneId,
     speaks: Speaks,
 }
 
-/// One header.
+/// A single header.
 struct One(&'static str, &'static [u8]);
 
 impl Headers for One {
@@ -27,7 +27,7 @@ impl Headers for One {
 }
 
 impl World {
-    /// A group of this many targets with this queue.
+    /// A group of `targets` targets with this queue.
     fn new(targets: u8, queue: QueueSettings) -> World {
         let settings = GroupSettings {
             control_port: (queue.concurrency == Concurrency::Agent).then_some(90),
@@ -135,7 +135,7 @@ fn whoever_waits_gets_the_slot_that_is_let_go_of_in_order() {
         Step::Send { .. }
     ));
     assert_eq!(third.record.waited, Some(Duration::from_millis(499)));
-    // Whoever leaves frees its place; a slot that was handed out meanwhile goes on to the next.
+    // A request that leaves frees its place; a slot that was handed to it goes to the next.
     drop((second, fourth));
     assert_eq!(world.gate().waiting(), 0);
     let (fifth, step) = world.begin();
@@ -178,7 +178,7 @@ fn a_request_is_in_flight_from_when_its_slot_is_handed_out() {
     let (mut waits, step) = world.begin();
     let (late, _) = world.begin();
     drop(busy);
-    // Nobody has fetched it, and its target is not idle all the same.
+    // The slot was not fetched yet, and still its target is not idle.
     assert!(is_ready(&step));
     assert_eq!(world.in_flight(), 1);
     world.on(&mut waits, Outcome::Released);
@@ -236,7 +236,7 @@ fn without_a_queue_alb_answers() {
         panic!("no answer")
     };
     assert_eq!(*answer, Answer::no_slot());
-    // A permit is used once, and told.
+    // A permit is used once, and reported.
     let target = world.snapshot.groups[0].targets[1].id;
     world.gate().grant(world.now, target, &[WorkId(7)]);
     let (exchange, step) = world.begin();
@@ -258,7 +258,7 @@ fn permits_go_back_when_their_requests_did_not_arrive() {
     let refused = world.on(&mut exchange, Outcome::NotConnected(crate::ConnectError::Refused));
     assert!(matches!(refused, Step::Wait { .. }));
     assert_eq!(world.gate().take_unused(target), [WorkId(1)]);
-    // Its agent knows another.
+    // Its agent knows another one.
     world.gate().grant(world.now, target, &[WorkId(2)]);
     assert!(matches!(
         world.on(&mut exchange, Outcome::Released),

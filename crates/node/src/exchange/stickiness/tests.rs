@@ -65,7 +65,7 @@ impl World {
         Exchange::begin(Mono::ZERO, &request, listener, &self.snapshot, &mut self.worker)
     }
 
-    /// Serves a request; where it went, and the cookies its answer brings. `sets`: the answer sets this cookie.
+    /// Serves a request; returns its target and the cookies of its answer. `sets` is a cookie that the answer sets.
     fn serve(&mut self, cookies: &[String], sets: &str) -> (Arc<TargetView>, Cookies) {
         let (mut exchange, step) = self.begin(cookies);
         let Step::Send { target, .. } = step else {
@@ -114,7 +114,7 @@ fn a_client_stays_with_its_target() {
         world.guard(99);
         let (target, cookies) = world.serve(&brought, "");
         assert_eq!(target.address, first.address);
-        // Each answer brings a new cookie, and with it a new term.
+        // Each answer sets a new cookie, which starts a new term.
         brought = vec![line("AWSALBCORS", cookies.target.unwrap())];
     }
     assert_eq!(world.non_sticky(), 1);
@@ -149,7 +149,7 @@ fn cors_goes_first_and_what_is_forged_is_replaced() {
         assert!(cookies.target.is_some());
     }
     assert_eq!(world.non_sticky(), 6);
-    // Another house's secret: its cookies mean nothing here.
+    // Cookies sealed with another deployment's secret mean nothing here.
     let mut other = World::balancer(5);
     other.worker.keys = forebay_balance::Keys::new(forebay_model::Secret([9; 32]));
     let (_, foreign) = other.serve(&[], "");
@@ -196,10 +196,10 @@ fn an_application_cookie_begins_the_session() {
         let (target, cookies) = world.serve(&both, "");
         assert_eq!((target.address, cookies), (first.address, Cookies::default()));
     }
-    // Without the application's own the session is over.
+    // Without the application's own cookie the session is over.
     let away = (0..5).filter(|_| world.serve(core::slice::from_ref(&ours), "").0.address != first.address);
     assert!(away.count() >= 3);
-    // Its target is gone: the client is told of its new one.
+    // Its target is gone: the answer names its new one.
     let (mut exchange, _) = world.begin(&both);
     let listener = &world.snapshot.listeners[0];
     let refused = Outcome::NotConnected(crate::ConnectError::Refused);
@@ -233,7 +233,7 @@ fn a_client_stays_with_its_group() {
         .filter(|_| net(&world.serve(&[], "").0) == net(&first))
         .count();
     assert!((10..40).contains(&without), "{without}");
-    // A group's cookie says nothing of targets, and the other way round.
+    // A group's cookie says nothing about targets, and vice versa.
     let mut other = World::balancer(2);
     other.serve(&[line("AWSALB", cookies.group.unwrap())], "");
     assert_eq!(other.non_sticky(), 1);
@@ -261,7 +261,7 @@ fn an_overloaded_target_is_left() {
         })
         .collect();
     let own = first.stats.load();
-    // 20 among 4: never more than one above 1.5 times the mean of 5.
+    // 20 requests on 4 targets: at most one above 1.5 times the mean of 5.
     assert!((2..=8).contains(&own), "{own}");
     assert!(open.iter().any(|entry| !entry.1));
     drop(open);
