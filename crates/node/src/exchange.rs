@@ -14,11 +14,8 @@ use crate::reason::Reason;
 use crate::request::{Request, Speaks};
 use crate::reuse::Reuse;
 use crate::snapshot::{GroupView, ListenerView, Snapshot};
-use crate::stats::BalancerStats;
+use crate::stats::{BalancerStats, count};
 use crate::worker_state::WorkerState;
-use counts::{
-    count, count_answer, count_completed, count_lambda_error, count_own, count_reason, count_rules,
-};
 use forebay_health::RoutingReason;
 use forebay_model::{Concurrency, ProtocolVersion, Stickiness};
 use forebay_routing::{Facts, Route};
@@ -29,7 +26,6 @@ use state::{ATTEMPTS, ATTEMPTS_FAIL_OPEN};
 use std::sync::Arc;
 
 mod again;
-mod counts;
 mod failure;
 mod outcome;
 mod own;
@@ -118,7 +114,7 @@ impl Exchange {
             return self.answer(Reason::NotServed);
         };
         self.record.priority = Some(won.priority);
-        count_rules(stats, u64::from(won.evaluated));
+        stats.count_rules(u64::from(won.evaluated));
         if let Some(transforms) = won.transforms {
             let rewritten = own::rewrite(transforms, &request.facts);
             self.record.transform = Some(rewritten.as_ref().map(|_| ()).map_err(|&error| error));
@@ -147,7 +143,10 @@ impl Exchange {
                     count(&group.counters.of(self.zone, worker.index).arrivals);
                     if request.upgrade && group.blueprint.version == ProtocolVersion::Lambda {
                         let reason = Reason::WebSocketToFunction;
-                        count_lambda_error(reason, group.counters.of(self.zone, worker.index));
+                        group
+                            .counters
+                            .of(self.zone, worker.index)
+                            .count_lambda_error(reason);
                         return self.answer(reason);
                     }
                     self.note_target(request, group, worker);
@@ -383,7 +382,8 @@ impl Exchange {
             record.reason,
         ) {
             worker.succeeded(now, group, slot, sent, answered.since(sent));
-            count_completed(slot.target(), now.since(sent), self.zone, worker);
+            let group = slot.target().stats.group.of(self.zone, worker.index);
+            group.count_completed(now.since(sent));
             if let Some(guard) = slot.guard() {
                 guard.ends(now, Some(now.since(sent)));
             }
@@ -413,16 +413,20 @@ impl Exchange {
         self.record.ended = now;
         if let Some(status) = own {
             let stats = listener.balancer.stats.of(self.zone, worker.index);
-            count_own(stats, status);
-            count_reason(stats, self.record.reason);
+            stats.count_own(status);
+            stats.count_reason(self.record.reason);
             if let (Some(reason), Some(target)) = (self.record.reason, &self.record.target) {
-                count_lambda_error(reason, target.stats.group.of(self.zone, worker.index));
+                target
+                    .stats
+                    .group
+                    .of(self.zone, worker.index)
+                    .count_lambda_error(reason);
             }
         }
         if let (Some(status), Some(target)) = (self.record.target_status, &self.record.target) {
             let took = self.record.answered.zip(self.record.sent);
             let took = took.map(|(answered, sent)| answered.since(sent));
-            count_answer(target, status, took, self.zone, worker);
+            target.stats.count_answer(status, took, self.zone, worker.index);
         }
         &self.record
     }

@@ -1,6 +1,7 @@
 //! Counters, one shard per worker: a worker writes only its own, and readers add them up.
 
 use crate::distribution::{Bucket, Distribution};
+use crate::ids::ZoneId;
 use crate::reason::Reason;
 use crate::response_times::ResponseTimesByCode;
 use crate::shards::{Shards, Zoned};
@@ -173,6 +174,73 @@ counters! {
     }
 }
 
+/// Rules evaluated per request that AWS does not charge for (Elastic Load Balancing pricing, "LCU details").
+const FREE_RULES: u64 = 10;
+
+/// Adds one to a counter that only this worker writes.
+pub(crate) fn count(counter: &AtomicU64) {
+    count_many(counter, 1);
+}
+
+/// Adds `more` to a counter that only this worker writes.
+pub(crate) fn count_many(counter: &AtomicU64, more: u64) {
+    // A load and a store instead of a locked addition: correct because each worker has counters of its own.
+    counter.store(counter.load(Relaxed) + more, Relaxed);
+}
+
+impl BalancerStats {
+    /// Counts an answer that was made here.
+    pub(crate) fn count_own(&self, status: u16) {
+        count(&self.own[usize::from(status / 100).min(self.own.len() - 1)]);
+        if let Some(place) = ERRORS.iter().position(|&error| error == status) {
+            count(&self.errors[place]);
+        }
+    }
+
+    /// Counts answers made in place of a target's, answers for lack of memory, and answers of rules.
+    pub(crate) fn count_reason(&self, reason: Option<Reason>) {
+        let place = |reason| Reason::IN_PLACE_OF_A_TARGET.iter().position(|one| *one == reason);
+        if let Some(place) = reason.and_then(place) {
+            count(&self.failures[place]);
+        }
+        match reason {
+            Some(Reason::MemoryCeiling) => count(&self.no_memory),
+            Some(Reason::FixedResponse) => count(&self.fixed),
+            Some(Reason::Redirect) => count(&self.redirects),
+            Some(Reason::RedirectTooLong) => count(&self.redirects_too_long),
+            _ => {}
+        }
+    }
+
+    /// Counts the rules that were evaluated for a request.
+    pub(crate) fn count_rules(&self, evaluated: u64) {
+        count_many(&self.rule_evaluations, evaluated);
+        if evaluated > FREE_RULES {
+            count_many(&self.charged_evaluations, evaluated - FREE_RULES);
+        }
+    }
+}
+
+impl GroupStats {
+    /// Counts a failed request to a function as a user's or an internal error, as the CloudWatch metrics of ALB do.
+    pub(crate) fn count_lambda_error(&self, reason: Reason) {
+        match reason.lambda_error() {
+            Some(error) if error.is_users => count(&self.lambda_user_errors),
+            Some(_) => count(&self.lambda_internal_errors),
+            None => {}
+        }
+    }
+
+    /// Counts a request that ended well after `held` at its target.
+    pub(crate) fn count_completed(&self, held: Duration) {
+        count(&self.completed);
+        count_many(
+            &self.held_us,
+            held.as_secs() * 1_000_000 + u64::from(held.subsec_micros()),
+        );
+    }
+}
+
 /// Successes of a target by class of latency, as counted by one worker.
 #[derive(Debug)]
 pub(crate) struct LatencyTotals([AtomicU64; CLASSES]);
@@ -234,6 +302,18 @@ impl TargetStats {
             group,
             cut: AtomicBool::new(false),
             totals: Shards::new(workers),
+        }
+    }
+
+    /// Counts this target's answer to a request of this zone's node; its head arrived after `took`.
+    pub(crate) fn count_answer(&self, status: u16, took: Option<Duration>, zone: ZoneId, worker: usize) {
+        let answers = &self.totals.of(worker).answers;
+        let hundred = usize::from(status / 100).min(answers.len() - 1);
+        count(&answers[hundred]);
+        let group = self.group.of(zone, worker);
+        count(&group.answers[hundred]);
+        if let Some(took) = took {
+            group.times.record(hundred, took);
         }
     }
 

@@ -4,6 +4,7 @@
 //! A shape has only what it declares; local storage, accelerators and bandwidth cannot be declared.
 
 use crate::shape::{Generation, Purchase, Shape};
+use forebay_units::wildcard;
 
 /// How far a spot price may exceed the lowest, in per cent (AWS's default).
 pub const SPOT_PRICE_PROTECTION: u32 = 100;
@@ -212,7 +213,7 @@ impl Requirements {
     /// # Errors
     /// The first requirement that it does not meet.
     pub fn fits(&self, shape: &Shape) -> Result<(), Mismatch> {
-        let lists = |list: &[String]| list.iter().any(|glob| matches(glob, &shape.name));
+        let lists = |list: &[String]| list.iter().any(|glob| wildcard::matches(glob, &shape.name));
         let none_of = |range: &Range| range.contains(0.0);
         let manufacturer = shape.cpu_manufacturer();
         let is_made_by = |name: &String| Some(&**name) == manufacturer;
@@ -296,25 +297,6 @@ impl Requirements {
         let (_, price) = cheapest.min_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)))?;
         Some(price * percent as f64 / 100.0)
     }
-}
-
-/// Whether a pattern, in which `*` matches any run of characters, matches this name. O(pattern x name).
-fn matches(glob: &str, name: &str) -> bool {
-    let mut parts = glob.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
-        return false;
-    };
-    let Some(last) = parts.next_back() else {
-        // Without a star the name must equal the pattern.
-        return rest.is_empty();
-    };
-    for part in parts {
-        match rest.find(part) {
-            Some(place) => rest = &rest[place + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 #[cfg(test)]
@@ -497,7 +479,7 @@ mod tests {
             // A dot matches only a dot.
             ("m5.large", "m5xlarge", false),
         ] {
-            assert_eq!(matches(glob, name), wanted, "{glob} {name}");
+            assert_eq!(wildcard::matches(glob, name), wanted, "{glob} {name}");
         }
     }
 
@@ -508,9 +490,9 @@ mod tests {
             let from = from.min(name.len());
             let to = (from + length).min(name.len());
             let glob = format!("{}*{}", &name[..from], &name[to..]);
-            prop_assert!(matches(&glob, &name), "{} {}", glob, name);
+            prop_assert!(wildcard::matches(&glob, &name), "{} {}", glob, name);
             let longer = format!("{name}x");
-            prop_assert!(!matches(&name, &longer));
+            prop_assert!(!wildcard::matches(&name, &longer));
         }
     }
 }

@@ -6,6 +6,7 @@ mod bounded;
 pub mod digits;
 mod rng;
 mod time;
+pub mod wildcard;
 
 pub use bounded::BoundedStack;
 pub use rng::Rng;

@@ -1,6 +1,7 @@
 //! Filters of lists: by tags, by values at a place in what is shown, by facts that are not shown.
 
 use crate::records::Tags;
+use forebay_units::wildcard;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -63,7 +64,7 @@ impl Item {
             filter
                 .values
                 .iter()
-                .any(|pattern| like(pattern.as_bytes(), value.as_bytes()))
+                .any(|pattern| wildcard::matches(pattern, value))
         };
         if let Some(key) = filter.name.strip_prefix("tag:") {
             return self.tags().any(|(name, value)| name == key && wanted(value));
@@ -99,28 +100,6 @@ fn texts(value: &Value, place: &str) -> Vec<String> {
     }
 }
 
-/// Whether `text` is like `pattern`, in which `*` stands for any text and `?` for any character. Linear in both, nearly.
-fn like(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t, mut star) = (0, 0, None);
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(&byte) if byte == b'?' || byte == text[t] => (p, t) = (p + 1, t + 1),
-            _ => match star {
-                Some((at, from)) => {
-                    star = Some((at, from + 1));
-                    (p, t) = (at + 1, from + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
-}
-
 /// A filter by a tag's key, whose values are taken at their word.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -134,28 +113,5 @@ impl TagFilter {
     pub(crate) fn matches(&self, tags: &Tags) -> bool {
         let value = self.key.as_ref().and_then(|key| tags.get(key));
         value.is_some_and(|value| self.values.is_empty() || self.values.contains(value))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::like;
-
-    #[test]
-    fn wildcards() {
-        for (pattern, text, expected) in [
-            ("a*c", "abbc", true),
-            ("a?c", "abc", true),
-            ("a?c", "ac", false),
-            ("*", "", true),
-            ("ELB app/x/*", "ELB app/x/1", true),
-            ("a*b*c", "aXbYd", false),
-        ] {
-            assert_eq!(
-                like(pattern.as_bytes(), text.as_bytes()),
-                expected,
-                "{pattern} {text}"
-            );
-        }
     }
 }

@@ -57,6 +57,31 @@ pub(crate) fn cut<T>(
     (held, last)
 }
 
+/// The key after which a page begins, by the token of the page before; empty for the first page. `wrong` makes the error for a token that no
+/// answer of this operation gave.
+pub(crate) fn after(
+    view: &View<'_>,
+    token: Option<&str>,
+    wrong: impl FnOnce(&str) -> ApiError,
+) -> Result<String, ApiError> {
+    match token.filter(|token| !token.is_empty()) {
+        None => Ok(String::new()),
+        Some(token) => unsealed(view, token).ok_or_else(|| wrong(token)),
+    }
+}
+
+/// Like [`cut`], with the next page's token in place of the last key.
+pub(crate) fn sealed_cut<T>(
+    view: &View<'_>,
+    items: impl IntoIterator<Item = T>,
+    key: impl Fn(&T) -> String,
+    after: &str,
+    size: usize,
+) -> (Vec<T>, Option<String>) {
+    let (held, last) = cut(items, key, after, size);
+    (held, last.map(|last| sealed(view, &last)))
+}
+
 /// A token that only the same operation takes back.
 pub(crate) fn sealed(view: &View<'_>, text: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{}/{text}", view.request.operation))

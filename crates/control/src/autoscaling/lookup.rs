@@ -3,7 +3,7 @@
 use crate::Region;
 use crate::api::context::{Tx, View};
 use crate::api::errors::{error, validation};
-use crate::api::paging::{cut, sealed, unsealed};
+use crate::api::paging::{after, cut, sealed};
 use crate::autoscaling::records::{Group, Hook, Member, Policy, Refresh, Schedule};
 use crate::state::Dialect;
 use crate::tables::Table;
@@ -127,11 +127,12 @@ pub(crate) fn listed(
         Some(size) => usize::try_from(size).unwrap_or(0).clamp(1, PAGE_LIMIT),
     };
     let is_moto = view.dialect() == Dialect::Moto;
-    let after = match given["NextToken"].as_str().filter(|token| !token.is_empty()) {
-        None => String::new(),
+    let token = given["NextToken"].as_str();
+    let after = match token {
         Some(token) if is_moto => token.to_owned(),
-        Some(token) => unsealed(view, token)
-            .ok_or_else(|| error("InvalidNextToken", format!("The token '{token}' is not valid")))?,
+        token => after(view, token, |token| {
+            error("InvalidNextToken", format!("The token '{token}' is not valid"))
+        })?,
     };
     let (held, last) = cut(items, |(key, _)| key.clone(), &after, size);
     let shown: Vec<Value> = held.into_iter().map(|(_, value)| value).collect();

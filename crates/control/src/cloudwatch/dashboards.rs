@@ -3,9 +3,9 @@
 use crate::api::arns::arn_of;
 use crate::api::context::{Tx, View};
 use crate::api::errors::error;
-use crate::api::paging::{cut, sealed};
+use crate::api::paging::{after, cut, sealed};
 use crate::api::tagging::put_tags;
-use crate::cloudwatch::metric::{after, seconds, wrong};
+use crate::cloudwatch::metric::{seconds, wrong};
 use crate::cloudwatch::records::Dashboard;
 use crate::cloudwatch::tags;
 use crate::records::Tags;
@@ -158,8 +158,9 @@ pub(crate) fn show(view: &View<'_>) -> Result<Value, ApiError> {
 
 pub(crate) fn list(view: &View<'_>) -> Result<Value, ApiError> {
     let given: Given = view.input()?;
-    let after = after(view, given.next_token.as_deref())
-        .ok_or_else(|| wrong("Request parameter NextToken is invalid"))?;
+    let after = after(view, given.next_token.as_deref(), |_| {
+        wrong("Request parameter NextToken is invalid")
+    })?;
     let prefix = given.dashboard_name_prefix.unwrap_or_default();
     let home = view.home();
     let found = home

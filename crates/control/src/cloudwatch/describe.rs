@@ -2,9 +2,9 @@
 
 use crate::api::context::View;
 use crate::api::errors::{error, validation};
-use crate::api::paging::{cut, sealed};
+use crate::api::paging::{after, cut, sealed};
 use crate::cloudwatch::composite;
-use crate::cloudwatch::metric::{after, seconds, series};
+use crate::cloudwatch::metric::{seconds, series};
 use crate::cloudwatch::records::{Alarm, Metric, MetricRule, MetricStat, Source, Watches};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
@@ -45,8 +45,9 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
         Some(size @ 1..=PAGE_LIMIT) => size,
         Some(_) => return Err(validation("MaxRecords must be between 1 and 100")),
     };
-    let after = after(view, input.next_token.as_deref())
-        .ok_or_else(|| error("InvalidNextToken", "Request parameter NextToken is invalid"))?;
+    let after = after(view, input.next_token.as_deref(), |_| {
+        error("InvalidNextToken", "Request parameter NextToken is invalid")
+    })?;
     let asked = input.children_of_alarm_name.as_ref();
     let children = asked.map(|name| composite::children(view.region(), name));
     let fits = |alarm: &&Arc<Alarm>| {

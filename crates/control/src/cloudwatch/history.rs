@@ -2,8 +2,8 @@
 
 use crate::api::context::View;
 use crate::api::errors::{error, validation};
-use crate::api::paging::{cut, sealed};
-use crate::cloudwatch::metric::{after, seconds, wall};
+use crate::api::paging::{after, cut, sealed};
+use crate::cloudwatch::metric::{seconds, wall};
 use crate::cloudwatch::records::{Alarm, HistoryEntry};
 use crate::tables::Region;
 use forebay_awswire::ApiError;
@@ -87,8 +87,9 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
         Some(size @ 1..=PAGE_SIZE) => size,
         Some(_) => return Err(validation("MaxRecords must be between 1 and 100")),
     };
-    let after = after(view, input.next_token.as_deref())
-        .ok_or_else(|| error("InvalidNextToken", "Request parameter NextToken is invalid"))?;
+    let after = after(view, input.next_token.as_deref(), |_| {
+        error("InvalidNextToken", "Request parameter NextToken is invalid")
+    })?;
     let (from, to) = (input.start_date.map(wall), input.end_date.map(wall));
     // Without a word, AWS tells of metric alarms only.
     let of_type = |kind: &String| match input.alarm_types.as_slice() {

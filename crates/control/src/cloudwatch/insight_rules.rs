@@ -4,9 +4,9 @@
 use crate::api::arns::own_arn;
 use crate::api::context::{Tx, View};
 use crate::api::errors::error;
-use crate::api::paging::{cut, sealed};
+use crate::api::paging::{after, cut, sealed};
 use crate::api::tagging::put_tags;
-use crate::cloudwatch::metric::{after, wrong};
+use crate::cloudwatch::metric::wrong;
 use crate::cloudwatch::records::InsightRule;
 use crate::cloudwatch::tags;
 use crate::records::Tags;
@@ -95,8 +95,9 @@ struct Page {
 
 pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     let asked: Page = view.input()?;
-    let after = after(view, asked.next_token.as_deref())
-        .ok_or_else(|| error("InvalidNextToken", "Request parameter NextToken is invalid"))?;
+    let after = after(view, asked.next_token.as_deref(), |_| {
+        error("InvalidNextToken", "Request parameter NextToken is invalid")
+    })?;
     let size = asked.max_results.unwrap_or(PAGE_SIZE).clamp(1, PAGE_SIZE);
     let rules = view.region().insight_rules.values();
     let (page, last) = cut(rules, |rule| rule.name.clone(), &after, size);

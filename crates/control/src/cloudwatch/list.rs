@@ -1,8 +1,8 @@
 //! ListMetrics.
 
 use crate::api::context::View;
-use crate::api::paging::{cut, sealed};
-use crate::cloudwatch::metric::{after, shown, wrong};
+use crate::api::paging::{after, cut, sealed};
+use crate::cloudwatch::metric::{shown, wrong};
 use crate::ports::{Datapoints, Series, SeriesFilter};
 use forebay_awswire::ApiError;
 use forebay_units::Wall;
@@ -34,8 +34,9 @@ struct DimensionFilter {
 
 pub(crate) fn list(view: &View<'_>, datapoints: &dyn Datapoints) -> Result<Value, ApiError> {
     let input: Input = view.input()?;
-    let after = after(view, input.next_token.as_deref())
-        .ok_or_else(|| wrong("Request parameter NextToken is invalid"))?;
+    let after = after(view, input.next_token.as_deref(), |_| {
+        wrong("Request parameter NextToken is invalid")
+    })?;
     let now = view.request.now;
     let filter = SeriesFilter {
         namespace: input.namespace,

@@ -1,9 +1,7 @@
 //! Metrics as calls and alarms name them, and what may be asked of them.
 
 use crate::api::arns::arn_of;
-use crate::api::context::View;
 use crate::api::errors::error;
-use crate::api::paging::unsealed;
 use crate::cloudwatch::records::{Dimension, Metric};
 use crate::ports::{Datapoints, Series, SeriesFilter};
 use forebay_awswire::ApiError;
@@ -116,14 +114,6 @@ pub(super) fn shown(series: &Series) -> Value {
         .map(|(name, value)| json!({"Name": name, "Value": value}))
         .collect();
     json!({"Namespace": series.namespace, "MetricName": series.name, "Dimensions": dimensions})
-}
-
-/// The text in a token of the same operation, from which pages go on; none if the token is none of ours.
-pub(super) fn after(view: &View<'_>, token: Option<&str>) -> Option<String> {
-    match token.filter(|token| !token.is_empty()) {
-        None => Some(String::new()),
-        Some(token) => unsealed(view, token),
-    }
 }
 
 /// The ARN of an alarm.

@@ -2,8 +2,8 @@
 
 use crate::api::context::View;
 use crate::api::errors::{error, validation};
-use crate::api::paging::sealed;
-use crate::cloudwatch::metric::{after, rounded, whole};
+use crate::api::paging::{after, sealed};
+use crate::cloudwatch::metric::{rounded, whole};
 use crate::cloudwatch::queries::{Evaluation, check};
 use crate::cloudwatch::records::MetricQuery;
 use crate::ports::Datapoints;
@@ -58,7 +58,7 @@ pub(crate) fn metric_data(view: &View<'_>, datapoints: &dyn Datapoints) -> Resul
         }
     };
     let no_token = || error("InvalidNextToken", "Request parameter NextToken is invalid");
-    let after = after(view, input.next_token.as_deref()).ok_or_else(no_token)?;
+    let after = after(view, input.next_token.as_deref(), |_| no_token())?;
     let skipped: usize = match after.as_str() {
         "" => 0,
         given => given.parse().map_err(|_| no_token())?,

@@ -8,7 +8,7 @@ use super::{tags, upload};
 use crate::api::arns::own_arn;
 use crate::api::context::{Answered, Tx, View};
 use crate::api::errors::error;
-use crate::api::paging::{cut, sealed, unsealed};
+use crate::api::paging::{after, sealed_cut};
 use crate::api::tagging::put_tags;
 use crate::ids::uuid;
 use forebay_awswire::ApiError;
@@ -173,12 +173,10 @@ pub(super) fn page<T>(
 ) -> Result<(Vec<T>, Option<String>), ApiError> {
     let input = &view.request.input;
     let size = input["MaxItems"].as_i64().unwrap_or(PAGE).clamp(1, PAGE);
-    let after = match input["Marker"].as_str() {
-        None | Some("") => String::new(),
-        Some(marker) => unsealed(view, marker).ok_or_else(|| super::errors::invalid("Invalid Marker."))?,
-    };
-    let (held, last) = cut(items, key, &after, usize::try_from(size).unwrap_or(1));
-    Ok((held, last.map(|last| sealed(view, &last))))
+    let wrong = |_: &str| super::errors::invalid("Invalid Marker.");
+    let after = after(view, input["Marker"].as_str(), wrong)?;
+    let size = usize::try_from(size).unwrap_or(1);
+    Ok(sealed_cut(view, items, key, &after, size))
 }
 
 /// An answer with the next page's marker, if there is one.

@@ -6,6 +6,7 @@ use super::lookup::named;
 use super::records::Function;
 use crate::api::context::{Answered, Tx, View};
 use crate::api::errors::error;
+use forebay_units::wildcard;
 use serde_json::{Value, json};
 
 /// Bytes of a policy (AWS's quota).
@@ -121,25 +122,6 @@ fn holds(condition: &Value, source_arn: &str) -> bool {
     let mut equals = condition["StringEquals"].as_object().into_iter().flatten();
     let pattern = condition["ArnLike"]["AWS:SourceArn"].as_str();
     condition["Bool"].is_null()
-        && pattern.is_none_or(|pattern| is_like(pattern, source_arn))
+        && pattern.is_none_or(|pattern| wildcard::matches(pattern, source_arn))
         && equals.all(|(key, value)| key == SOURCE_ACCOUNT && value.as_str() == account)
-}
-
-/// Whether a text is like a pattern with `*` for any text.
-fn is_like(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else {
-        return false;
-    };
-    let mut last = None;
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-        last = Some(part);
-    }
-    match last {
-        None => rest.is_empty(),
-        Some(part) => part.is_empty() || rest.is_empty() || text.ends_with(part),
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::api::context::{Answered, Tx, View};
 use crate::api::errors::error;
-use crate::api::paging::{cut, sealed, unsealed};
+use crate::api::paging::{after, sealed_cut};
 use crate::api::tagging::{put_tags, stored_tags};
 use crate::records::Tags;
 use forebay_awswire::ApiError;
@@ -59,12 +59,11 @@ pub(crate) fn page<T>(
 ) -> Result<(Vec<T>, Option<String>), ApiError> {
     let input = &view.request.input;
     let size = input[size].as_u64().unwrap_or(PAGE).clamp(1, PAGE);
-    let after = match input["NextToken"].as_str() {
-        None | Some("") => String::new(),
-        Some(token) => unsealed(view, token).ok_or_else(|| invalid("Invalid NextToken."))?,
-    };
-    let (held, last) = cut(items, key, &after, usize::try_from(size).unwrap_or(1));
-    Ok((held, last.map(|last| sealed(view, &last))))
+    let after = after(view, input["NextToken"].as_str(), |_| {
+        invalid("Invalid NextToken.")
+    })?;
+    let size = usize::try_from(size).unwrap_or(1);
+    Ok(sealed_cut(view, items, key, &after, size))
 }
 
 /// An answer with the next page's token, if there is one.

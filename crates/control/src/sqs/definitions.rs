@@ -7,7 +7,7 @@ use super::records::Queue;
 use super::{redrive, tags};
 use crate::api::context::{Answered, Tx, View};
 use crate::api::errors::error;
-use crate::api::paging::{cut, sealed, unsealed};
+use crate::api::paging::{after, sealed_cut};
 use crate::api::tagging::put_tags;
 use crate::messages::{Asked, MessageOrder, MessageOutcome};
 use forebay_awswire::ApiError;
@@ -108,21 +108,17 @@ fn paged(view: &View<'_>, list: &str, names: Vec<String>) -> Answered {
                 )
             })?,
     };
-    let after = match input["NextToken"].as_str() {
-        None | Some("") => String::new(),
-        Some(token) => {
-            unsealed(view, token).ok_or_else(|| invalid_value(token, "NextToken", "Unknown token."))?
-        }
-    };
-    let (held, last) = cut(names, String::clone, &after, size);
+    let wrong = |token: &str| invalid_value(token, "NextToken", "Unknown token.");
+    let after = after(view, input["NextToken"].as_str(), wrong)?;
+    let (held, next) = sealed_cut(view, names, String::clone, &after, size);
     let urls: Vec<String> = held.iter().map(|name| url_of(view, name)).collect();
     // None at all are no list to AWS's answers of ListQueues; of the other, the list is required.
     let mut answer = Map::new();
     if !urls.is_empty() || list == "queueUrls" {
         answer.insert(list.to_owned(), json!(urls));
     }
-    if let Some(last) = last.filter(|_| asked.is_some()) {
-        answer.insert("NextToken".to_owned(), json!(sealed(view, &last)));
+    if let Some(next) = next.filter(|_| asked.is_some()) {
+        answer.insert("NextToken".to_owned(), json!(next));
     }
     Ok(Value::Object(answer))
 }

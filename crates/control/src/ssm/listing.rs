@@ -5,7 +5,7 @@ use super::parameters::{not_found, seconds, shown, shown_value, tag_key, validat
 use super::records::{Parameter, Version};
 use crate::api::context::{Tx, View};
 use crate::api::errors::error;
-use crate::api::paging::{cut, sealed, unsealed};
+use crate::api::paging::{after, cut, sealed};
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -45,11 +45,9 @@ struct Filter {
 impl ListInput {
     /// After which name this page begins.
     fn after(&self, view: &View<'_>) -> Result<String, ApiError> {
-        let token = self.next_token.as_deref().filter(|token| !token.is_empty());
-        let Some(token) = token else {
-            return Ok(String::new());
-        };
-        unsealed(view, token).ok_or_else(|| error("InvalidNextToken", "The specified token is not valid."))
+        after(view, self.next_token.as_deref(), |_| {
+            error("InvalidNextToken", "The specified token is not valid.")
+        })
     }
 
     fn size(&self) -> usize {

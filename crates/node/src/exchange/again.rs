@@ -1,13 +1,13 @@
 //! Retries on another target after an answer that failed: if the group is configured so, for safe requests, within a
 //! budget.
 
-use super::counts::{count, count_answer};
 use super::retry_policy::Candidate;
 use super::state::Exchange;
 use super::step::Step;
 use crate::in_flight::InFlight;
 use crate::snapshot::{ListenerView, Snapshot};
 use crate::stats::BalancerStats;
+use crate::stats::count;
 use crate::worker_state::WorkerState;
 use core::time::Duration;
 use forebay_units::Mono;
@@ -67,7 +67,9 @@ impl Exchange {
             self.again(now, snapshot, worker, stats)?
         };
         if let Some(failed) = failed {
-            count_answer(&failed, answer.status, took, self.zone, worker);
+            failed
+                .stats
+                .count_answer(answer.status, took, self.zone, worker.index);
         }
         count(&stats.answer_retries);
         Some(step)

@@ -1,6 +1,5 @@
 //! Connections that fail: what may be sent again, over which connection and to which target.
 
-use super::counts::count;
 use super::outcome::{ConnectError, Death, Sent};
 use super::state::{ATTEMPTS, Exchange};
 use super::step::Step;
@@ -9,6 +8,7 @@ use crate::reason::Reason;
 use crate::reuse::Reuse;
 use crate::snapshot::Snapshot;
 use crate::stats::BalancerStats;
+use crate::stats::count;
 use crate::target::TargetView;
 use crate::worker_state::WorkerState;
 use core::time::Duration;

@@ -1,6 +1,5 @@
 //! Requests that end before routing.
 
-use super::counts::{count, count_own, count_reason};
 use super::record::Record;
 use super::retry_policy::RetryPolicy;
 use super::state::Exchange;
@@ -9,6 +8,7 @@ use crate::ids::ZoneId;
 use crate::reason::Reason;
 use crate::request::Speaks;
 use crate::snapshot::ListenerView;
+use crate::stats::count;
 use crate::worker_state::WorkerState;
 use forebay_units::Mono;
 
@@ -23,8 +23,8 @@ impl Exchange {
     ) -> Record {
         let stats = listener.balancer.stats.of(zone, worker.index);
         count(&stats.requests);
-        count_own(stats, reason.status());
-        count_reason(stats, Some(reason));
+        stats.count_own(reason.status());
+        stats.count_reason(Some(reason));
         Record::begun(now, Some(reason))
     }
 

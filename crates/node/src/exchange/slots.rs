@@ -1,6 +1,5 @@
 //! Requests that need a slot: asking for one, waiting for one, and the outcome.
 
-use super::counts::count;
 use super::state::{ATTEMPTS, Exchange};
 use super::step::Step;
 use crate::answer::Answer;
@@ -9,6 +8,7 @@ use crate::in_flight::InFlight;
 use crate::reason::Reason;
 use crate::snapshot::{GroupView, Snapshot};
 use crate::stats::BalancerStats;
+use crate::stats::count;
 use crate::waiting::Arrived;
 use crate::worker_state::WorkerState;
 use core::time::Duration;
