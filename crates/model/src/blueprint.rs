@@ -3,6 +3,7 @@
 use crate::algorithm::Algorithm;
 use crate::health::{HealthCheck, ProbeKind};
 use crate::logs::{DesyncMode, LogPlace};
+use crate::protocol::{Protocol, ProtocolVersion};
 use crate::queue::QueueSettings;
 use crate::rule::{Action, Condition, Priority, Transform};
 use crate::stickiness::{Secret, Stickiness};
@@ -155,28 +156,6 @@ pub enum PathMode {
     /// Also, escaped slashes are decoded and runs of slashes merged. What servers may still read differently is
     /// refused.
     Strict,
-}
-
-/// A listener's or a group's protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// Plaintext.
-    Http,
-    /// TLS.
-    Https,
-}
-
-/// The protocol in which requests are sent to targets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProtocolVersion {
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2.
-    Http2,
-    /// gRPC over HTTP/2.
-    Grpc,
-    /// Events: the targets are functions.
-    Lambda,
 }
 
 /// A listener.

@@ -1,6 +1,6 @@
 //! Health: how targets are checked, and the health of a target.
 
-use crate::blueprint::ProtocolVersion;
+use crate::protocol::ProtocolVersion;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 

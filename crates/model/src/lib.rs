@@ -3,7 +3,7 @@
 //!
 //! In reading order:
 //! - `blueprint`: everything that the data plane serves.
-//! - `rule`, `algorithm`, `queue`, `stickiness`, `health`, `logs`, `tls`: the parts of a blueprint.
+//! - `protocol`, `rule`, `algorithm`, `queue`, `stickiness`, `health`, `logs`, `tls`: the parts of a blueprint.
 //! - `tls_policy`, `limits`: AWS's security policies and quotas.
 //! - `fixtures`: blueprints for tests.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -19,6 +19,7 @@ pub mod fixtures;
 mod health;
 pub mod limits;
 mod logs;
+mod protocol;
 mod queue;
 mod rule;
 mod stickiness;
@@ -28,14 +29,14 @@ mod tls_policy;
 pub use algorithm::{Algorithm, Needs};
 pub use blueprint::{
     BalancerBlueprint, BalancerSettings, Blueprint, GroupBlueprint, GroupSettings, ListenerBlueprint,
-    ListenerSettings, NodeBlueprint, PathMode, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint,
-    XffMode,
+    ListenerSettings, NodeBlueprint, PathMode, RuleBlueprint, TargetBlueprint, XffMode,
 };
 pub use health::{
     Anomaly, HealthCheck, HealthPort, HealthReason, HealthState, Matcher, MatcherError, ProbeKind,
     TargetHealth,
 };
 pub use logs::{DesyncMode, LogPlace};
+pub use protocol::{Protocol, ProtocolVersion};
 pub use queue::{Concurrency, QueueSettings};
 pub use rule::{
     Action, Condition, FixedResponse, Forward, ForwardStickiness, Priority, QueryMatch, Redirect, Rewrite,
