@@ -185,7 +185,7 @@ impl<B: Clone> Queue<B> {
             if due > now {
                 break;
             }
-            // Not recorded as a change: whoever rebuilds the queue finds it from the time.
+            // Not recorded as a change: a queue that is rebuilt from its log finds it from the time.
             self.alter(sequence, |message| message.held = Held::No);
         }
         while let Some(&(sent, sequence)) = self.expiring.first() {
