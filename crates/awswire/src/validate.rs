@@ -131,7 +131,7 @@ fn ec2_error(value: Option<&str>, path: &str, rule: &str) -> ApiError {
     }
 }
 
-/// The present path in the input: as told to the caller, and without indexes for [`EXEMPT`].
+/// The present path in the input: as reported to the caller, and without indexes for [`EXEMPT`].
 #[derive(Clone, Default)]
 struct Path {
     told: String,

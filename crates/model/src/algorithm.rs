@@ -55,7 +55,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether ALB has it; the others are selected by a tag.
+    /// Whether ALB offers it. The other algorithms are selected by a tag.
     pub const fn is_albs(self) -> bool {
         matches!(
             self,

@@ -1,9 +1,9 @@
-//! How many requests a target may have at once, and how others wait.
+//! Limits on the requests in flight at a target, and how other requests wait.
 
 use core::time::Duration;
 use std::sync::Arc;
 
-/// What bounds the requests in flight at one target.
+/// The limit on the requests in flight at one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concurrency {
     /// No limit. Requests wait only while the group has no target at all.
@@ -19,7 +19,7 @@ pub enum Concurrency {
 /// A target group's limits and its surge queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueSettings {
-    /// What bounds the requests in flight at each target.
+    /// The limit on the requests in flight at each target.
     pub concurrency: Concurrency,
     /// Requests that may wait. With 0, a request that finds no slot is refused at once, as ALB does.
     pub length: u32,

@@ -31,7 +31,7 @@ impl core::fmt::Display for Priority {
     }
 }
 
-/// What a text is compared with: wildcard patterns (`*`, `?`) or regular expressions. One match is enough.
+/// The patterns that a text is compared with: wildcard patterns (`*`, `?`) or regular expressions. One match is enough.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TextMatch {
     /// Patterns in which `*` matches any run of characters and `?` exactly one.
@@ -49,8 +49,8 @@ pub struct QueryMatch {
     pub value: String,
 }
 
-/// What must be true of a request for a rule to apply. All conditions of a rule must hold; within one, any value may
-/// match.
+/// A condition that a request must meet for a rule to apply. All conditions of a rule must hold; within one, any value
+/// may match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Condition {
     /// The Host header without its port, case-insensitive.
@@ -127,7 +127,7 @@ pub struct FixedResponse {
     pub body: Option<String>,
 }
 
-/// What is done with a request.
+/// An action of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Send it to a target.

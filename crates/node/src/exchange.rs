@@ -1,10 +1,10 @@
 //! One request's life: route, choose, send, perhaps retry, settle. The caller carries out each step and reports its
 //! outcome.
 //!
-//! In reading order: `state` (what is kept of a request), `step` and `outcome` (what the caller is told and reports),
+//! In reading order: `state` (a request's state), `step` and `outcome` (the caller's next action, and its report),
 //! `own` (answers of rules), `slots` and `slot_claim` (requests that need a slot), `failure` (connections that fail),
 //! `again` and `retry_policy` (retries after an answer), `stickiness` and `sticky` (cookies), `refusal` (requests that
-//! are never routed), `record` and `counts` (what is kept and counted of them).
+//! are never routed), `record` and `counts` (its record, and the counters).
 
 use crate::answer::Answer;
 use crate::ids::GroupId;

@@ -127,7 +127,7 @@ impl World {
     }
 }
 
-/// What may follow, given what has happened so far.
+/// The history of an exchange, as far as it restricts the next step.
 #[derive(Default)]
 struct Seen {
     sends: u64,

@@ -1,5 +1,4 @@
-//! What all workers share about a group's targets beyond their counters: whether an order by load is kept, and that
-//! order.
+//! The order of a group's targets by load, which all workers share, and whether it is kept.
 //!
 //! The truth is each target's own counters. A group balanced by least outstanding requests also keeps a
 //! `LeastLoadedIndex` (one per zone with cross-zone off), under a short lock that only picks take. Any other change of

@@ -1,5 +1,5 @@
-//! What logs see: finished requests, connections and probes. This is the port between the code that does the work and
-//! the code that writes lines about it. Everything is borrowed; nothing is copied here.
+//! The events that logs record: finished requests, connections and probes. This is the port between the code that does
+//! the work and the code that writes lines about it. Everything is borrowed; nothing is copied here.
 
 use crate::exchange::Record;
 use crate::ids::ZoneId;
@@ -55,7 +55,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionId(pub [u64; 2]);
 
-/// What a request asked for, as far as it could be parsed.
+/// The request line and the host, as far as they could be parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLine<'a> {
     /// Its method.
@@ -137,7 +137,7 @@ pub struct LogFacts<'a> {
     pub wall: Wall,
     /// When its head was complete.
     pub created: Wall,
-    /// What is kept of the exchange.
+    /// The record of the exchange.
     pub record: &'a Record,
     /// When the first byte of the answer went to the client, if later than when it came from the target.
     pub responded: Option<Mono>,

@@ -33,13 +33,13 @@ impl Marks {
             return;
         };
         if chunk_words.get().is_none() {
-            // Raised before the chunk exists, so that whoever finds the mark's bit in the summary looks as far as its
-            // chunk.
+            // Raised before the chunk exists, so that a thread that finds the mark's bit in the summary looks as far as
+            // its chunk.
             self.top.fetch_max(chunk, SeqCst);
         }
         let words = chunk_words.get_or_init(|| (0..FIRST << chunk).map(|_| AtomicU64::new(0)).collect());
-        // The word before the summary: whoever takes the summary's bit then finds the word's bit. If the bit is set
-        // already, it is taken later than now, and whoever takes it reads the counter after that.
+        // The word before the summary: a thread that takes the summary's bit then finds the word's bit. If the bit is
+        // already set, it is taken later than now, and the thread that takes it reads the counter after that.
         add(&words[at], number % 64);
         add(&self.summary, (word % 64) as u32);
     }

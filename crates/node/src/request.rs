@@ -38,7 +38,7 @@ pub enum Speaks {
 }
 
 impl Speaks {
-    /// Whether a request may go to targets that speak `version`, as ALB has it (otherwise 464).
+    /// Whether a request may go to targets that speak `version`, by ALB's rules; if not, the answer is 464.
     pub fn fits(self, version: ProtocolVersion) -> bool {
         match (self, version) {
             (

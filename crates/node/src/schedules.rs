@@ -1,5 +1,5 @@
-//! What workers share, under thousands of thread schedules: at each atomic and each lock, `shuttle` chooses which
-//! thread runs next.
+//! Tests of the state that workers share, under thousands of thread schedules: at each atomic and each lock, `shuttle`
+//! chooses which thread runs next.
 
 use crate::gate::GroupGate;
 use crate::ids::ZoneId;

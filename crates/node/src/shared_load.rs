@@ -1,5 +1,5 @@
-//! What all workers share about a group's targets beside their counters: which of them are used, and which targets
-//! changed.
+//! The state that all workers share about a group's targets besides their counters: flags for the figures in use, and
+//! marks of the targets that changed.
 
 use crate::marks::Marks;
 use crate::sync::{AtomicBool, AtomicU32};

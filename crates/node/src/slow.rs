@@ -48,7 +48,7 @@ const DRAIN_REPORT: Duration = Duration::from_secs(5);
 /// Time that requests in flight get to end after they were cut at the end of a drain's delay.
 const CUT_GRACE: Duration = Duration::from_secs(2);
 
-/// What the caller reports.
+/// An event that the caller reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A probe ended.
@@ -65,7 +65,7 @@ pub enum Event {
     },
 }
 
-/// What the caller must do.
+/// An action for the caller.
 #[derive(Clone, Debug)]
 pub enum Output {
     /// Probe a target and report the result.

@@ -98,9 +98,9 @@ pub struct ListenerView {
     pub blueprint: Arc<ListenerBlueprint>,
     /// Its addresses. Exposed ones come last; it has those if its load balancer was the first to use the port.
     pub nodes: Vec<NodeView>,
-    /// What its exposed addresses serve, if it has any: the listeners with its port and protocol, itself included, by
-    /// their load balancers' names in lower case. A name that begins with a full stop is a wildcard for all names that
-    /// end with it.
+    /// The listeners that its exposed addresses serve, if it has any: all with its port and protocol, itself included,
+    /// by their load balancers' names in lower case. A name that begins with a full stop is a wildcard for all names
+    /// that end with it.
     pub named: BTreeMap<String, Named>,
     /// Its load balancer.
     pub balancer: Arc<BalancerView>,

@@ -1,5 +1,5 @@
-//! What one worker keeps between requests: turns of algorithms, a random stream, times of successes, and failed slots
-//! that still count.
+//! The state that one worker keeps between requests: turns of algorithms, a random stream, times of successes, and
+//! failed slots that still count.
 
 use crate::ids::{GroupId, TargetId, ZoneId};
 use crate::in_flight::{Held, InFlight};

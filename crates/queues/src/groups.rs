@@ -65,6 +65,7 @@ impl Groups {
         if group.members == 0 {
             self.by_name.remove(&group.name);
             *slot = None;
+            // No message refers to the place any longer, so the next group may have it.
             self.free.push(place);
         }
     }

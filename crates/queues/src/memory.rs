@@ -1,4 +1,4 @@
-//! What a FIFO queue remembers for five minutes: sends by deduplication id, receives by attempt id.
+//! The operations that a FIFO queue remembers for five minutes: sends by deduplication id, receives by attempt id.
 
 use crate::message::{MessageId, Receipt, Sequence};
 use crate::settings::limits;

@@ -67,6 +67,7 @@ impl MoveTask {
         if self.status != MoveStatus::Running {
             return 0;
         }
+        // From the start, not from the last call: the roundings of many calls would add up to another rate.
         let since = now.since(self.started).as_micros();
         let allowed = since * u128::from(self.rate) / 1_000_000 + 1;
         let allowed = u64::try_from(allowed).unwrap_or(u64::MAX).min(self.to_move);

@@ -198,6 +198,7 @@ impl<B: Clone> Queue<B> {
             let Some(&sequence) = self.ready.first() else {
                 break;
             };
+            // One at a time: a FIFO group offers its next message only once this one has left.
             departed.extend(self.take_out(sequence, Why::Moved, changes));
         }
         departed

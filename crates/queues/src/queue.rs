@@ -185,7 +185,7 @@ impl<B: Clone> Queue<B> {
             if due > now {
                 break;
             }
-            // Not recorded as a change: whoever rebuilds the queue finds it from the time.
+            // Not recorded as a change: a queue that is rebuilt from its log finds it from the time.
             self.alter(sequence, |message| message.held = Held::No);
         }
         while let Some(&(sent, sequence)) = self.expiring.first() {
@@ -241,6 +241,8 @@ impl<B: Clone> Queue<B> {
                 self.groups = Groups::default();
                 self.in_flight = 0;
                 self.delayed = 0;
+                // `last`, sends and attempts stay: receipts of purged messages must not fit later ones, and duplicates
+                // of purged messages are still duplicates.
                 self.purged = Some(*at);
             }
         }
@@ -249,6 +251,8 @@ impl<B: Clone> Queue<B> {
     /// The sequence for a message that arrives now.
     pub(crate) fn next_sequence(&self, now: Wall) -> Sequence {
         let now = u64::try_from(now.0).unwrap_or(0);
+        // Above the last one even if the clock was set back: with a sequence used twice, an old receipt could delete
+        // another message.
         Sequence(now.max(self.last.0 + 1))
     }
 
@@ -363,6 +367,7 @@ impl<B: Clone> Queue<B> {
         let Some(group) = self.groups.at_mut(place) else {
             return;
         };
+        // Only the first: behind a delayed message the later ones of its group wait too, or the order would be lost.
         let first = group.waiting.first().filter(|_| group.in_flight == 0);
         let visible = |sequence: &&Sequence| {
             self.messages

@@ -1,4 +1,4 @@
-//! What conditions see of a request.
+//! The parts of a request that conditions examine.
 
 use core::net::IpAddr;
 

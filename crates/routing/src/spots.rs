@@ -12,7 +12,7 @@ const SPOTS: usize = 256;
 /// Steps spent on finding how wide an expression is. After them it counts as being as wide as it could be.
 const STEPS: usize = 1 << 20;
 
-/// What can be reached from the start, or from behind a position, without taking a byte.
+/// The positions that can be reached from the start, or from behind a position, without taking a byte.
 #[derive(Clone, Debug, Default)]
 struct Reach {
     spots: Vec<usize>,
@@ -74,7 +74,8 @@ impl Map<'_> {
         map
     }
 
-    /// What can be reached from a state without taking a byte, where the assertions that `holds` accepts are true.
+    /// The positions that can be reached from a state without taking a byte, where the assertions that `holds` accepts
+    /// are true.
     fn reach(&self, from: StateID, holds: impl Fn(Look) -> bool) -> Reach {
         let mut reach = Reach::default();
         let mut seen = BTreeSet::new();

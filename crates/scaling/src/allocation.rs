@@ -369,7 +369,7 @@ pub struct Existing {
     pub weight: u32,
 }
 
-/// Which instances the strategy would not choose; the termination policy `AllocationStrategy` terminates those. The
+/// The instances that the strategy would not choose; the termination policy `AllocationStrategy` terminates those. The
 /// strategy is asked what it would launch for the same capacity in each zone if there were nothing yet; of each pool,
 /// the first instances in this list are kept. `in_use` is what others use, without these. O(instances x offers x log
 /// offers).

@@ -80,7 +80,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What is on its way once the plan is carried out: how soon on average, and how many units. `None` if nothing is.
+    /// The capacity on its way once the plan is carried out: how soon on average, and how many units. `None` if nothing
+    /// is.
     pub fn coming(&self) -> Option<(Duration, u32)> {
         let units = self
             .desired

@@ -85,7 +85,7 @@ impl Progress {
     }
 }
 
-/// What a refresh waits for.
+/// The condition that a refresh waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waits {
     /// New instances are on their way, warming up or not healthy.
@@ -124,7 +124,7 @@ pub enum Verdict {
     },
     /// Wait.
     Wait {
-        /// What it waits for.
+        /// The condition that it waits for.
         why: Waits,
         /// Nothing changes by time alone before this.
         until: Option<Wall>,
@@ -232,7 +232,7 @@ struct Census {
     old: Vec<usize>,
     /// Those of `old` that may go now.
     free: Vec<usize>,
-    /// What keeps the others.
+    /// The condition that keeps the others.
     blocked: Option<Waits>,
     /// To be replaced, and terminating.
     leaving: u32,

@@ -56,7 +56,7 @@ impl Inclusion {
     }
 }
 
-/// What a shape must have. [`Requirements::default`] is what AWS assumes for empty requirements.
+/// The requirements that a shape must meet. [`Requirements::default`] is what AWS assumes for empty requirements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Requirements {
     /// `VCpuCount`

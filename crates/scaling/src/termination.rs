@@ -1,4 +1,4 @@
-//! Which instances are terminated when a group has too many.
+//! The choice of instances to terminate when a group has too many.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub enum TerminationPolicy {
     LeastInflight,
 }
 
-/// What an instance was launched from; the lesser one is older.
+/// The configuration or template that an instance was launched from; the lesser one is older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// A launch configuration, by its creation time in seconds.

@@ -1,4 +1,4 @@
-//! Which of a group's instances have warmed up, and so count for policies.
+//! Warm-up: which of a group's instances count for policies.
 
 use crate::group::Group;
 use core::time::Duration;

@@ -1,4 +1,4 @@
-//! What happens after a run failed: another attempt and when, or the dead-letter queue and why.
+//! The step after a failed run: another attempt and when, or the dead-letter queue and why.
 
 use core::fmt;
 use core::time::Duration;
@@ -97,7 +97,7 @@ impl fmt::Display for Exhausted {
     }
 }
 
-/// What follows a failed attempt.
+/// The step after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStep {
     /// Another attempt.
@@ -130,7 +130,7 @@ impl RetryPolicy {
         })
     }
 
-    /// What follows an attempt that failed just now. The wait is drawn from `rng`, between half of its bound and the
+    /// The step after an attempt that failed just now. The wait is drawn from `rng`, between half of its bound and the
     /// whole.
     pub fn after_failure(&self, attempt: Attempt, now: Wall, rng: &mut Rng) -> NextStep {
         if attempt.kind == FailureKind::Lasting {

@@ -1,4 +1,4 @@
-//! What the nodes of an agent need: which one gets the next permit, and which ones can spare some.
+//! The needs of an agent's nodes: which node gets the next permit, and which nodes can spare some.
 
 use super::messages::Session;
 use super::node_session::NodeSession;
@@ -102,8 +102,8 @@ pub(super) fn next_taker(
     sessions.get_mut(&chosen?)
 }
 
-/// What can be moved to where requests waited last: permits that other nodes have not needed for a while. O(sessions x
-/// log permits).
+/// The permits that can move to the node where requests waited last: those that other nodes have not needed for a
+/// while. O(sessions x log permits).
 pub(super) fn spare(sessions: &BTreeMap<Session, NodeSession>, need: Need, now: Mono) -> Vec<(Session, u32)> {
     let asks = |node: &NodeSession| !node.mute && node.soft == 0 && !need.is_lately(node);
     let others = sessions.iter().filter(|(_, node)| asks(node));

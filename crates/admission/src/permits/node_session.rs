@@ -1,4 +1,4 @@
-//! What the agent knows of one node's session: its waiting requests, the permits it holds and those recalled from it.
+//! The agent's record of one node's session: its waiting requests, the permits it holds and those recalled from it.
 
 use super::timing::{GRACE, LONGEST_GRACE, YOUNG};
 use super::work_id::WorkId;

@@ -21,7 +21,7 @@ const MEASURED: u64 = 50;
 const SLOW_RATIO: f64 = 2.0;
 const SLOW_LEAST: f64 = 2e6;
 
-/// What a group has switched on.
+/// The parts of anomaly detection that a group has switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Reduce the weights of anomalous targets.
@@ -33,7 +33,7 @@ pub struct Policy {
 /// A healthy target at a look.
 #[derive(Debug)]
 pub struct Subject<'a> {
-    /// What is kept of it.
+    /// Its history.
     pub record: &'a mut PeerRecord,
     /// Its counts since the last look.
     pub counts: Counts,
@@ -43,7 +43,7 @@ pub struct Subject<'a> {
     pub side: u64,
 }
 
-/// What a look found out about the peers.
+/// The peers' figures at a look.
 struct Base {
     /// The peers' share of failures.
     errors: f64,

@@ -17,7 +17,7 @@ pub(super) const STEPS: [f64; 3] = [0.25, 0.5, 1.0];
 /// Number of looks remembered: a minute, in which evidence accumulates at low rates.
 pub(super) const REMEMBERED: usize = 12;
 
-/// What a target did between two looks.
+/// A target's counts between two looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Requests that ended in an answer or an error.
@@ -149,7 +149,7 @@ pub(super) enum Standing {
     Recovering,
 }
 
-/// What is kept of one target.
+/// The history of one target.
 #[derive(Clone, Debug)]
 pub struct PeerRecord {
     pub(super) windows: [Counts; REMEMBERED],

@@ -1,4 +1,4 @@
-//! What the caller reports about a step.
+//! The outcomes that the caller reports of a step.
 
 use crate::reason::Reason;
 

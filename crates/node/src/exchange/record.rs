@@ -1,4 +1,4 @@
-//! What is kept of a request after its end.
+//! The record of a request, kept after its end.
 
 use super::step::Rewritten;
 use crate::ids::GroupId;
@@ -21,7 +21,7 @@ pub enum Taken {
     Fixed,
 }
 
-/// What is kept of a request after its end, for logs and counters.
+/// The record of a request, kept after its end for logs and counters.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// When the request's head was complete.

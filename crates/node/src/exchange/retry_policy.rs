@@ -1,4 +1,4 @@
-//! What a group allows a request beyond one target, and an answer that may be withheld for that.
+//! The retries that a group allows a request, and the answer that may be withheld for a retry.
 
 use crate::snapshot::GroupView;
 use core::time::Duration;

@@ -30,7 +30,7 @@ pub struct Exchange {
     pub(super) in_flight: Option<InFlight>,
     /// Allocated only if the rule or the group is sticky.
     pub(super) sticky: Option<Box<Sticky>>,
-    /// What the group's retry settings still allow.
+    /// The retries that the group's settings still allow.
     pub(super) leave: RetryPolicy,
     /// The pause that the target asked for with Retry-After.
     pub(super) wait: Option<Duration>,

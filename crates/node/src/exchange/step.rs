@@ -16,7 +16,7 @@ pub struct Rewritten {
     pub url: Option<Vec<u8>>,
 }
 
-/// What the caller must do next.
+/// The caller's next action.
 #[derive(Debug)]
 pub enum Step {
     /// Send this answer.
@@ -25,10 +25,11 @@ pub enum Step {
     Send {
         /// The target.
         target: Arc<TargetView>,
-        /// Which pooled connections may be used.
+        /// The pooled connections that may be used.
         reuse: Reuse,
     },
-    /// Wait until the ticket is ready, then report [`crate::Outcome::Released`]; past the deadline, [`crate::Outcome::Late`].
+    /// Wait until the ticket is ready, then report [`crate::Outcome::Released`]; past the deadline,
+    /// [`crate::Outcome::Late`].
     Wait {
         /// Becomes ready when the wait is over.
         ticket: Arc<Ticket>,

@@ -55,7 +55,7 @@ impl Group {
 }
 
 impl Target {
-    /// What it did since the last look; nothing at the first one.
+    /// Its counts and latencies since the last look; zero at the first one.
     fn since_last_look(&mut self, latency: bool) -> (Counts, Option<Latencies>) {
         let counts = self.stats.counts();
         let before = self.counted.replace(counts).unwrap_or(counts);

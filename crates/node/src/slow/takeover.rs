@@ -1,4 +1,4 @@
-//! What a process that takes over needs from its predecessor, and the objects it must reach.
+//! The state that a process needs from the predecessor it takes over from, and the objects it must reach.
 
 use super::Node;
 use crate::gate::GroupGate;

@@ -6,7 +6,7 @@ use core::time::Duration;
 /// The guard orders at most this many times the capacity that the backlog needs: a late message is not worth more.
 const DEAREST: u32 = 4;
 
-/// What the messages' deadlines say.
+/// The capacity that the messages' deadlines require.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Guard {
     /// The capacity that does in time all messages for which that is still possible: the existing one, or more. Zero
@@ -84,8 +84,8 @@ impl Capacity<'_> {
     }
 }
 
-/// What the deadlines of visible messages say, for this latency and `rounds_now` rounds for a message that arrives now.
-/// A message gets its turn after all older ones. O(cohorts x moments x log instances).
+/// The capacity that the deadlines of visible messages require, for this latency and `rounds_now` rounds for a message
+/// that arrives now. A message gets its turn after all older ones. O(cohorts x moments x log instances).
 pub(super) fn guard(cohorts: &[Cohort], latency: f64, rounds_now: u32, capacity: &Capacity<'_>) -> Guard {
     let all = capacity.of(capacity.ready, true);
     let mut found = Guard::default();

@@ -23,7 +23,7 @@ const ERROR_SHARE: f64 = 0.02;
 /// Time between forecasts that are later compared with the actual load.
 const FORECASTS: Duration = Duration::from_secs(1);
 
-/// What one target group needs, and why.
+/// The capacity that one target group needs, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlowPlan {
     /// The target group.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-/// What to do about instances protected from scale-in.
+/// The treatment of instances protected from scale-in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProtectedInstances {
     /// Wait until they are not.
@@ -14,7 +14,7 @@ pub enum ProtectedInstances {
     Ignore,
 }
 
-/// What to do about instances in standby.
+/// The treatment of instances in standby.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StandbyInstances {
     /// Wait until they are not.
@@ -44,9 +44,9 @@ pub struct Preferences {
     pub skip_matching: bool,
     /// Roll the group back if the refresh fails.
     pub auto_rollback: bool,
-    /// What to do about instances protected from scale-in.
+    /// The treatment of instances protected from scale-in.
     pub protected_instances: ProtectedInstances,
-    /// What to do about instances in standby.
+    /// The treatment of instances in standby.
     pub standby_instances: StandbyInstances,
     /// How long to wait for alarms at the end.
     pub bake_time: Duration,
