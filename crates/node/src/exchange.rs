@@ -4,7 +4,7 @@
 //! In reading order: `state` (a request's state), `step` and `outcome` (the caller's next action, and its report),
 //! `own` (answers of rules), `slots` and `slot_claim` (requests that need a slot), `failure` (connections that fail),
 //! `again` and `retry_policy` (retries after an answer), `stickiness` and `sticky` (cookies), `refusal` (requests that
-//! are never routed), `record` and `counts` (its record, and the counters).
+//! are never routed), `record` (what logs and metrics get to know of it).
 
 use crate::answer::Answer;
 use crate::ids::GroupId;
