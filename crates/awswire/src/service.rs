@@ -42,12 +42,18 @@ pub enum Service {
 /// The properties of a service.
 struct ServiceSpec {
     service: Service,
+    /// The name in the AWS CLI, in botocore, and of the model's file.
+    name: &'static str,
+    /// The name in ARNs of universal targets (`arn:aws:scheduler:::aws-sdk:NAME:ACTION`).
+    sdk_name: &'static str,
     /// The name for people, in the generated documentation.
     title: &'static str,
     /// The name in a SigV4 credential scope.
     scope: &'static str,
     /// Its protocols. A request that shows none of them is answered in the first.
     protocols: &'static [Protocol],
+    /// Whether the model has the shapes of all operations, not only of those that are served: for small models of which most is served.
+    has_whole_model: bool,
     /// Its stripped botocore model.
     model: &'static str,
 }
@@ -56,114 +62,162 @@ struct ServiceSpec {
 static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Elbv2,
-        title: "Elastic Load Balancing v2 (`elbv2`)",
+        name: "elbv2",
+        sdk_name: "elasticloadbalancingv2",
+        title: "Elastic Load Balancing v2",
         scope: "elasticloadbalancing",
         protocols: &[Protocol::Query],
+        has_whole_model: true,
         model: include_str!("../models/elbv2.json"),
     },
     ServiceSpec {
         service: Service::Ec2,
-        title: "EC2 (`ec2`)",
+        name: "ec2",
+        sdk_name: "ec2",
+        title: "EC2",
         scope: "ec2",
         protocols: &[Protocol::Ec2],
+        has_whole_model: false,
         model: include_str!("../models/ec2.json"),
     },
     ServiceSpec {
         service: Service::Acm,
-        title: "Certificate Manager (`acm`)",
+        name: "acm",
+        sdk_name: "acm",
+        title: "Certificate Manager",
         scope: "acm",
         protocols: &[Protocol::Json11],
+        has_whole_model: true,
         model: include_str!("../models/acm.json"),
     },
     ServiceSpec {
         service: Service::Iam,
-        title: "IAM (`iam`)",
+        name: "iam",
+        sdk_name: "iam",
+        title: "IAM",
         scope: "iam",
         protocols: &[Protocol::Query],
+        has_whole_model: false,
         model: include_str!("../models/iam.json"),
     },
     ServiceSpec {
         service: Service::Sts,
-        title: "STS (`sts`)",
+        name: "sts",
+        sdk_name: "sts",
+        title: "STS",
         scope: "sts",
         protocols: &[Protocol::Query],
+        has_whole_model: false,
         model: include_str!("../models/sts.json"),
     },
     ServiceSpec {
         service: Service::CloudWatch,
-        title: "CloudWatch (`cloudwatch`)",
+        name: "cloudwatch",
+        sdk_name: "cloudwatch",
+        title: "CloudWatch",
         scope: "monitoring",
         protocols: &[Protocol::Query, Protocol::Json10, Protocol::Cbor],
+        has_whole_model: false,
         model: include_str!("../models/cloudwatch.json"),
     },
     ServiceSpec {
         service: Service::Tagging,
-        title: "Resource Groups Tagging (`resourcegroupstaggingapi`)",
+        name: "resourcegroupstaggingapi",
+        sdk_name: "resourcegroupstaggingapi",
+        title: "Resource Groups Tagging",
         scope: "tagging",
         protocols: &[Protocol::Json11, Protocol::Cbor],
+        has_whole_model: false,
         model: include_str!("../models/resourcegroupstaggingapi.json"),
     },
     ServiceSpec {
         service: Service::Shield,
-        title: "Shield (`shield`)",
+        name: "shield",
+        sdk_name: "shield",
+        title: "Shield",
         scope: "shield",
         protocols: &[Protocol::Json11, Protocol::Cbor],
+        has_whole_model: false,
         model: include_str!("../models/shield.json"),
     },
     ServiceSpec {
         service: Service::Wafv2,
-        title: "WAF (`wafv2`)",
+        name: "wafv2",
+        sdk_name: "wafv2",
+        title: "WAF",
         scope: "wafv2",
         protocols: &[Protocol::Json11],
+        has_whole_model: false,
         model: include_str!("../models/wafv2.json"),
     },
     ServiceSpec {
         service: Service::WafRegional,
-        title: "WAF Classic, regional (`waf-regional`)",
+        name: "waf-regional",
+        sdk_name: "waf",
+        title: "WAF Classic, regional",
         scope: "waf-regional",
         protocols: &[Protocol::Json11],
+        has_whole_model: false,
         model: include_str!("../models/waf-regional.json"),
     },
     ServiceSpec {
         service: Service::AutoScaling,
-        title: "EC2 Auto Scaling (`autoscaling`)",
+        name: "autoscaling",
+        sdk_name: "autoscaling",
+        title: "EC2 Auto Scaling",
         scope: "autoscaling",
         protocols: &[Protocol::Query],
+        has_whole_model: true,
         model: include_str!("../models/autoscaling.json"),
     },
     ServiceSpec {
         service: Service::Ssm,
-        title: "Systems Manager (`ssm`)",
+        name: "ssm",
+        sdk_name: "ssm",
+        title: "Systems Manager",
         scope: "ssm",
         protocols: &[Protocol::Json11],
+        has_whole_model: false,
         model: include_str!("../models/ssm.json"),
     },
     ServiceSpec {
         service: Service::Sqs,
-        title: "Simple Queue Service (`sqs`)",
+        name: "sqs",
+        sdk_name: "sqs",
+        title: "Simple Queue Service",
         scope: "sqs",
         protocols: &[Protocol::Query, Protocol::Json10],
+        has_whole_model: true,
         model: include_str!("../models/sqs.json"),
     },
     ServiceSpec {
         service: Service::Lambda,
-        title: "Lambda (`lambda`)",
+        name: "lambda",
+        sdk_name: "lambda",
+        title: "Lambda",
         scope: "lambda",
         protocols: &[Protocol::RestJson],
+        has_whole_model: false,
         model: include_str!("../models/lambda.json"),
     },
     ServiceSpec {
         service: Service::Scheduler,
-        title: "EventBridge Scheduler (`scheduler`)",
+        name: "scheduler",
+        sdk_name: "scheduler",
+        title: "EventBridge Scheduler",
         scope: "scheduler",
         protocols: &[Protocol::RestJson],
+        has_whole_model: true,
         model: include_str!("../models/scheduler.json"),
     },
     ServiceSpec {
         service: Service::Events,
-        title: "EventBridge (`events`)",
+        name: "events",
+        sdk_name: "eventbridge",
+        title: "EventBridge",
         scope: "events",
         protocols: &[Protocol::Json11],
+        has_whole_model: false,
         model: include_str!("../models/events.json"),
     },
 ];
@@ -210,9 +264,27 @@ impl Service {
         *same.or_else(alike).unwrap_or(&spoken[0])
     }
 
-    /// The service's name for people, with its name in the command line.
+    /// The service's name for people.
     pub const fn title(self) -> &'static str {
         self.spec().title
+    }
+
+    /// The service's name in the AWS CLI, in botocore, and of its model's file.
+    pub const fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    /// The service with this name in the ARN of a universal target. EventBridge has two names there.
+    pub fn from_sdk_name(name: &str) -> Option<Service> {
+        let is_named = |service: &Service| {
+            service.spec().sdk_name == name || service.name() == name && *service == Service::Events
+        };
+        Service::ALL.into_iter().find(is_named)
+    }
+
+    /// Whether the service's model has the shapes of all operations, not only of those that are served.
+    pub const fn has_whole_model(self) -> bool {
+        self.spec().has_whole_model
     }
 
     /// The service's stripped botocore model.

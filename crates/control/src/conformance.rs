@@ -92,27 +92,20 @@ fn written() -> BTreeSet<(String, String)> {
 
 /// The services whose operations stand in a folder; all, if they share it.
 fn services_of(folder: &str) -> Vec<Service> {
-    let one = match folder {
-        "elbv2" => Service::Elbv2,
-        "ec2" => Service::Ec2,
-        "acm" => Service::Acm,
-        "iam" => Service::Iam,
-        "sts" => Service::Sts,
-        "cloudwatch" => Service::CloudWatch,
-        "tagging" => Service::Tagging,
-        "shield" => Service::Shield,
-        "autoscaling" => Service::AutoScaling,
-        "ssm" => Service::Ssm,
-        "sqs" => Service::Sqs,
-        "lambda" => Service::Lambda,
-        "scheduler" => Service::Scheduler,
-        "events" => Service::Events,
-        "schedules" => return vec![Service::Scheduler, Service::Events, Service::Lambda],
-        "waf" => return vec![Service::Wafv2, Service::WafRegional],
-        "" | "api" | "own_tags" => return Service::ALL.to_vec(),
-        other => panic!("whose operations stand in {other}?"),
-    };
-    vec![one]
+    match folder {
+        "tagging" => vec![Service::Tagging],
+        "schedules" => vec![Service::Scheduler, Service::Events, Service::Lambda],
+        "waf" => vec![Service::Wafv2, Service::WafRegional],
+        "" | "api" | "settings" | "own_tags" => Service::ALL.to_vec(),
+        name => {
+            let named = Service::ALL.into_iter().find(|service| service.name() == name);
+            vec![
+                named.unwrap_or_else(|| {
+                    panic!("a folder is named as its service in the AWS CLI; {name} is not")
+                }),
+            ]
+        }
+    }
 }
 
 #[test]

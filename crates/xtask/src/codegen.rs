@@ -8,36 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Which operations a stripped model keeps the shapes of; it keeps the names of all.
-#[derive(Clone, Copy)]
-enum Kept {
-    /// All that AWS has.
-    All,
-    /// Those that `control` serves. Most models are far larger than that.
-    Served,
-}
-
-/// Every model that is wanted: botocore's name for the service, ours, and what is kept. To add a service, begin with an empty
-/// file for its model, so that `awswire` compiles.
-const WANTED: &[(&str, Service, Kept)] = &[
-    ("elbv2", Service::Elbv2, Kept::All),
-    ("acm", Service::Acm, Kept::All),
-    ("sts", Service::Sts, Kept::Served),
-    ("iam", Service::Iam, Kept::Served),
-    ("ec2", Service::Ec2, Kept::Served),
-    ("cloudwatch", Service::CloudWatch, Kept::Served),
-    ("resourcegroupstaggingapi", Service::Tagging, Kept::Served),
-    ("shield", Service::Shield, Kept::Served),
-    ("wafv2", Service::Wafv2, Kept::Served),
-    ("waf-regional", Service::WafRegional, Kept::Served),
-    ("autoscaling", Service::AutoScaling, Kept::All),
-    ("ssm", Service::Ssm, Kept::Served),
-    ("sqs", Service::Sqs, Kept::All),
-    ("lambda", Service::Lambda, Kept::Served),
-    ("scheduler", Service::Scheduler, Kept::All),
-    ("events", Service::Events, Kept::Served),
-];
-
 /// A model that is wanted: botocore's name for the service and the operations whose shapes are kept (`None` keeps all).
 struct Wanted<'a> {
     service: &'a str,
@@ -48,18 +18,15 @@ struct Wanted<'a> {
 pub(crate) fn run(botocore_data_dir: &Path) -> Result<()> {
     let out = Path::new(env!("CARGO_MANIFEST_DIR")).join("../awswire/models");
     let source = format!("botocore {}", botocore_version(botocore_data_dir)?);
-    for &(service, ours, kept) in WANTED {
+    for ours in Service::ALL {
         let served: Vec<&str> = forebay_control::supported()
             .into_iter()
             .filter(|entry| entry.0 == ours)
             .map(|entry| entry.1)
             .collect();
         let wanted = &Wanted {
-            service,
-            operations: match kept {
-                Kept::All => None,
-                Kept::Served => Some(&served),
-            },
+            service: ours.name(),
+            operations: (!ours.has_whole_model()).then_some(&served),
         };
         let model = read_model(&newest_version(&botocore_data_dir.join(wanted.service))?)?;
         let stripped =
@@ -320,13 +287,6 @@ fn render(model: &Value) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_service_has_a_model() {
-        let ours: BTreeSet<Service> = WANTED.iter().map(|wanted| wanted.1).collect();
-        assert_eq!(ours, BTreeSet::from(Service::ALL));
-        assert_eq!(ours.len(), WANTED.len());
-    }
 
     #[test]
     fn stripping_keeps_constraints_and_drops_prose() {

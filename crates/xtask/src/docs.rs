@@ -59,8 +59,9 @@ fn operations() -> anyhow::Result<String> {
         let all = service.operations();
         write!(
             text,
-            "\n## {}\n\n{} of {} operations.{}\n\n",
+            "\n## {} (`{}`)\n\n{} of {} operations.{}\n\n",
             service.title(),
+            service.name(),
             served.len(),
             all.len(),
             limits(service)

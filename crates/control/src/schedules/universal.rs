@@ -27,29 +27,6 @@ const READING: [&str; 17] = [
     "retrieve",
 ];
 
-/// What AWS's SDKs call a service.
-fn service(name: &str) -> Option<Service> {
-    Some(match name {
-        "elasticloadbalancingv2" => Service::Elbv2,
-        "ec2" => Service::Ec2,
-        "acm" => Service::Acm,
-        "iam" => Service::Iam,
-        "cloudwatch" => Service::CloudWatch,
-        "resourcegroupstaggingapi" => Service::Tagging,
-        "autoscaling" => Service::AutoScaling,
-        "ssm" => Service::Ssm,
-        "sqs" => Service::Sqs,
-        "lambda" => Service::Lambda,
-        "scheduler" => Service::Scheduler,
-        "eventbridge" | "events" => Service::Events,
-        "shield" => Service::Shield,
-        "wafv2" => Service::Wafv2,
-        "waf" => Service::WafRegional,
-        "sts" => Service::Sts,
-        _ => return None,
-    })
-}
-
 /// An operation that a universal target calls.
 #[derive(Clone, Copy)]
 pub(super) struct Universal {
@@ -65,7 +42,7 @@ pub(super) fn universal(arn: &str, find: Find) -> Option<Result<Universal, Strin
 }
 
 fn read(name: &str, action: &str, find: Find) -> Result<Universal, String> {
-    let Some(service) = service(name) else {
+    let Some(service) = Service::from_sdk_name(name) else {
         return Err(format!(
             "The service {name} of the target is not served by Forebay, or is not called so by AWS's SDKs."
         ));
