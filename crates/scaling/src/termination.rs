@@ -25,6 +25,41 @@ pub enum TerminationPolicy {
     LeastInflight,
 }
 
+impl TerminationPolicy {
+    /// All of them, in the order of their names.
+    pub const ALL: [TerminationPolicy; 8] = [
+        TerminationPolicy::AllocationStrategy,
+        TerminationPolicy::ClosestToNextInstanceHour,
+        TerminationPolicy::Default,
+        TerminationPolicy::LeastInflight,
+        TerminationPolicy::NewestInstance,
+        TerminationPolicy::OldestInstance,
+        TerminationPolicy::OldestLaunchConfiguration,
+        TerminationPolicy::OldestLaunchTemplate,
+    ];
+
+    /// The name in Auto Scaling's API.
+    pub const fn word(self) -> &'static str {
+        match self {
+            TerminationPolicy::AllocationStrategy => "AllocationStrategy",
+            TerminationPolicy::ClosestToNextInstanceHour => "ClosestToNextInstanceHour",
+            TerminationPolicy::Default => "Default",
+            TerminationPolicy::LeastInflight => "LeastInflight",
+            TerminationPolicy::NewestInstance => "NewestInstance",
+            TerminationPolicy::OldestInstance => "OldestInstance",
+            TerminationPolicy::OldestLaunchConfiguration => "OldestLaunchConfiguration",
+            TerminationPolicy::OldestLaunchTemplate => "OldestLaunchTemplate",
+        }
+    }
+
+    /// The policy of this name.
+    pub fn parse(word: &str) -> Option<TerminationPolicy> {
+        TerminationPolicy::ALL
+            .into_iter()
+            .find(|policy| policy.word() == word)
+    }
+}
+
 /// The configuration or template that an instance was launched from; the lesser one is older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {

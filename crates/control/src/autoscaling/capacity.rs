@@ -187,7 +187,7 @@ pub(super) fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> 
         .group
         .termination
         .iter()
-        .filter_map(|name| policy(name))
+        .filter_map(|name| TerminationPolicy::parse(name))
         .collect();
     // A planned group's emptiest instances go first, unless it was said which go.
     if is_planned(&pass.group) && policies == [TerminationPolicy::Default] {
@@ -262,19 +262,4 @@ fn origin(pass: &Pass<'_, '_>, member: &Member) -> forebay_scaling::Origin {
         Origin::Template(_, _, version) => forebay_scaling::Origin::Template(*version),
         Origin::Attached => forebay_scaling::Origin::Template(0),
     }
-}
-
-/// The termination policy of that name.
-pub(super) fn policy(name: &str) -> Option<TerminationPolicy> {
-    Some(match name {
-        "Default" => TerminationPolicy::Default,
-        "AllocationStrategy" => TerminationPolicy::AllocationStrategy,
-        "ClosestToNextInstanceHour" => TerminationPolicy::ClosestToNextInstanceHour,
-        "NewestInstance" => TerminationPolicy::NewestInstance,
-        "OldestInstance" => TerminationPolicy::OldestInstance,
-        "OldestLaunchConfiguration" => TerminationPolicy::OldestLaunchConfiguration,
-        "OldestLaunchTemplate" => TerminationPolicy::OldestLaunchTemplate,
-        "LeastInflight" => TerminationPolicy::LeastInflight,
-        _ => return None,
-    })
 }

@@ -2,11 +2,12 @@
 
 use crate::api::context::View;
 use crate::api::errors::validation;
-use crate::autoscaling::capacity::policy;
+
 use crate::autoscaling::records::{Group, Source, TemplateRef};
 use crate::ec2::launch_templates::resolve;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
+use forebay_scaling::TerminationPolicy;
 use serde_json::{Value, json};
 
 /// Members that are kept and described as they were given.
@@ -346,7 +347,7 @@ fn check_kinds(text: &str) -> Result<(), ApiError> {
 fn termination(names: &[Value]) -> Result<Vec<String>, ApiError> {
     let mut policies = Vec::new();
     for name in names.iter().filter_map(Value::as_str) {
-        if policy(name).is_none() {
+        if TerminationPolicy::parse(name).is_none() {
             return Err(validation(format!(
                 "Termination policy {name} is invalid. DescribeTerminationPolicyTypes names those that there are; functions are not supported by Forebay."
             )));

@@ -3,6 +3,7 @@
 use crate::api::context::View;
 use crate::autoscaling::{configurations, groups};
 use forebay_awswire::ApiError;
+use forebay_scaling::TerminationPolicy;
 use serde_json::{Value, json};
 
 /// Processes that can be suspended.
@@ -53,17 +54,6 @@ pub(super) const NOTIFICATIONS: [&str; 5] = [
     "autoscaling:TEST_NOTIFICATION",
 ];
 
-const TERMINATION_POLICIES: [&str; 8] = [
-    "AllocationStrategy",
-    "ClosestToNextInstanceHour",
-    "Default",
-    "LeastInflight",
-    "NewestInstance",
-    "OldestInstance",
-    "OldestLaunchConfiguration",
-    "OldestLaunchTemplate",
-];
-
 fn named(member: &str, names: &[&str]) -> Value {
     names.iter().map(|name| json!({ member: name })).collect()
 }
@@ -92,7 +82,7 @@ pub(crate) fn process_types(_: &View<'_>) -> Result<Value, ApiError> {
 }
 
 pub(crate) fn termination_types(_: &View<'_>) -> Result<Value, ApiError> {
-    Ok(json!({"TerminationPolicyTypes": TERMINATION_POLICIES}))
+    Ok(json!({"TerminationPolicyTypes": TerminationPolicy::ALL.map(TerminationPolicy::word)}))
 }
 
 pub(crate) fn account_limits(view: &View<'_>) -> Result<Value, ApiError> {
