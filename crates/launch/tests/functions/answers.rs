@@ -307,7 +307,12 @@ fn lines_do_not_mix() {
         "{logs:?}"
     );
     until("lines are whole", || {
-        bench.log("f").lines().filter(|line| *line == "half, and whole").count() == 2
+        bench
+            .log("f")
+            .lines()
+            .filter(|line| *line == "half, and whole")
+            .count()
+            == 2
     });
     // What no line's end comes for is there too.
     until("all is written", || {
