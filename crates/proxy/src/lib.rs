@@ -1,5 +1,4 @@
-//! The I/O of the data plane: sockets, HTTP, TLS, pooled connections to targets, probes. It executes the decisions of
-//! `node`.
+//! The I/O of the data plane: sockets, HTTP, TLS, pooled connections, probes. It executes what `node` decides.
 //! It never decides where a request goes, whether it is sent again, or which targets are healthy.
 //!
 //! A request passes eight stages, one module each: `accept`, `secure`, `read`, `route`, `choose`, `forward`, `respond`,
