@@ -1,5 +1,5 @@
 //! The node's end: keeps a channel to the agent of each of its targets, and passes permits between the channel and the
-//! //! group's gate.
+//! group's gate.
 
 use crate::proto::{Demand, FromAgent, FromNode, Hello, Return, from_agent, from_node};
 use crate::thread::Thread;
@@ -30,13 +30,13 @@ use tokio_rustls::TlsConnector;
 /// Most time from the first SYN to Welcome.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// The first and the longest wait before a channel is opened again. They are short, so that an agent that comes back has
-/// /// its channel within a second.
+/// its channel within a second.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_millis(800);
 /// Changes of the demand within this time are sent as one.
 const COALESCE: Duration = Duration::from_millis(1);
 /// A channel that lasted this long was a good one: its end is logged as a warning, and the waits begin anew. An agent that
-/// /// greets and hangs up must not reset either, or it would fill the log and be dialled without a pause.
+/// greets and hangs up must not reset either, or it would fill the log and be dialled without a pause.
 const GOOD_AFTER: Duration = Duration::from_secs(1);
 
 /// Keeps channels on its own thread until it is dropped.
@@ -48,7 +48,7 @@ pub struct Keeper {
 
 impl Keeper {
     /// Starts without channels. `node` names this node in the logs of agents, `seed` is for the jitter of waits, and `now`
-    /// /// must be the clock of the gates.
+    /// must be the clock of the gates.
     pub fn start(node: String, seed: u64, now: Now) -> io::Result<Keeper> {
         let tls = TlsConnector::from(tls::client().map_err(io::Error::other)?);
         let (orders, received) = mpsc::unbounded_channel();
@@ -87,7 +87,7 @@ impl Drop for Kept {
 }
 
 /// Reports changes of one gate's demand. A gate takes only one listener, so the listener is kept while the gate lives, even
-/// /// when the targets' channels come and go.
+/// when the targets' channels come and go.
 struct Listened {
     gate: Weak<GroupGate>,
     changes: watch::Receiver<()>,
@@ -192,7 +192,7 @@ async fn channel(shared: Rc<Shared>, order: ChannelOrder, mut changes: watch::Re
 }
 
 /// An open channel. When it is dropped, whatever its agent granted is void: the agent revokes a node's permits when the
-/// /// channel ends, so a permit used after that would exceed the agent's limit.
+/// channel ends, so a permit used after that would exceed the agent's limit.
 struct Established<'a> {
     shared: &'a Shared,
     order: &'a ChannelOrder,
@@ -319,7 +319,7 @@ async fn end(messages: &mut Messages<FromAgent>) -> Ended {
 
 /// The head of the agent's answer. An agent sends no interim responses (1xx), and h2 would queue all that come, so the
 /// first
-/// /// ends the attempt.
+/// ends the attempt.
 async fn head(mut response: ResponseFuture) -> Result<Response<RecvStream>, Ended> {
     poll_fn(|cx| match response.poll_informational(cx) {
         Poll::Ready(Some(Ok(interim))) => Poll::Ready(Err(Ended::NoAgent(interim.status()))),
@@ -343,7 +343,7 @@ struct Talk<'a> {
     out: Outbox,
     /// How many permits were received on this channel. Each demand carries it, so that the agent can tell which of its
     /// grants
-    /// /// the node had not seen yet.
+    /// the node had not seen yet.
     seen: u64,
     /// How many waiting requests the agent believes this node to have.
     expected: u64,

@@ -1,7 +1,6 @@
 //! Decides which connections may stay on the control port. Anyone who reaches the port can connect and say nothing, so
-//! //! connections without a channel are limited: when there is one too many, the one that has been without a channel
-//! longest
-//! //! is closed. Nodes that speak therefore never wait for strangers that do not.
+//! connections without a channel are limited: when there is one too many, the one that has been without a channel longest
+//! is closed. Nodes that speak therefore never wait for strangers that do not.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! Entry points for `fuzz/`: each function takes any bytes and panics when an invariant is broken. The corpora run through
-//! //! them as ordinary tests.
+//! them as ordinary tests.
 
 use crate::proto::{FromAgent, FromNode, from_agent, from_node};
 use crate::wire::{decode, encode, ids_in, ids_out};
@@ -13,7 +13,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[("channel", channel)];
 
 /// The bytes of a channel, in pieces whose length the first byte gives: the pieces make no difference, and what was decoded
-/// /// means the same when it is encoded again.
+/// means the same when it is encoded again.
 pub fn channel(data: &[u8]) {
     let Some((&piece, bytes)) = data.split_first() else {
         return;

@@ -111,7 +111,7 @@ impl ServerState {
     }
 
     /// Passes on what the permit issuer has decided. Called after every change made here, so that a grant does not wait for
-    /// /// the next deadline.
+    /// the next deadline.
     fn settle(&self) {
         let outputs: Vec<Output> = self.permit_issuer.with(|permits| {
             std::iter::from_fn(|| permits.poll_output(&mut || draw(&mut self.drawn.borrow_mut()))).collect()
@@ -126,7 +126,7 @@ impl ServerState {
 }
 
 /// Draws 128 bits from the system's random number generator. Permits that could be guessed would be worth nothing, so an
-/// /// agent without randomness must not go on.
+/// agent without randomness must not go on.
 fn draw(drawn: &mut Vec<u8>) -> u128 {
     if drawn.len() < 16 {
         drawn.resize(DRAWN_BYTES, 0);

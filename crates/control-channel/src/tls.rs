@@ -1,5 +1,5 @@
 //! TLS of the channels. The agent shows any certificate and the node accepts any, as between a load balancer and its
-//! //! targets: TLS keeps the messages from listeners, and the network decides who may reach the port.
+//! targets: TLS keeps the messages from listeners, and the network decides who may reach the port.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};

@@ -18,7 +18,7 @@ const MESSAGE_BYTES: usize = 64 * 1024;
 const PREFIX_BYTES: usize = 5;
 
 /// Most bytes that may wait here for the other end to take them: room for about a thousand of the longest messages that
-/// /// are sent often, more than a peer can be owed that stalls for no longer than it may.
+/// are sent often, more than a peer can be owed that stalls for no longer than it may.
 pub(crate) const UNSENT_BYTES: usize = 64 * 1024;
 /// Most bytes of the other end's headers.
 pub(crate) const HEADER_BYTES: u32 = 16 * 1024;
@@ -229,7 +229,7 @@ impl Outbox {
     }
 
     /// Ends the call with trailers. If the other end does not read, the stream is reset instead and what waits is dropped:
-    /// /// trailers behind unread bytes would never be sent.
+    /// trailers behind unread bytes would never be sent.
     pub(crate) fn end(mut self, status: Status, said: &str) -> Result<(), h2::Error> {
         if self.is_clear() {
             return self.stream.send_trailers(trailers(status, said));

@@ -186,7 +186,7 @@ async fn say(stream: &mut SendStream<Bytes>, message: &[u8]) -> bool {
 }
 
 /// An agent that reads nothing and recalls permits without end. Returns after how many recalls the node gave it up, or
-/// /// none if it never did.
+/// none if it never did.
 async fn recalls_without_end(listener: TcpListener, most: usize) -> Option<usize> {
     let (chain, key) = identity();
     let mut config = rustls::ServerConfig::builder()

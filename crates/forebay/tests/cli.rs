@@ -24,7 +24,7 @@ fn ended(command: &mut Command) -> (String, i32) {
 #[test]
 fn what_means_nothing_is_refused_with_what_would() {
     for (flags, told) in [
-        (vec!["--log", "bogus", "up"], "'bogus' is no level"),
+        (vec!["--log", "bogus", "up"], "'bogus' is not a level"),
         (vec!["up", "--region", "US East"], "such as local-1"),
         (vec!["up", "--max-connections", "0"], "a number from 1 on"),
         (vec!["up", "--api", "4566"], "such as 127.0.0.1:4566"),
