@@ -276,8 +276,10 @@ impl<J: Journal, P: Publish> Committer<J, P> {
                 self.commit(batch);
             }
             if let Some((told, answer)) = hold {
+                // Only after the batch: changes that were accepted before the hold must be in what the next process reads.
                 self.journal.release();
                 let _ = answer.send(Ok(Value::Null));
+                // Blocks the writer: another process may own the journal until this hold ends.
                 if matches!(told.recv(), Ok(Next::End)) {
                     return;
                 }
@@ -292,6 +294,7 @@ impl<J: Journal, P: Publish> Committer<J, P> {
         let mut running = (*old).clone();
         let mut answers = Vec::with_capacity(batch.len());
         for Job { work, answer } in batch {
+            // Each job sees the changes of those before it, as if they were committed one by one.
             let result = self.apply(work, &running).map(|outcome| {
                 if let Some(next) = outcome.next {
                     running = next;
@@ -336,6 +339,7 @@ impl<J: Journal, P: Publish> Committer<J, P> {
         }
         tell_idle(old, &new);
         let new = Arc::new(new);
+        // After the journal: a reader must never see a state that a crash could undo.
         self.state.store(Arc::clone(&new));
         let publish = &self.publish;
         // The change is durable: a failure to publish it is a bug to log, not a reason to deny the change.

@@ -152,6 +152,7 @@ impl Shim {
             self.look_at_the_time();
             if let Some(status) = self.reap() {
                 let child = self.child.take();
+                // As on EC2, an instance whose user data has failed still starts.
                 if child.is_some_and(|child| child.is_first) && !self.told_to_stop {
                     if status.exit_status() != Some(0) {
                         let how = describe(status);
@@ -174,17 +175,20 @@ impl Shim {
         let out = || self.writer.try_clone().tried(|| "open the console".to_owned());
         let own = std::process::id().to_string();
         let which = if is_first { FIRST } else { MAIN };
+        // By way of /proc, because the program's file may have been replaced by an upgrade.
         let child = Command::new("/proc/self/exe")
             .arg0(ARG0)
             .arg(SHIM)
             .arg(&self.record.dir)
             .args([OsStr::new(which), OsStr::new(&own)])
+            // The instance must not see the server's own environment.
             .env_clear()
             .envs(self.spec.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.record.path("work"))
             .stdin(Stdio::null())
             .stdout(out()?)
             .stderr(out()?)
+            // A process group of its own, so that signals reach what the program has started as well.
             .process_group(0)
             .spawn()
             .tried(|| "start a process".to_owned())?;
@@ -259,6 +263,7 @@ impl Shim {
             self.run.has_run = true;
             self.becomes(RunPhase::Running);
         }
+        // Without its record, nobody can find or end this instance any more.
         if !self.told_to_stop && !self.record.dir.exists() {
             self.stop();
         }

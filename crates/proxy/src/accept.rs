@@ -181,6 +181,7 @@ async fn sniffed(worker: Rc<Worker>, stream: TcpStream, mut connection: ClientCo
     let deadline = worker.sweep.deadline(connection.listener_address);
     deadline.arm(until, true);
     let first = deadline.until(sniff(&worker, &stream)).await;
+    // Each of the protocols below has a deadline of its own.
     drop(deadline);
     // The handshake's deadline counts from the first byte, not from accept.
     connection.accepted = worker.now();

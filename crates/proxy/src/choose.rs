@@ -38,6 +38,7 @@ pub(crate) async fn connection<W>(
 ) -> Result<Connection, Missing> {
     let (worker, deadline) = (session.worker, session.deadline);
     let now = worker.recent();
+    // A TLS connection may be used again only under the name of its handshake.
     let name = match &target.tls {
         TargetTls::Plaintext => None,
         tls => tls::name_for(tls, host_of(&session.buffers.out)),
@@ -52,6 +53,7 @@ pub(crate) async fn connection<W>(
     }
     let descriptors = &worker.descriptors;
     let held = descriptors.try_take_target();
+    // An idle connection to another target is worth less than this request.
     let Some(held) = held.or_else(|| {
         let closed = worker.pools.borrow_mut().close_one();
         closed.then(|| descriptors.try_take_target()).flatten()
@@ -113,6 +115,7 @@ async fn prepare<W>(
 ) -> Result<TargetStream, Missing> {
     let (worker, deadline, ends) = (session.worker, session.deadline, ends(session, target));
     if let Some(ends) = ends {
+        // In plaintext before the handshake, as the PROXY protocol demands.
         let header = proxy_protocol::header(Origin::Client(**ends));
         match deadline.until(stream.write_all(&header)).await {
             Ok(Ok(())) => {}

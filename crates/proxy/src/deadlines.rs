@@ -218,6 +218,7 @@ impl<F: Future> Future for Until<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        // The future comes first: a result that is there must not be lost to a sweep.
         match this.future.poll(cx) {
             Poll::Ready(output) => Poll::Ready(Ok(output)),
             Poll::Pending => this.deadline.poll_ended(cx).map(Err),

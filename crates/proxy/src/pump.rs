@@ -192,6 +192,7 @@ impl Pump {
         let to_chunks = self.to_chunks;
         let length = raw.len();
         self.decode(raw, 0, length)?;
+        // Taken at once: the range is one of `raw`, and means nothing in the buffer of a later poll.
         let (from, to) = self.take_ready();
         if to_chunks && to > from {
             use std::io::Write as _;
@@ -242,6 +243,7 @@ impl Pump {
             if !ready!(self.poll_write(cx, sink, buffer, progress))? {
                 return Poll::Ready(Ok(()));
             }
+            // Room for chunk framing on both sides of the data, so that it is framed in place and goes out in one write.
             let limit = buffer.len() - TAILROOM;
             let mut room = ReadBuf::new(&mut buffer[HEADROOM..limit]);
             match ready!(Pin::new(&mut *source).poll_read(cx, &mut room)) {
@@ -268,6 +270,7 @@ impl Pump {
     where
         R: AsyncRead + Unpin + ?Sized,
     {
+        // What the sink did not take is dropped as well.
         self.ready = (0, 0);
         while !self.complete {
             let mut room = ReadBuf::new(buffer);
@@ -346,6 +349,7 @@ pub(crate) fn poll_write_pair<W: AsyncWrite + Unpin + ?Sized>(
         } else if second.is_empty() {
             Pin::new(&mut *sink).poll_write(cx, &first[*written..])
         } else {
+            // One call for both: a head that goes out alone would cost a packet of its own.
             let slices = [io::IoSlice::new(&first[*written..]), io::IoSlice::new(second)];
             Pin::new(&mut *sink).poll_write_vectored(cx, &slices)
         };

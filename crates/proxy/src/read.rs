@@ -197,9 +197,7 @@ impl Pace {
             self.parse_at = (unread.len() * 2).min(bounds.head);
             return true;
         }
-        // An end may straddle two reads: "
-        // \r
-        // " is three bytes, so the last two are searched again.
+        // The bytes LF CR LF that end a head may straddle two reads, so the last two are searched again.
         let from = self.searched.saturating_sub(2);
         self.searched = unread.len();
         let ends = memchr::memchr_iter(b'\n', &unread[from..]).any(|at| {

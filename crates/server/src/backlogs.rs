@@ -177,6 +177,7 @@ impl Backlogs {
         for (arn, told) in &mut *self.queues() {
             told.is_named = named.contains(&**arn);
             if !told.is_named {
+                // A queue that no group names must not collect times without end.
                 (told.fresh, told.deleted) = (Vec::new(), Vec::new());
             }
         }
@@ -188,6 +189,7 @@ impl Backlogs {
         let mut found = BTreeMap::new();
         for &arn in named {
             if let Some(told) = queues.get_mut(arn) {
+                // The queue may have been created after the group, so that `name` did not see it.
                 told.is_named = true;
                 let deleted = core::mem::take(&mut told.deleted);
                 found.insert(arn.to_owned(), (told.work(), deleted));
@@ -350,6 +352,7 @@ impl Sizing {
             .first
             .retain(|id| state.holder(id) != Holder::Ended);
         self.state = Some(state);
+        // A look without groups returns before it replaces the plans.
         if self.groups.is_empty() {
             let plans = &self.backlogs.0.plans;
             plans.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -152,6 +152,7 @@ async fn run(planning: Planning) {
             if planners.order(orders).await {
                 planners.planning.plans.orders.record(since.elapsed());
             } else {
+                // While nothing can be stored, every look would order the same again.
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -210,6 +211,7 @@ impl Planners {
     fn expect(&self, now: Mono, comings: &[Option<(Duration, u32)>], plans: &[PlannerMetrics]) {
         self.planning.plane.with_node(|node| {
             for ((group, coming), plan) in self.groups.iter().zip(comings).zip(plans) {
+                // A dry run orders nothing, so gates must not let requests wait for it.
                 let coming = coming.filter(|_| !group.is_dry_run);
                 for arn in &group.target_groups {
                     let flow = plan.plan.flows.iter().find(|flow| flow.name == name_of(arn));
@@ -239,6 +241,7 @@ impl Planners {
         self.known.retain(|key, _| names.contains(key));
         self.ask_forecasts(&state);
         self.state = Some(state);
+        // A look without groups returns before it replaces the plans.
         if self.groups.is_empty() {
             let plans = &self.planning.plans.plans;
             plans.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -129,6 +129,7 @@ impl Engine {
             Ok(Placed::Warm { environment }) => self.bind(environment, number),
             Ok(Placed::Cold(cold)) => self.start(cold),
             Ok(Placed::Waits { evicted }) => {
+                // Room is made by ending an idle environment; the invocation waits until that has ended.
                 if let Some(environment) = evicted {
                     self.end(environment, Cause::Retired);
                 }
@@ -323,6 +324,7 @@ impl Engine {
         }
         let begun = self.pool.ended(self.now(), id);
         begun.into_iter().for_each(|cold| self.start(cold));
+        // Placed only after the pool knows that its environment has ended: it would be bound to that one again.
         if let Some((number, pending)) = lost {
             let pending = Pending {
                 was_lost: true,
@@ -372,6 +374,7 @@ impl Engine {
     /// Ends all environments, and their invocations with them.
     pub(super) fn end_all(&mut self) {
         self.is_stopping = true;
+        // Without functions, waiting invocations are refused instead of getting new environments.
         self.publish(Vec::new());
         let all: Vec<u64> = self.environments.keys().copied().collect();
         for environment in all {

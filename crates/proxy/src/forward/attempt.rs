@@ -121,6 +121,7 @@ impl<W: Wire> RequestContext<'_, W> {
 
     /// The next step, if the request is to be sent again instead of passing this answer on.
     fn reconsider<U: Upstream<W>>(&mut self, head: &U::Head, upload: &Upload) -> Option<Step> {
+        // Checked first: most answers are final, and the facts for the decision cost a scan of the head.
         if !self.exchange.may_reconsider(U::status(head)) {
             return None;
         }

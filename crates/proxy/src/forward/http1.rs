@@ -43,6 +43,7 @@ impl<W: Wire> Upstream<W> for Http1 {
         if !reused {
             context.connected();
         }
+        // Another attempt sends `buffers.out` again from its start, which is possible only while nothing was streamed.
         upload.written = 0;
         upload.sent = false;
         upload.stopped = false;
@@ -164,6 +165,7 @@ impl Http1 {
             }
             // The target may have answered before it stopped reading: what it sent is still to be read.
             Poll::Ready(Err(_)) => upload.stopped = true,
+            // While the target takes nothing, the client's frames are joined: see `Inflow::gather`.
             Poll::Pending => context.session.client.gather(cx),
         }
         None
@@ -219,6 +221,8 @@ impl Http1 {
         }
         Outcome::Died(Death {
             reused: self.reused,
+            // Bytes that were written may have been processed even without an answer: the exchange decides what that
+            // allows.
             sent: if upload.written == 0 {
                 Sent::Nothing
             } else {

@@ -86,6 +86,7 @@ impl<W: Wire> Upstream<W> for Http2 {
         let failed = |reason| Poll::Ready(Err(Outcome::Failed(reason)));
         if let Some(stream) = context.session.client.stream() {
             let polled = self.up.poll(cx, &mut stream.body, &mut self.sink, progress);
+            // Bytes that were passed on and are not kept any more cannot be sent to another target.
             upload.streamed |= self.up.taken;
             match polled {
                 Poll::Ready(Err(Broken::Source)) => return failed(Reason::ClientGone),
@@ -162,6 +163,7 @@ impl<W: Wire> Upstream<W> for Http2 {
             context.session.buffers.request_log.body += self.up.moved;
             context.session.buffers.request_log.sent += down.moved;
             if let Some(reason) = failed {
+                // The target would otherwise go on sending an answer that nobody takes.
                 self.sink.send_reset(Code::CANCEL);
                 context.decide(Outcome::Failed(reason));
             } else if let Some(stream) = context.session.client.stream() {
@@ -330,6 +332,8 @@ impl Http2 {
                     if progress {
                         deadline.arm(self.until(worker.recent(), idle_timeout), false);
                     }
+                    // Also registers this task for the client's reset, which would otherwise be noticed only at the next
+                    // write.
                     if sink.poll_reset(cx).is_ready() {
                         return Poll::Ready(Some(Reason::ClientGone));
                     }

@@ -56,6 +56,7 @@ impl<W: Wire> Upstream<W> for Lambda {
         if !held.try_take(made.payload.len()) {
             return Err(failed(Reason::MemoryCeiling));
         }
+        // The event contains the body: only the event is counted from here on.
         drop(body);
         held.keep(made.payload.len());
         // Starts here, so that the time in which the client sent its body does not count as the function's.
@@ -182,6 +183,7 @@ impl<W: Wire> RequestContext<'_, W> {
         if upload.pump.is_done() {
             return Ok(sink.body);
         }
+        // These bytes leave the connection, so the request could not be sent to another target.
         upload.streamed = true;
         let deadline = self.session.deadline;
         deadline.arm(self.until(upload), false);

@@ -97,10 +97,9 @@ impl<W: Wire> RequestContext<'_, W> {
             let framing = download.framing;
             let ends_with_close =
                 self.incoming.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
-            // A drain may have begun since the request came. The client is told now or not at all: after this head there is
-            // no other chance.
             // A request whose body is not read to its end leaves bytes in the connection that would be parsed as the next
-            // request.
+            // request. And a drain may have begun since the request came: the client is told now or not at all, because
+            // after this head there is no other chance.
             let stays = !ends_with_close && upload.is_whole() && !self.session.worker.leaving.get();
             let keep = self.keep && stays;
             let target_keeps = !head.http_10 && !head.says.close;
@@ -204,6 +203,7 @@ impl<W: Wire> RequestContext<'_, W> {
         download: &mut Download,
     ) -> Option<Reason> {
         let pump = &mut download.pump;
+        // Only now: the chunk's size line overwrites the end of the answer's head, which `begin_answer` has read.
         pump.frame(&mut self.session.buffers.body);
         if !pump.is_read() {
             self.session
@@ -306,6 +306,7 @@ impl<W: Wire> RequestContext<'_, W> {
                 PumpError::Sink => Reason::ClientGone,
             })?;
         }
+        // Ends a stream of HTTP/2, whose client would otherwise wait for more data.
         Poll::Ready(self.session.client.finish().map_err(|_| Reason::ClientGone))
     }
 }

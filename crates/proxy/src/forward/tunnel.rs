@@ -89,6 +89,7 @@ impl Way {
                 }
             }
 
+            // Before more is read: a message must not stay in a TLS buffer until the next one comes.
             ready!(Pin::new(&mut *sink).poll_flush(cx)).map_err(|_| Broken::Sink)?;
             if self.ended {
                 return Poll::Ready(Ok(()));
@@ -197,6 +198,8 @@ impl<W: Wire> RequestContext<'_, W> {
                 .await;
             match moved {
                 Ok(Ok(true)) => {
+                    // A read that filled its buffer shows bulk data. Quiet tunnels, of which there may be many, keep small
+                    // buffers.
                     let mut buffer_pool = self.session.worker.buffer_pool.borrow_mut();
                     if core::mem::take(&mut up.full) {
                         buffer_pool.enlarge_input(self.session.buffers);
@@ -231,6 +234,7 @@ impl<W: Wire> RequestContext<'_, W> {
     ) -> Poll<Result<bool, Reason>> {
         let RequestBuffers { input, out, body, .. } = &mut *self.session.buffers;
         let sent = crate::pump::poll_write_pair(cx, self.session.client, out, &[], written);
+        // The client's bytes need not wait for the head: its target has switched protocols already.
         let rising = up.poll(cx, self.session.client, target, input, progress);
         if let Poll::Ready(Err(broken)) = rising {
             return Poll::Ready(Err(match broken {

@@ -407,6 +407,7 @@ impl<W: AsyncRead + Unpin> AsyncRead for Guarded<W> {
                 this.give(room);
                 return Poll::Ready(Ok(()));
             }
+            // `h2` gets nothing more: `streams` sees the fault, and ends the connection with its code.
             if this.fault.get().is_some() {
                 return Poll::Pending;
             }

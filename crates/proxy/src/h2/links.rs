@@ -62,6 +62,7 @@ impl Links {
     pub(super) fn take(&mut self, target: TargetId, ends: Option<&Rc<Ends>>) -> Option<Passport> {
         let links = self.by_target.get_mut(&target)?;
         links.retain(|link| link.alive.get());
+        // The first with room, so that few connections are in use and the others can fall idle.
         let link = links.iter_mut().find(|link| {
             let allowed = link.sender.current_max_send_streams().min(STREAMS);
             link.streams.get() < allowed && ends.is_none_or(|ends| link.is_of(ends))
@@ -127,6 +128,7 @@ impl Link {
             return self.alive.get();
         }
         let since = *self.idle.get_or_insert(now);
+        // Its client has left, and no other client may use it.
         let orphaned = self.ends.as_ref().is_some_and(|ends| ends.strong_count() == 0);
         self.alive.get() && !orphaned && now.since(since) < self.timeout
     }

@@ -136,9 +136,12 @@ impl AsyncWrite for Stream {
         let Answer::Begun(sink) = &mut self.answer else {
             return Poll::Ready(Err(broken()));
         };
+        // Only as much as the client's window has room for: `h2` would queue the rest without a bound, and the target would
+        // not be slowed to the client's pace.
         let Some(room) = ready!(poll_room(cx, sink, bytes.len())) else {
             return Poll::Ready(Err(broken()));
         };
+        // Copied, because the buffer is filled again while `h2` still holds the data.
         let sent = sink.send_data(Bytes::copy_from_slice(&bytes[..room]), false);
         Poll::Ready(sent.map(|()| room).map_err(|_| broken()))
     }

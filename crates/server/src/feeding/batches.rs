@@ -72,6 +72,7 @@ async fn gather(internal: &Internal, of: &KeptMapping) -> Option<Vec<Message>> {
         }
         let bytes: usize = batch.iter().map(|message| message.body.len()).sum();
         let is_over = until.is_none_or(|until| until <= Instant::now());
+        // Half of the limit, because another receive may add ten messages before their size is known.
         if batch.len() >= most || bytes >= MOST_BYTES / 2 || is_over {
             return Some(batch);
         }

@@ -93,6 +93,7 @@ async fn handle(internal: &Internal, of: &EventsQueue, message: Delivered<Vec<u8
                 None => bury(internal, of, &event, &String::from_utf8_lossy(&invoked.payload)).await,
             }
         }
+        // The function is gone, or another receive has the event: nothing is left to do here.
         Err(InvokeError::NotFound | InvokeError::Unwanted) => {}
         // It has not begun: the event is still in the queue, and is delayed longer and longer.
         Err(why) if is_old => {
@@ -114,6 +115,7 @@ async fn handle(internal: &Internal, of: &EventsQueue, message: Delivered<Vec<u8
 fn begin(internal: Internal, queue: QueueId, receipt: Receipt, begun: &Arc<AtomicBool>) -> Begin {
     let (runtime, begun) = (tokio::runtime::Handle::current(), Arc::clone(begun));
     Box::new(move |decide| {
+        // Set before the deletion, so that `handle` does not delete the event a second time.
         begun.store(true, Relaxed);
         runtime.spawn(async move { decide(delete(&internal, queue, receipt).await) });
     })

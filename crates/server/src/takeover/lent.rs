@@ -242,6 +242,7 @@ impl Lent {
                 Err(RecvTimeoutError::Timeout) => self.tell_in_flight(&mut counted, &mut link),
                 Err(RecvTimeoutError::Disconnected) => break Ok(()),
             };
+            // The end of the successor may show in either direction first.
             if sent.is_err() || listening.is_finished() {
                 break sent;
             }

@@ -155,9 +155,11 @@ impl Front {
     fn run(&self, listener: &UnixListener) {
         for stream in listener.incoming() {
             let Ok(stream) = stream else {
+                // Without free descriptors, for instance, accepting fails again at once: trying without a pause would spin.
                 std::thread::sleep(Duration::from_secs(1));
                 continue;
             };
+            // Its own thread: a peer that says nothing must not keep the next one waiting.
             let front = self.clone();
             let thread = std::thread::Builder::new().name("take-over-hello".to_owned());
             let spawned = thread.spawn(move || {
@@ -265,6 +267,7 @@ impl<'a> Yielding<'a> {
             return Err(error);
         }
         self.settle();
+        // The link stays as long as this process has requests, however long nothing is said.
         link.wait_at_most(None)?;
         taken.send_replace(Some(peer(&link)));
         // As long as this process has requests, the successor decides about their slots.

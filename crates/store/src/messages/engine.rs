@@ -117,6 +117,7 @@ impl Engine {
         let Some(mut entry) = self.queues.remove(&id) else {
             return;
         };
+        // Their callers would wait for messages of a queue that does not exist.
         while let Some(ticket) = entry.queue.dismiss() {
             let served = Served {
                 ticket,
@@ -134,6 +135,7 @@ impl Engine {
             self.due.remove(&(deadline, id));
         }
         self.record(&[], &Record::Dropped(id), Wall(0));
+        // Other queues may have sent their dead letters here, and must keep them from now on.
         self.settle(now);
     }
 
@@ -175,6 +177,7 @@ impl Engine {
         if self.messages >= self.bounds.messages || self.log.bytes() >= self.bounds.bytes {
             return Err(Refused::Full);
         }
+        // Stored already, perhaps before a crash: the same message sent again must not become a second one.
         if let Some(accepted) = self.named.find(id, letter.id) {
             return Ok(accepted);
         }

@@ -124,6 +124,7 @@ impl Engine {
     /// # Errors
     /// If another process has it, or it cannot be read.
     pub(crate) fn take_back(&mut self, now: Wall) -> io::Result<Found> {
+        // Opened again, because the other process may have written more.
         self.log = Log::open(self.log.directory(), self.bounds.segment_bytes)?;
         self.read_again(now)
     }
@@ -133,6 +134,7 @@ impl Engine {
     /// # Errors
     /// If the files cannot be read. Then nothing may be done with these queues.
     pub fn reload(&mut self, now: Wall) -> io::Result<Found> {
+        // Part of a frame may have been written. A later frame behind it could not be read.
         self.log.cut()?;
         self.log.forget_all();
         self.read_again(now)

@@ -40,6 +40,7 @@ impl Engine {
             .map(|due| due.1)
             .collect();
         for id in due {
+            // In this order, so that messages which time or a task makes visible serve the receives that wait.
             self.advance(now, id);
             self.move_on(now, id);
             self.wake_queue(now, id);
@@ -58,6 +59,7 @@ impl Engine {
         rate: Option<u32>,
     ) -> Result<Wall, TaskRefusal> {
         let counts = self.figures(now, from).ok_or(TaskRefusal::NoQueue)?.0;
+        // Refused now: a task without a destination would fail at its first message.
         if to.is_some_and(|to| !self.queues.contains_key(&to)) {
             return Err(TaskRefusal::NoQueue);
         }
@@ -176,6 +178,7 @@ impl Engine {
         let Some(entry) = self.queues.get_mut(&id) else {
             return Ok(());
         };
+        // The message may have been deleted or copied since: then this record holds nothing that is needed.
         if entry.queue.body(sent.sequence) != Some(&place) {
             return Ok(());
         }
@@ -203,13 +206,16 @@ impl Engine {
     /// # Errors
     /// If it cannot be written. Then nothing since the last commit counts, and `reload` must be called next.
     pub fn commit(&mut self, now: Wall) -> io::Result<()> {
+        // Memory holds changes that the log will never have, so nothing may be acknowledged.
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
         self.log.commit()?;
+        // After the log: the figures of tasks may fall behind in a crash, but must not run ahead of the messages.
         if self.tasks.take(now) {
             let tasks = self.queues.iter().map(|(id, entry)| (*id, &entry.tasks));
             let written = tasks::write(self.log.directory(), tasks);
+            // Stays changed, so that the next commit tries again.
             self.tasks.changed |= written.is_err();
             written?;
         }

@@ -236,6 +236,7 @@ impl Turn {
             if self.engine.pending() >= BATCH_BYTES {
                 break;
             }
+            // Calls behind a hold wait, because the log may belong to another process during it.
             if self.hold.is_some() {
                 break;
             }
@@ -262,6 +263,7 @@ impl Turn {
 
     /// Releases the log to another process as long as it is held. False if for good.
     fn is_held(&mut self, stands: &SyncSender<()>, told: &Receiver<Next>) -> bool {
+        // Released before the caller hears of it, which then lets the other process open the log.
         self.engine.let_go();
         let _ = stands.try_send(());
         if matches!(told.recv(), Ok(Next::End)) {
