@@ -26,7 +26,7 @@ fn what_means_nothing_is_refused_with_what_would() {
     for (flags, told) in [
         (vec!["--log", "bogus", "up"], "'bogus' is not a level"),
         (vec!["up", "--region", "US East"], "such as local-1"),
-        (vec!["up", "--max-connections", "0"], "a number from 1 on"),
+        (vec!["up", "--max-connections", "0"], "must be at least 1"),
         (vec!["up", "--api", "4566"], "such as 127.0.0.1:4566"),
         (
             vec!["up", "--live-log", "stdout", "--live-log", "access=unix:/tmp/a"],

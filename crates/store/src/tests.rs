@@ -143,7 +143,7 @@ fn file_that_is_something_else_is_refused_and_not_touched() {
         .unwrap();
     transaction.commit().unwrap();
     drop(database);
-    assert!(refused(&path).to_string().contains("no Forebay store"));
+    assert!(refused(&path).to_string().contains("not a Forebay store"));
 }
 
 #[test]

@@ -119,7 +119,7 @@ http 2018-07-02T22:23:00.186641Z app/my-loadbalancer/50dc6c495c0c9188 192.168.13
     fn requests_come_in_the_order_in_which_they_were_received() {
         assert_eq!(parse(LINES.as_bytes(), 2.0).unwrap(), expected());
         let error = parse("not a log\n".as_bytes(), 1.0).unwrap_err();
-        assert_eq!(error.to_string(), "line 1 is none of an access log");
+        assert_eq!(error.to_string(), "line 1 is not a line of an access log");
     }
 
     #[test]
