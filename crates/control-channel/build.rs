@@ -1,4 +1,5 @@
-//! Messages of the control channel, from their definition: without `protoc`, so that nothing need be installed.
+//! Generates the messages of the control channel from their definition, without `protoc`, so that a build needs no such
+//! tool.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = "proto/targetcontrol.proto";

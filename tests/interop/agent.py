@@ -367,9 +367,9 @@ def refusals(directory):
         (whole, "where is the application?"),
         ([*whole, "--destination", data], "round in circles"),
         ([*whole, "--destination", "127.0.0.1:1", "--max-concurrency", "1001"], "1001"),
-        ([*whole, "--destination", "127.0.0.1:1", "--tls-security-policy", "none"], "no security policy"),
+        ([*whole, "--destination", "127.0.0.1:1", "--tls-security-policy", "none"], "not a security policy"),
         ([*whole, "--destination", "127.0.0.1:1", "--tls-cert-path", "/none", "--tls-key-path", "/none"], "cannot read the certificate"),
-        ([*whole, "--destination", "nowhere"], "no destination"),
+        ([*whole, "--destination", "nowhere"], "not a destination"),
     ]:
         ended = subprocess.run([BINARY, "agent", *arguments], capture_output=True, text=True, timeout=20, env={})
         assert ended.returncode != 0 and words in ended.stderr, (arguments, ended.stderr)

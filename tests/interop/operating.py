@@ -153,7 +153,7 @@ def at_rest(folder, running, balancer):
     """Without a Forebay, and while one takes over from another."""
     running.stop()
     told = good("backup", folder / "rest.backup", "--data-dir", running.directory, "--without-images").stderr
-    assert "no Forebay runs" in told and "no images" in told, told
+    assert "no Forebay is running" in told and "no images" in told, told
     running.start()
     # Backups while one takes over: each is whole.
     before = running.process

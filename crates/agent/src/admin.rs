@@ -1,4 +1,4 @@
-//! The agent's admin address: `GET /metrics`, `GET /health`, and `POST /limit` to change how many requests are let in.
+//! The agent's admin address: `GET /metrics`, `GET /health`, and `POST /limit`, which changes the limit.
 
 use super::settled::MOST_CONCURRENT;
 use bytes::Bytes;
@@ -15,18 +15,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::net::TcpListener;
 
-/// Connections served at once.
+/// Most connections served at once.
 const CONNECTIONS: usize = 16;
-/// A limit has four digits at most.
+/// Most bytes of a limit, which has four digits at most.
 const LIMIT_BYTES: usize = 16;
 
-/// Whose state is shown.
+/// The agent's state, for its pages.
 pub(super) struct Shown {
     pub(super) permit_issuer: Arc<PermitIssuer>,
     pub(super) plane: Arc<DataPlane>,
     pub(super) clock: Clock,
     pub(super) hosts: Hosts,
-    /// It was told to end, and finishes requests.
+    /// The agent was told to end, and finishes requests.
     pub(super) leaving: AtomicBool,
 }
 
@@ -68,16 +68,16 @@ async fn answer(
         }
         (Method::POST | Method::PUT, "/limit") if comes_from_a_page(request.headers()) => text(
             StatusCode::FORBIDDEN,
-            "A limit is not taken from a web page: any page could set it.\n".to_owned(),
+            "A web page may not set the limit: any page could.\n".to_owned(),
         ),
         (Method::POST | Method::PUT, "/limit") => set_limit(request, connection, shown).await,
         (_, "/metrics" | "/health" | "/limit") => text(
             StatusCode::METHOD_NOT_ALLOWED,
-            "Read it with GET; a limit is set with POST.\n".to_owned(),
+            "Read pages with GET, and set the limit with POST.\n".to_owned(),
         ),
         _ => text(
             StatusCode::NOT_FOUND,
-            "Nothing here. See /metrics, /health and /limit.\n".to_owned(),
+            "Not found. See /metrics, /health and /limit.\n".to_owned(),
         ),
     }
 }

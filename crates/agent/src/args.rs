@@ -9,7 +9,7 @@ use forebay_process::values;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
-/// The destination's other name in the environment, found in guides.
+/// Another environment variable for the destination, which some guides use.
 const OTHER_DESTINATION: &str = "TARGET_CONTROL_DESTINATION";
 
 /// Flags of `forebay agent`.
@@ -32,13 +32,13 @@ Examples:
   TARGET_CONTROL_DATA_ADDRESS=0.0.0.0:80 TARGET_CONTROL_CONTROL_ADDRESS=0.0.0.0:3000 \\
     TARGET_CONTROL_DESTINATION_ADDRESS=127.0.0.1:8080 forebay agent          as a container does it")]
 pub struct AgentArgs {
-    /// Where requests come; in plaintext and over TLS on the same port. Port 0 takes a free one
+    /// Address for requests, in plaintext and over TLS on the same port. Port 0 takes a free one
     #[arg(long, env = "TARGET_CONTROL_DATA_ADDRESS", value_name = "IP:PORT", value_parser = values::address)]
     pub(crate) data_address: SocketAddr,
-    /// Where nodes of load balancers get permits. Port 0 takes a free one
+    /// Address where nodes of load balancers get permits. Port 0 takes a free one
     #[arg(long, env = "TARGET_CONTROL_CONTROL_ADDRESS", value_name = "IP:PORT", value_parser = values::address)]
     pub(crate) control_address: SocketAddr,
-    /// Where the application listens [env: TARGET_CONTROL_DESTINATION too]
+    /// Address of the application [env: also TARGET_CONTROL_DESTINATION]
     #[arg(
         long,
         visible_alias = "destination",
@@ -46,11 +46,11 @@ pub struct AgentArgs {
         value_name = "HOST:PORT"
     )]
     destination_address: Option<String>,
-    /// Requests at the application at once, 0 to 1000; 0 lets none in
+    /// Most requests at the application at once, 0 to 1000; 0 admits none
     #[arg(long, env = "TARGET_CONTROL_MAX_CONCURRENCY", default_value_t = 1, value_name = "N",
         value_parser = clap::value_parser!(u32).range(0..=i64::from(MOST_CONCURRENT)))]
     pub(crate) max_concurrency: u32,
-    /// The certificate to show, in PEM, with its chain [default: one made at start, signed by itself]
+    /// Certificate to show, in PEM, with its chain [default: a self-signed one, made at start]
     #[arg(
         long,
         env = "TARGET_CONTROL_TLS_CERT_PATH",
@@ -58,7 +58,7 @@ pub struct AgentArgs {
         requires = "tls_key_path"
     )]
     pub(crate) tls_cert_path: Option<PathBuf>,
-    /// The certificate's key, in PEM
+    /// Private key of the certificate, in PEM
     #[arg(
         long,
         env = "TARGET_CONTROL_TLS_KEY_PATH",
@@ -66,7 +66,7 @@ pub struct AgentArgs {
         requires = "tls_cert_path"
     )]
     pub(crate) tls_key_path: Option<PathBuf>,
-    /// Which versions and ciphers the data address takes: a policy of load balancers
+    /// TLS versions and ciphers of the data address, as a security policy of load balancers
     #[arg(
         long,
         env = "TARGET_CONTROL_TLS_SECURITY_POLICY",
@@ -74,7 +74,7 @@ pub struct AgentArgs {
         value_name = "NAME"
     )]
     pub(crate) tls_security_policy: String,
-    /// What the application speaks; with HTTP2 and GRPC the data address takes HTTP/2 too, over TLS and in plaintext
+    /// Protocol of the application; with HTTP2 and GRPC the data address accepts HTTP/2 as well, over TLS and in plaintext
     #[arg(
         long,
         env = "TARGET_CONTROL_PROTOCOL_VERSION",
@@ -82,12 +82,13 @@ pub struct AgentArgs {
         ignore_case = true
     )]
     pub(crate) protocol_version: Spoken,
-    /// Where its metrics are and its limit can be set; nowhere if not given. Whoever reaches it may set the limit. Port 0 takes
-    /// a free one
+    /// Address of metrics, health and the limit; none by default. Whoever reaches it may set the limit. Port 0 takes a
+    /// free one
     #[arg(long, env = "TARGET_CONTROL_ADMIN_ADDRESS", value_name = "IP:PORT", value_parser = values::address)]
     pub(crate) admin: Option<SocketAddr>,
-    /// Another host name under which the admin address may be asked for; it answers to its own IP address, loopback addresses and
-    /// localhost, and to no other name that a web page could bring. May be repeated
+    /// Another host name under which the admin address may be reached. It accepts its own IP address, loopback addresses
+    /// and
+    /// localhost, but no other name, because a web page could use one. May be repeated
     #[arg(
         long,
         env = "TARGET_CONTROL_ALLOWED_HOST",
@@ -95,7 +96,7 @@ pub struct AgentArgs {
         value_delimiter = ','
     )]
     pub(crate) allowed_host: Vec<String>,
-    /// Threads that carry requests
+    /// Worker threads, which carry requests
     #[arg(long, env = "TARGET_CONTROL_WORKERS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) workers: u8,
     /// Seconds that requests may take to finish after SIGTERM
@@ -108,7 +109,7 @@ pub struct AgentArgs {
     pub(crate) drain_seconds: u64,
 }
 
-/// What an application speaks.
+/// The protocol of an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Spoken {
     /// HTTP/1.1
@@ -117,7 +118,7 @@ pub(crate) enum Spoken {
     /// HTTP/2 in plaintext, by prior knowledge
     #[value(name = "HTTP2")]
     Http2,
-    /// gRPC, the same
+    /// gRPC, over HTTP/2 in plaintext
     #[value(name = "GRPC")]
     Grpc,
 }
@@ -133,7 +134,7 @@ impl Spoken {
 }
 
 impl AgentArgs {
-    /// Where the certificate is read from, and again when that is asked for.
+    /// The files of the certificate and its key, if flags name them. SIGHUP reads them again.
     pub(crate) fn files(&self) -> Option<Files> {
         Some(Files {
             chain: self.tls_cert_path.clone()?,
@@ -141,7 +142,7 @@ impl AgentArgs {
         })
     }
 
-    /// Where the application is; names are looked up once.
+    /// The address of the application. A name is looked up only once.
     pub(crate) fn destination(&self) -> anyhow::Result<SocketAddr> {
         let given = self.destination_address.clone();
         let Some(given) = given.or_else(|| values::variable(OTHER_DESTINATION)) else {
@@ -151,7 +152,7 @@ impl AgentArgs {
         };
         let mut found = given
             .to_socket_addrs()
-            .with_context(|| format!("'{given}' is no destination such as 127.0.0.1:8080"))?;
+            .with_context(|| format!("'{given}' is not a destination such as 127.0.0.1:8080"))?;
         let address = found
             .next()
             .with_context(|| format!("the destination '{given}' has no address"))?;

@@ -1,6 +1,7 @@
-//! The agent starts twice. The first run reads the command line and files and makes the certificate; then the program is
-//! executed anew in the same process, with what came of that. What only starting needs (half of the pages of program that an
-//! idle agent had) is not resident then, and an agent may stand beside each of many small applications.
+//! Starts the agent a second time. The first run reads the command line and files and makes the certificate; then the
+//! process
+//! executes the program again and hands the result over. Pages that only starting needs, half of an idle agent's, are then
+//! not resident, so that an agent can run beside each of many small applications.
 
 use super::identity::{Files, Pair};
 use super::settled::Settled;
@@ -17,7 +18,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Names the file in the second run's environment.
+/// The environment variable that names the handover's file in the second run.
 const HANDOVER: &str = "FOREBAY_AGENT_HANDOVER";
 
 const FORMS: [(&str, KeyForm); 3] = [
@@ -31,10 +32,10 @@ const VERSIONS: [(&str, ProtocolVersion); 3] = [
     ("GRPC", ProtocolVersion::Grpc),
 ];
 
-/// Executes the program anew; returns only if that can't be done, and then why.
+/// Executes the program again. Returns only if that fails, with the reason.
 pub(super) fn hand_over(settled: &Settled) -> anyhow::Error {
     let executed = || -> anyhow::Result<std::convert::Infallible> {
-        // In memory, and kept over the execution: no flag says to close it.
+        // In memory, so that the key is never on disk, and without close-on-exec, so that the second run can open it.
         let memory = rustix::fs::memfd_create("agent", rustix::fs::MemfdFlags::empty())?;
         let mut file = std::fs::File::from(memory);
         file.write_all(write(settled).as_bytes())?;
@@ -56,7 +57,7 @@ pub(super) fn hand_over(settled: &Settled) -> anyhow::Error {
     }
 }
 
-/// The agent alone, if it stands beside this program; else this program.
+/// The agent's own program if it is beside this one; else this one.
 fn program() -> PathBuf {
     let alone = std::env::current_exe().map(|own| own.with_file_name("forebay-agent"));
     alone
@@ -65,18 +66,20 @@ fn program() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
 }
 
-/// What was handed over; none in a first run.
+/// The result of the first run; none in a first run.
 pub(super) fn taken() -> Option<anyhow::Result<Settled>> {
     let path = std::env::var_os(HANDOVER)?;
     let read_all = || -> anyhow::Result<Settled> {
         let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
-        // The key is in it.
+        // The file holds the private key, and the descriptor stays open.
         file.set_len(0)?;
         read(&text)
     };
-    Some(read_all().with_context(|| format!("{HANDOVER} names no handover: it is not for users")))
+    Some(read_all().with_context(|| {
+        format!("{HANDOVER} names no handover; it is for the agent's own use and must not be set")
+    }))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -97,7 +100,7 @@ fn unhex(text: &str) -> anyhow::Result<Vec<u8>> {
         .collect()
 }
 
-/// A line for each thing, its name first.
+/// One line per value, with its name first.
 fn write(settled: &Settled) -> String {
     let mut text = String::new();
     let name = |version| VERSIONS.iter().find(|known| known.1 == version);

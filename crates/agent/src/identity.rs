@@ -1,4 +1,4 @@
-//! What the agent shows to who speaks TLS to it: files, or a certificate made at start. The same at both addresses.
+//! The certificate that the agent shows at both addresses: from files, or made at start.
 
 use anyhow::{Context as _, bail};
 use forebay_control_channel::Identity;
@@ -10,7 +10,7 @@ use rustls::pki_types::{
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A chain of certificates, and the key of the first of them.
+/// A chain of certificates, and the private key of the first of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
     pub(super) chain: Vec<Vec<u8>>,
@@ -25,16 +25,16 @@ pub(crate) struct Files {
     pub(crate) key: PathBuf,
 }
 
-/// Reads the files, or makes a certificate: load balancers take any of a target.
+/// Reads the files, or makes a certificate: load balancers accept any certificate of a target.
 pub(super) fn load(policy: &str, files: Option<&Files>) -> anyhow::Result<Pair> {
     if forebay_model::policy(policy).is_none() {
         bail!(
-            "'{policy}' is no security policy (--tls-security-policy); ELBSecurityPolicy-TLS13-1-2-2021-06 is one"
+            "'{policy}' is not a security policy (--tls-security-policy), such as ELBSecurityPolicy-TLS13-1-2-2021-06"
         );
     }
     let Some(files) = files else {
         let made = rcgen::generate_simple_self_signed(vec!["forebay-agent".to_owned()])
-            .context("no certificate could be made")?;
+            .context("cannot make a certificate")?;
         return Ok(Pair {
             chain: vec![made.cert.der().to_vec()],
             form: KeyForm::Pkcs8,
@@ -58,7 +58,7 @@ pub(super) fn read(Files { chain, key }: &Files) -> anyhow::Result<Pair> {
         PrivateKeyDer::Pkcs8(_) => KeyForm::Pkcs8,
         PrivateKeyDer::Pkcs1(_) => KeyForm::Pkcs1,
         PrivateKeyDer::Sec1(_) => KeyForm::Sec1,
-        _ => bail!("the key is in no form that is known here: use PKCS #8"),
+        _ => bail!("the key has an unknown format: use PKCS #8"),
     };
     Ok(Pair {
         chain: certificates.iter().map(|part| part.to_vec()).collect(),
@@ -67,7 +67,7 @@ pub(super) fn read(Files { chain, key }: &Files) -> anyhow::Result<Pair> {
     })
 }
 
-/// For the data address.
+/// The certificate as the data address takes it.
 pub(super) fn data(pair: &Pair, policy: &str) -> TlsBlueprint {
     let certificate = CertificateBlueprint {
         arn: "agent".to_owned(),
@@ -76,7 +76,7 @@ pub(super) fn data(pair: &Pair, policy: &str) -> TlsBlueprint {
             form: pair.form,
             der: pair.key.clone(),
         },
-        // What follows is for choosing among several; there is one.
+        // The other fields choose among several certificates; there is only one.
         names: Vec::new(),
         not_before: i64::MIN,
         not_after: i64::MAX,
@@ -91,7 +91,7 @@ pub(super) fn data(pair: &Pair, policy: &str) -> TlsBlueprint {
     }
 }
 
-/// For the control address.
+/// The certificate as the control address takes it.
 pub(super) fn control(pair: &Pair) -> Identity {
     let der = pair.key.clone();
     Identity {

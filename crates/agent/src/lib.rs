@@ -1,5 +1,8 @@
-//! `forebay agent`: stands beside an application and holds it to a number of concurrent requests.
-//! Never counts them itself: `admission::permits` does, behind `node`'s permit issuer.
+//! `forebay agent`: runs beside an application and holds it to a number of concurrent requests.
+//! Never counts requests itself: `admission::permits` does, behind `node`'s permit issuer.
+//!
+//! In reading order: `args` (the command line), `settled` (what comes of it), `identity` (the certificate), `handover` (the
+//! second start), `plan` (what the data plane serves), `admin` (the admin address).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admin;
@@ -30,8 +33,8 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// When it drains: how often it looks whether permits are still out, and for how long. Each is revoked within the
-/// longest grace.
+/// While draining: interval between looks whether permits are still out, and the number of looks. Each permit is revoked
+/// within the longest grace, so more looks would not help.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
 const DRAIN_LOOKS: u32 = 100;
 
@@ -45,12 +48,12 @@ struct Agent {
     control: SocketAddr,
 }
 
-/// What to log if nothing is said.
+/// The default log filter.
 pub fn default_filter() -> String {
     values::variable("RUST_LOG").unwrap_or_else(|| "info".to_owned())
 }
 
-/// The first run: `log` is what to log, `log_format` how.
+/// The first run, with the log filter and the log's format.
 pub fn run(args: &AgentArgs, log: String, log_format: LogFormat) -> anyhow::Result<ExitCode> {
     let files = args.files();
     let identity = identity::load(&args.tls_security_policy, files.as_ref())?;
@@ -73,15 +76,15 @@ pub fn run(args: &AgentArgs, log: String, log_format: LogFormat) -> anyhow::Resu
         files,
         identity,
     };
-    // What executes anew leaves its threads behind.
+    // Executing the program again ends all threads, and the log's thread must have written its lines.
     log::finish();
     let error = handover::hand_over(&settled);
-    // Without /proc, say: it costs memory.
+    // This happens for instance without /proc. The agent works, but takes more memory.
     tracing::debug!(%error, "the agent is not executed anew");
     serve(settled)
 }
 
-/// The second run: what it came to; none if this is a first one. `start_log` is told what to log, and how.
+/// The second run's result; none if this is a first run. `start_log` gets the log filter and format.
 pub fn resumed(start_log: impl FnOnce(&str, LogFormat)) -> Option<anyhow::Result<ExitCode>> {
     let settled = handover::taken()?;
     Some(settled.and_then(|settled| {
@@ -102,7 +105,7 @@ impl Agent {
     /// Starts everything. When it returns, requests and channels are served.
     fn start(settled: &Settled) -> anyhow::Result<Agent> {
         forebay_proxy::raise_descriptor_limit();
-        let seed = getrandom::u64().context("the system has no random numbers")?;
+        let seed = getrandom::u64().context("the system's random number generator failed")?;
         let clock = Clock::start();
         let permit_issuer = Arc::new(PermitIssuer::new(settled.limit, getrandom::u64()?));
         let control = TcpListener::bind(settled.control)
@@ -138,7 +141,7 @@ impl Agent {
         let control_address = control.local_addr()?;
         let identity = identity::control(&settled.identity);
         let server = Server::start(control, identity, Arc::clone(&permit_issuer), now)
-            .context("the control address cannot be served")?;
+            .context("cannot serve the control address")?;
         Ok(Agent {
             permit_issuer,
             plane: Arc::new(plane),
@@ -183,7 +186,7 @@ impl Agent {
             }
         }
         shown.leaving.store(true, Relaxed);
-        // Standard error may be closed, or full: that must not stop the drain.
+        // Unlike tracing, this does not fail or wait if standard error is closed or full: the drain must go on.
         log::say(
             tracing::Level::INFO,
             format_args!("forebay agent: finishing requests; once more to end at once"),
@@ -198,7 +201,8 @@ impl Agent {
         }
     }
 
-    /// Shows what the files hold now to who comes from now on. What is open stays; a pair that is broken changes nothing.
+    /// Reads the files again, and shows their certificate on connections from now on. Open connections stay, and files that
+    /// are wrong change nothing.
     async fn read_again(&self, settled: &Settled) {
         let Some(files) = &settled.files else {
             let told =
@@ -207,14 +211,14 @@ impl Agent {
         };
         let reads = || -> anyhow::Result<Blueprint> {
             let pair = identity::read(files)?;
-            // The control address goes first: it looks whether the key is the certificate's.
+            // The control address comes first, because it checks that the key belongs to the certificate.
             self.server.show(identity::control(&pair))?;
             let tls = Arc::new(identity::data(&pair, &settled.policy));
             plan::blueprint(self.data, settled.destination, settled.version, tls)
         };
         let shows = async {
             let (blueprint, plane) = (reads()?, Arc::clone(&self.plane));
-            // It waits for the workers.
+            // `apply` waits for the workers, so it must not run on the runtime's threads.
             tokio::task::spawn_blocking(move || plane.apply(blueprint)).await?;
             anyhow::Ok(())
         };
@@ -240,7 +244,7 @@ impl Agent {
         tracing::info!(limit, "the limit has changed");
     }
 
-    /// Grants nothing more, lets in what is on its way, finishes what is in flight.
+    /// Grants nothing more, admits the requests that are on their way with permits, and finishes what is in flight.
     async fn leave(self, within: Duration) {
         let now = self.clock.now();
         self.permit_issuer.change(|permits| permits.drain(now));
@@ -263,7 +267,7 @@ async fn second(interrupt: &mut Signal, terminate: &mut Signal) {
     }
 }
 
-/// Port 0 stands for a free one. The data plane binds by itself, so the port is found first.
+/// Replaces port 0 by a free port. The data plane binds its listeners itself and must know the port.
 fn free_port(address: SocketAddr) -> anyhow::Result<SocketAddr> {
     if address.port() != 0 {
         return Ok(address);

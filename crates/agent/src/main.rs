@@ -1,20 +1,21 @@
-//! `forebay agent` alone: the same agent in a program of a third of the size, so that less of it is resident. `forebay agent`
-//! becomes this one if it stands beside it.
+//! The agent as a program of its own: the same agent at a third of the size, so that less of it is resident. `forebay
+//! agent`
+//! executes this program if it is beside it.
 
 use clap::Parser;
 use forebay_agent::AgentArgs;
 use forebay_process::{log, values};
 use std::process::ExitCode;
 
-/// Stand beside an application and hold it to a number of concurrent requests.
+/// Run beside an application and hold it to a number of concurrent requests.
 #[derive(Parser, Debug)]
 #[command(name = "forebay-agent", version = forebay_process::VERSION)]
 struct Cli {
-    /// What to log, as `level` or `crate=level,...` [default: what RUST_LOG says, or info].
-    /// A level alone is for the agent's own lines; libraries speak where they are named, as in `info,h2=warn`
+    /// Log filter, `level` or `crate=level,...` [default: RUST_LOG, or info].
+    /// A level alone applies to the agent's own lines; libraries log only where they are named, as in `info,h2=warn`
     #[arg(long, env = "FOREBAY_LOG", value_name = "FILTER", value_parser = values::filter)]
     log: Option<String>,
-    /// What log lines are
+    /// Format of log lines
     #[arg(long, env = "FOREBAY_LOG_FORMAT", value_enum, default_value_t = log::LogFormat::Text)]
     log_format: log::LogFormat,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What the agent's data plane serves: one listener, one group, one target.
+//! The blueprint of the agent's data plane: one listener, one group, one target.
 
 use forebay_model::{
     Action, BalancerBlueprint, BalancerSettings, Blueprint, Forward, ForwardStickiness, GroupBlueprint,
@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Silence is the load balancer's to end: an agent waits longer than any load balancer may (4,000 s, and ages of 7 days).
+/// Timeouts are the load balancer's to decide: the agent waits longer than any load balancer may (4,000 s idle, 7 days of
+/// age).
 const IDLE: Duration = Duration::from_secs(4100);
 const OLD: Duration = Duration::from_secs(8 * 24 * 3600);
 const GROUP: &str = "application";
@@ -78,7 +79,7 @@ fn group(destination: SocketAddr, version: ProtocolVersion) -> anyhow::Result<Gr
         protocol: Protocol::Http,
         version,
         probe: ProbeKind::of(version),
-        // The load balancer probes the application, through here.
+        // The load balancer probes the application, through the agent.
         health: HealthCheck {
             enabled: false,
             https: false,

@@ -1,14 +1,14 @@
-//! What an agent is to do.
+//! The settings of an agent, with everything looked up.
 
 use super::identity::{Files, Pair};
 use forebay_model::ProtocolVersion;
 use forebay_process::log::LogFormat;
 use std::net::SocketAddr;
 
-/// What AWS documents as the most.
+/// The highest limit that AWS documents.
 pub(crate) const MOST_CONCURRENT: u32 = 1000;
 
-/// All that an agent is to do: nothing is left to be looked up.
+/// The settings of an agent. Nothing is left to be looked up or read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settled {
     pub(super) data: SocketAddr,
@@ -24,7 +24,7 @@ pub(super) struct Settled {
     pub(super) log_format: LogFormat,
     pub(super) admin: Option<SocketAddr>,
     pub(super) allowed_host: Vec<String>,
-    /// Where the identity was read; none if it was made.
+    /// The files that the certificate was read from; none if it was made at start.
     pub(super) files: Option<Files>,
     pub(super) identity: Pair,
 }

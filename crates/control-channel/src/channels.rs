@@ -1,5 +1,5 @@
-//! The node's end: keeps a channel to each agent that its targets have, and passes permits between it and the group's
-//! gate.
+//! The node's end: keeps a channel to the agent of each of its targets, and passes permits between the channel and the
+//! group's gate.
 
 use crate::proto::{Demand, FromAgent, FromNode, Hello, Return, from_agent, from_node};
 use crate::thread::Thread;
@@ -27,19 +27,19 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-/// From the first SYN to Welcome.
+/// Most time from the first SYN to Welcome.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// The first wait before a channel is tried again, and the longest: an agent that comes back has its channel within a
-/// second.
+/// The first and the longest wait before a channel is opened again. They are short, so that an agent that comes back has
+/// its channel within a second.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_millis(800);
-/// Changes of the demand within this time are told as one.
+/// Changes of the demand within this time are sent as one.
 const COALESCE: Duration = Duration::from_millis(1);
-/// A channel that stood for so long is a good one: when it ends, that is news, and it is tried again at once. An agent that
-/// greets and hangs up earns neither.
+/// A channel that lasted this long was a good one: its end is logged as a warning, and the waits begin anew. An agent that
+/// greets and hangs up must not reset either, or it would fill the log and be dialled without a pause.
 const GOOD_AFTER: Duration = Duration::from_secs(1);
 
-/// Keeps channels on a thread of its own until it is dropped.
+/// Keeps channels on its own thread until it is dropped.
 #[derive(Debug)]
 pub struct Keeper {
     orders: mpsc::UnboundedSender<Vec<ChannelOrder>>,
@@ -47,8 +47,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts with no channel. `node` names this node in the logs of agents, `seed` is for the jitter of waits, and `now`
-    /// must be the clock that the gates go by.
+    /// Starts without channels. `node` names this node in the logs of agents, `seed` is for the jitter of waits, and `now`
+    /// must be the clock of the gates.
     pub fn start(node: String, seed: u64, now: Now) -> io::Result<Keeper> {
         let tls = TlsConnector::from(tls::client().map_err(io::Error::other)?);
         let (orders, received) = mpsc::unbounded_channel();
@@ -74,7 +74,7 @@ struct Shared {
     tls: TlsConnector,
 }
 
-/// A channel that is kept; given up when dropped.
+/// A channel that is kept; it is given up when this is dropped.
 struct Kept {
     order: ChannelOrder,
     task: AbortHandle,
@@ -86,7 +86,8 @@ impl Drop for Kept {
     }
 }
 
-/// Tells of changes of one gate's demand. A gate takes one listener only, so it is kept for as long as the gate lives.
+/// Reports changes of one gate's demand. A gate takes only one listener, so the listener is kept while the gate lives, even
+/// when the targets' channels come and go.
 struct Listened {
     gate: Weak<GroupGate>,
     changes: watch::Receiver<()>,
@@ -140,30 +141,30 @@ fn listen(listened: &mut Vec<Listened>, gate: &Arc<GroupGate>) -> watch::Receive
     changes
 }
 
-/// Why a channel ended or did not come to be.
+/// Why a channel ended or could not be opened.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
-    #[error("it could not be reached: {0}")]
+    #[error("the agent cannot be reached: {0}")]
     Unreached(#[from] io::Error),
     #[error("HTTP/2 failed: {0}")]
     Http2(#[from] h2::Error),
-    #[error("it is no agent: it answers {0}")]
+    #[error("the address is not an agent's: it answers with status {0}")]
     NoAgent(http::StatusCode),
-    #[error("it refused: {0}")]
+    #[error("the agent refused: {0}")]
     Refused(String),
-    #[error("it speaks version {0} of the control protocol, this node version {VERSION}")]
+    #[error("the agent speaks version {0} of the control protocol, this node version {VERSION}")]
     Version(u32),
-    #[error("it did not say Welcome")]
+    #[error("the agent's first message is not Welcome")]
     NoWelcome,
-    #[error("what it says is not understood: {0}")]
+    #[error("the agent sent what cannot be read: {0}")]
     Broken(#[from] Broken),
-    #[error("it was silent")]
+    #[error("the agent did not answer in time")]
     Silent,
-    #[error("it ended the channel")]
+    #[error("the agent ended the channel")]
     Closed,
 }
 
-/// Keeps one channel: makes it, and makes it again when it ends.
+/// Keeps one channel: opens it, and opens it again when it ends.
 async fn channel(shared: Rc<Shared>, order: ChannelOrder, mut changes: watch::Receiver<()>) {
     let mut rng = Rng::named(shared.seed ^ order.target.0, "channel waits");
     let (mut wait, mut told) = (FIRST_WAIT, false);
@@ -176,12 +177,13 @@ async fn channel(shared: Rc<Shared>, order: ChannelOrder, mut changes: watch::Re
         }
         let agent = order.address;
         if told {
+            // An agent that stays away is logged once as a warning, not at every attempt.
             tracing::debug!(%agent, "no control channel: {ended}");
         } else {
             tracing::warn!(%agent, "no control channel: {ended}");
         }
         told = true;
-        // Between half of it and all of it, so that the nodes of a fleet do not come at once.
+        // Between half the wait and all of it, so that the nodes of a fleet do not all dial at once.
         let half = wait / 2;
         let jitter = Duration::from_nanos(rng.below(half.as_nanos() as u64));
         tokio::time::sleep(half + jitter).await;
@@ -189,7 +191,8 @@ async fn channel(shared: Rc<Shared>, order: ChannelOrder, mut changes: watch::Re
     }
 }
 
-/// A channel that stands: what its agent granted is void when this is dropped.
+/// An open channel. When it is dropped, whatever its agent granted is void: the agent revokes a node's permits when the
+/// channel ends, so a permit used after that would exceed the agent's limit.
 struct Established<'a> {
     shared: &'a Shared,
     order: &'a ChannelOrder,
@@ -202,7 +205,7 @@ impl Drop for Established<'_> {
     }
 }
 
-/// The task that moves a connection's frames; ended when dropped.
+/// The task that moves a connection's frames; it is aborted when this is dropped.
 struct Driver(AbortHandle);
 
 impl Drop for Driver {
@@ -211,7 +214,7 @@ impl Drop for Driver {
     }
 }
 
-/// A channel's two directions.
+/// Both directions of a channel.
 struct Link {
     out: Outbox,
     messages: Messages<FromAgent>,
@@ -225,6 +228,7 @@ async fn attempt(
     changes: &mut watch::Receiver<()>,
     stood: &mut Option<Instant>,
 ) -> Result<std::convert::Infallible, Ended> {
+    // The limit covers everything up to Welcome: an agent that accepts and then says nothing must not hold the attempt.
     let opened = tokio::time::timeout(CONNECT_WITHIN, open(shared, order));
     let Link {
         out,
@@ -235,7 +239,7 @@ async fn attempt(
     *stood = Some(Instant::now());
     let (gate, agent) = (&order.gate, order.address);
     gate.channel_up(order.target);
-    tracing::info!(%agent, "a control channel stands");
+    tracing::info!(%agent, "a control channel is open");
     let _standing = Established { shared, order };
     let mut talk = Talk {
         shared,
@@ -251,7 +255,7 @@ async fn attempt(
     }
 }
 
-/// Dials and says Hello.
+/// Dials, sends Hello and waits for Welcome.
 async fn open(shared: &Shared, order: &ChannelOrder) -> Result<Link, Ended> {
     let tcp = TcpStream::connect(order.address).await?;
     tcp.set_nodelay(true)?;
@@ -280,6 +284,7 @@ async fn open(shared: &Shared, order: &ChannelOrder) -> Result<Link, Ended> {
         node: shared.node.clone(),
     };
     say(&mut out, from_node::Message::Hello(hello))?;
+    // Hello may still wait for the agent's window while its answer comes, so both are driven here.
     let mut answered = pin!(head(response));
     let (head, body) = loop {
         tokio::select! {
@@ -307,12 +312,14 @@ async fn open(shared: &Shared, order: &ChannelOrder) -> Result<Link, Ended> {
     }
 }
 
-/// Why the agent ended the call.
+/// The reason for which the agent ended the call.
 async fn end(messages: &mut Messages<FromAgent>) -> Ended {
     messages.refusal().await.map_or(Ended::Closed, Ended::Refused)
 }
 
-/// The answer's head. No agent says anything before it, and h2 would keep all that one does.
+/// The head of the agent's answer. An agent sends no interim responses (1xx), and h2 would queue all that come, so the
+/// first
+/// ends the attempt.
 async fn head(mut response: ResponseFuture) -> Result<Response<RecvStream>, Ended> {
     poll_fn(|cx| match response.poll_informational(cx) {
         Poll::Ready(Some(Ok(interim))) => Poll::Ready(Err(Ended::NoAgent(interim.status()))),
@@ -329,16 +336,18 @@ fn say(out: &mut Outbox, message: from_node::Message) -> Result<(), Ended> {
     Ok(out.say(&message)?)
 }
 
-/// What is said on a channel that stands.
+/// The conversation on an open channel.
 struct Talk<'a> {
     shared: &'a Shared,
     order: &'a ChannelOrder,
     out: Outbox,
-    /// Permits seen granted.
+    /// How many permits were received on this channel. Each demand carries it, so that the agent can tell which of its
+    /// grants
+    /// the node had not seen yet.
     seen: u64,
-    /// How long the agent takes the line to be.
+    /// How many waiting requests the agent believes this node to have.
     expected: u64,
-    /// When it was last told.
+    /// When the last demand was sent.
     told: Instant,
 }
 
@@ -349,11 +358,11 @@ impl Talk<'_> {
         changes: &mut watch::Receiver<()>,
     ) -> Result<std::convert::Infallible, Ended> {
         let gate = &self.order.gate;
-        // The gate may have changed before anyone listened.
+        // The demand may have changed before this channel listened to it.
         changes.mark_changed();
         loop {
             let waiting = gate.waiting_for(self.order.target) as u64;
-            // As long as the agent has not taken what it was told, only the last demand is of use.
+            // Until the agent has taken the last demand, a newer one would only queue behind it: only the newest is of use.
             let clear = self.out.is_clear();
             if clear && waiting != self.expected && self.told + COALESCE <= Instant::now() {
                 self.tell_demand(waiting)?;
@@ -373,7 +382,7 @@ impl Talk<'_> {
                     None => return Err(end(&mut messages).await),
                 },
                 changed = changes.changed() => {
-                    // The gate lives as long as this order.
+                    // Fails only when the gate is dropped, and this order holds the gate.
                     changed.map_err(|_| Ended::Closed)?;
                     let unused = gate.take_unused(self.order.target);
                     if !unused.is_empty() {
@@ -415,11 +424,11 @@ impl Talk<'_> {
                 let ids = gate.recall(now, target, recall.count as usize);
                 self.give_back(&ids)?;
             }
-            // For operators: nodes go by permits alone.
+            // For operators only: nodes act on permits alone.
             Some(from_agent::Message::Limit(limit)) => {
                 tracing::debug!(agent = %self.order.address, limit = limit.limit, "the agent's limit");
             }
-            // What a later version says and this one does not know changes nothing.
+            // A message that only a later version knows changes nothing here.
             Some(from_agent::Message::Welcome(_)) | None => {}
         }
         Ok(())

@@ -1,7 +1,7 @@
-//! Time, as whoever starts an end of a channel gives it.
+//! The clock that both ends of a channel are given.
 
 use forebay_units::Mono;
 use std::sync::Arc;
 
-/// Reads the clock that everything else goes by.
+/// Reads the clock that gates and permit issuers use.
 pub type Now = Arc<dyn Fn() -> Mono + Send + Sync>;

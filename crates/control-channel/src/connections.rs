@@ -1,12 +1,13 @@
-//! Who may stay connected to the control port. Anybody who reaches it can connect and say nothing, so those without a channel
-//! are few: when one more comes, the one that has been without for longest goes. So nobody who speaks waits for who does not.
+//! Decides which connections may stay on the control port. Anyone who reaches the port can connect and say nothing, so
+//! connections without a channel are limited: when there is one too many, the one that has been without a channel longest
+//! is closed. Nodes that speak therefore never wait for strangers that do not.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use tokio::task::AbortHandle;
 
-/// Connections without a channel. One that means it has its channel after two exchanges and a signature.
+/// Most connections without a channel. A node needs two exchanges and a signature to get its channel.
 pub(crate) const STRANGERS: usize = 128;
 
 /// All connections without a channel, the oldest first.
@@ -17,7 +18,7 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// A connection has come; `start` starts its task.
+    /// Adds a connection; `start` starts its task.
     pub(crate) fn enter(self: &Rc<Self>, start: impl FnOnce(Rc<NodeConnection>) -> AbortHandle) {
         let node = Rc::new(NodeConnection {
             connections: Rc::clone(self),
@@ -34,14 +35,14 @@ impl Connections {
 /// One connection.
 pub(crate) struct NodeConnection {
     connections: Rc<Connections>,
-    /// Where it is among the strangers, if it is one.
+    /// Its place among the connections without a channel, if it is one.
     number: Cell<u64>,
     channels: Cell<usize>,
     task: OnceCell<AbortHandle>,
 }
 
 impl NodeConnection {
-    /// It is without a channel from now on: the newest of those.
+    /// Makes it the newest connection without a channel.
     fn waits(&self) {
         let Some(task) = self.task.get() else {
             return;
@@ -62,7 +63,7 @@ impl NodeConnection {
         }
     }
 
-    /// A channel stands on it until what is returned is dropped.
+    /// Counts a channel on this connection until the returned value is dropped.
     pub(crate) fn stands(self: &Rc<Self>) -> Established {
         self.channels.set(self.channels.get() + 1);
         self.connections.strangers.borrow_mut().remove(&self.number.get());
@@ -106,7 +107,7 @@ mod tests {
         come.unwrap()
     }
 
-    /// 1,024 connections that said nothing kept all others out until their five seconds were over.
+    /// A regression: 1,024 silent connections kept everyone else out until their five seconds were over.
     #[tokio::test(flavor = "local")]
     async fn the_longest_without_a_channel_goes() {
         let connections = Rc::new(Connections::default());

@@ -1,4 +1,4 @@
-//! Doors for `fuzz/`: each function takes any bytes and panics where a rule of ours is broken. The corpora pass through
+//! Entry points for `fuzz/`: each function takes any bytes and panics when an invariant is broken. The corpora run through
 //! them as ordinary tests.
 
 use crate::proto::{FromAgent, FromNode, from_agent, from_node};
@@ -6,14 +6,14 @@ use crate::wire::{decode, encode, ids_in, ids_out};
 use bytes::BytesMut;
 use prost::Message;
 
-/// A target's name, and what takes its bytes.
+/// A target's name and the function that takes its bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All targets here, by the names of their corpora.
+/// All targets of this crate, named as their corpora.
 pub const TARGETS: &[Target] = &[("channel", channel)];
 
-/// What comes over a channel, in pieces as the first byte says: the pieces change nothing, and what was understood means the
-/// same when it is written anew.
+/// The bytes of a channel, in pieces whose length the first byte gives: the pieces make no difference, and what was decoded
+/// means the same when it is encoded again.
 pub fn channel(data: &[u8]) {
     let Some((&piece, bytes)) = data.split_first() else {
         return;

@@ -1,8 +1,8 @@
-//! The messages, as `proto/targetcontrol.proto` has them, and their version.
+//! The messages, generated from `proto/targetcontrol.proto`, and the protocol's version.
 
 pub(crate) use messages::*;
 
-/// The version of the protocol that is spoken here.
+/// The version of the protocol that this crate speaks.
 pub const VERSION: u32 = 1;
 
 #[allow(missing_docs, unreachable_pub, clippy::all)]

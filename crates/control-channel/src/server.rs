@@ -1,4 +1,4 @@
-//! The agent's end: takes channels from nodes, tells the permit issuer what they say, and them what it decides.
+//! The agent's end: accepts channels from nodes, tells the permit issuer what nodes say, and tells nodes what it decides.
 
 use crate::connections::{Connections, Established, NodeConnection};
 use crate::proto::{FromAgent, FromNode, Grant, Limit, Recall, Welcome, from_agent, from_node};
@@ -28,34 +28,34 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio_rustls::TlsAcceptor;
 
-/// Channels open at once; one more is refused. A load balancer has at most 100 nodes.
+/// Most channels open at once; one more is refused. A load balancer has at most 100 nodes.
 const CHANNELS: usize = 256;
-/// From accept to the TLS handshake's end, and from a call to its Hello.
+/// Most time from accept to the end of the TLS handshake, and from a call to its Hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
-/// Calls on one connection.
+/// Most calls on one connection.
 const CALLS: u32 = 4;
-/// Ids are drawn from the system this many bytes at a time.
+/// Random bytes for ids are read from the system this many at a time.
 const DRAWN_BYTES: usize = 512;
 
-/// What the agent shows on its control port.
+/// The certificate that the agent shows on its control port.
 #[derive(Debug)]
 pub struct Identity {
-    /// Its certificate first.
+    /// The certificates, the agent's own first.
     pub chain: Vec<CertificateDer<'static>>,
-    /// The certificate's key.
+    /// The private key of the first certificate.
     pub key: PrivateKeyDer<'static>,
 }
 
 /// Serves channels until it is dropped.
 #[derive(Debug)]
 pub struct Server {
-    /// By what handshakes from now on are made.
+    /// The configuration of handshakes that begin from now on.
     tls: Arc<Mutex<Arc<ServerConfig>>>,
     _thread: Thread,
 }
 
 impl Server {
-    /// Serves on a thread of its own. `now` must be the clock that the permit issuer's requests go by.
+    /// Serves on its own thread. `now` must be the clock of the permit issuer's requests.
     pub fn start(
         listener: TcpListener,
         identity: Identity,
@@ -87,7 +87,7 @@ impl Server {
         Ok(Server { tls, _thread: thread })
     }
 
-    /// Shows this to who comes from now on. What is open stays.
+    /// Shows this certificate to whoever connects from now on. Open connections stay.
     pub fn show(&self, identity: Identity) -> io::Result<()> {
         let config = tls::server(identity.chain, identity.key).map_err(io::Error::other)?;
         *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = config;
@@ -95,11 +95,11 @@ impl Server {
     }
 }
 
-/// What all channels share.
+/// State that all channels share.
 struct ServerState {
     permit_issuer: Arc<PermitIssuer>,
     now: Now,
-    /// Fires when there is something to tell, or a deadline has come nearer.
+    /// Notified when there may be something to send, or when the next deadline may have come nearer.
     changed: Arc<Notify>,
     outboxes: RefCell<BTreeMap<Session, mpsc::UnboundedSender<Output>>>,
     drawn: RefCell<Vec<u8>>,
@@ -110,7 +110,8 @@ impl ServerState {
         (self.now)()
     }
 
-    /// Passes on what the permit issuer has decided.
+    /// Passes on what the permit issuer has decided. Called after every change made here, so that a grant does not wait for
+    /// the next deadline.
     fn settle(&self) {
         let outputs: Vec<Output> = self.permit_issuer.with(|permits| {
             std::iter::from_fn(|| permits.poll_output(&mut || draw(&mut self.drawn.borrow_mut()))).collect()
@@ -124,13 +125,14 @@ impl ServerState {
     }
 }
 
-/// 128 bits from the system. An agent whose system has none must not grant what could be guessed.
+/// Draws 128 bits from the system's random number generator. Permits that could be guessed would be worth nothing, so an
+/// agent without randomness must not go on.
 fn draw(drawn: &mut Vec<u8>) -> u128 {
     if drawn.len() < 16 {
         drawn.resize(DRAWN_BYTES, 0);
         if let Err(error) = getrandom::fill(drawn) {
-            tracing::error!(%error, "the system has no random numbers: permits could be guessed");
-            // The log is written by a thread of its own.
+            tracing::error!(%error, "the system's random number generator failed: permits could be guessed, so the agent stops");
+            // Logs are written by another thread, which needs time to write this line.
             std::thread::sleep(Duration::from_millis(100));
             std::process::abort();
         }
@@ -142,7 +144,7 @@ fn draw(drawn: &mut Vec<u8>) -> u128 {
     u128::from_be_bytes(id)
 }
 
-/// Tells nodes what is due, and revokes in time.
+/// Sends what is due, and revokes permits when their deadline passes.
 async fn deadlines(server: Rc<ServerState>) {
     loop {
         server.settle();
@@ -174,7 +176,7 @@ async fn serve(server: Rc<ServerState>, listener: tokio::net::TcpListener, tls: 
                 });
                 task.abort_handle()
             }),
-            // Out of descriptors, say: some will be free.
+            // For instance, out of file descriptors: some will be free soon.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
@@ -199,7 +201,7 @@ async fn connection(
     let mut connection = shaken.await.map_err(|_| io::ErrorKind::TimedOut)??;
     let pings = connection
         .ping_pong()
-        .ok_or_else(|| io::Error::other("pings are taken"))?;
+        .ok_or_else(|| io::Error::other("this connection's pings are already in use"))?;
     let mut silent = pin!(wire::silence(pings));
     let calls = Rc::new(());
     let mut idle = pin!(idle(&calls));
@@ -218,15 +220,15 @@ async fn connection(
                 Some(Err(error)) => return Err(io::Error::other(error)),
                 None => return Ok(()),
             },
-            // It would keep a place that a node may want.
+            // A connection without a call would keep a place that a node may need.
             () = &mut idle => return Err(io::ErrorKind::TimedOut.into()),
-            // What its streams hold is void with it.
+            // Its calls end with it, and so do the permits of their nodes.
             () = &mut silent => return Err(io::ErrorKind::TimedOut.into()),
         }
     }
 }
 
-/// Ends when a connection had no call at two looks.
+/// Ends once a connection had no call at two checks in a row: one check alone may fall between two calls.
 async fn idle(calls: &Rc<()>) {
     let mut before = false;
     loop {
@@ -239,7 +241,7 @@ async fn idle(calls: &Rc<()>) {
     }
 }
 
-/// One call, from its head to its trailers.
+/// Serves one call, from its head to its trailers.
 async fn call(
     server: &Rc<ServerState>,
     node: &Rc<NodeConnection>,
@@ -266,7 +268,7 @@ async fn call(
     let (status, said) = match channel(server, node, Messages::new(body), &mut out).await {
         Ok(()) => (Status::Ok, String::new()),
         Err(Refused::Node(status, said)) => (status, said),
-        Err(Refused::Broken(Broken::Rng(error))) => return Err(error),
+        Err(Refused::Broken(Broken::Http2(error))) => return Err(error),
         Err(Refused::Broken(error @ Broken::Unread)) => (Status::ResourceExhausted, error.to_string()),
         Err(Refused::Broken(error)) => (Status::InvalidArgument, error.to_string()),
     };
@@ -284,7 +286,7 @@ impl<E: Into<Broken>> From<E> for Refused {
     }
 }
 
-/// A node's session, ended when dropped.
+/// A node's session; it ends when this is dropped.
 struct Joined {
     server: Rc<ServerState>,
     session: Session,
@@ -296,6 +298,7 @@ impl Drop for Joined {
         self.server.outboxes.borrow_mut().remove(&self.session);
         let now = self.server.now();
         self.server
+            // What this node gives up may be granted to others at once.
             .permit_issuer
             .with(|permits| permits.part(now, self.session));
         self.server.settle();
@@ -330,12 +333,14 @@ async fn channel(
         let said = format!("the agent has {CHANNELS} channels and takes no more");
         return Err(Refused::Node(Status::ResourceExhausted, said));
     }
+    // The queue is unbounded, but what goes through it is not: `Outbox` ends the call once too much waits for the node.
     let (outbox, mut outputs) = mpsc::unbounded_channel();
     let (session, incarnation) = server
         .permit_issuer
         .with(|permits| (permits.join(server.now()), permits.incarnation()));
     server.outboxes.borrow_mut().insert(session, outbox);
     let _joined = Joined {
+        // From here on the session must end with this call, however it ends.
         server: Rc::clone(server),
         session,
         _standing: node.stands(),
@@ -362,7 +367,7 @@ async fn channel(
     }
 }
 
-/// Tells the node these, grants that follow each other as one.
+/// Sends these to the node, consecutive grants as one message.
 fn pass_on(out: &mut Outbox, outputs: &mut dyn Iterator<Item = Output>) -> Result<(), Broken> {
     let mut granted = Vec::new();
     for output in outputs {
@@ -412,11 +417,11 @@ fn hear(server: &ServerState, session: Session, message: FromNode) -> Result<(),
             let said = "Hello is said once";
             return Err(Refused::Node(Status::InvalidArgument, said.to_owned()));
         }
-        // What a later version says and this one does not know changes nothing.
+        // A message that only a later version knows changes nothing here.
         None => {}
     }
     server.settle();
-    // A recall begins a deadline.
+    // A recall starts a deadline, which `deadlines` must see.
     server.changed.notify_one();
     Ok(())
 }

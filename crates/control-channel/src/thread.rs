@@ -1,10 +1,10 @@
-//! One thread with a runtime of its own, for one end of the channels.
+//! A thread with its own runtime, for one end of the channels.
 
 use std::io;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-/// A thread that runs until it is told to stop.
+/// A thread that runs until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Thread {
     stop: Option<oneshot::Sender<()>>,
@@ -12,7 +12,7 @@ pub(crate) struct Thread {
 }
 
 impl Thread {
-    /// Runs what `make` makes, on that thread, until it ends or is told to.
+    /// Runs the future that `make` returns, on a new thread, until it completes or this is dropped.
     pub(crate) fn start<F: Future<Output = ()>>(
         name: &str,
         make: impl FnOnce() -> F + Send + 'static,
@@ -29,7 +29,7 @@ impl Thread {
                         _ = stopped => {}
                     }
                 }),
-                Err(error) => tracing::error!(%error, "the control channels could not start"),
+                Err(error) => tracing::error!(%error, "the runtime of the control channels cannot start"),
             }
         })?;
         Ok(Thread {

@@ -1,5 +1,5 @@
-//! TLS of the channels. The agent shows any certificate and the node takes any, as between a load balancer and its
-//! targets: what is sent is kept from those who listen, and who may reach the port is the network's affair.
+//! TLS of the channels. The agent shows any certificate and the node accepts any, as between a load balancer and its
+//! targets: TLS keeps the messages from listeners, and the network decides who may reach the port.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 use std::sync::Arc;
 
-/// What HTTP/2 is called in the handshake.
+/// HTTP/2's protocol name in the handshake.
 const ALPN: &[u8] = b"h2";
 
 pub(crate) fn server(
@@ -34,7 +34,7 @@ pub(crate) fn client() -> Result<Arc<ClientConfig>, Error> {
     Ok(Arc::new(config))
 }
 
-/// Takes any certificate whose key the agent holds.
+/// Accepts any certificate whose key the agent holds.
 #[derive(Debug)]
 struct Any(Arc<CryptoProvider>);
 

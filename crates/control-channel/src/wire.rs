@@ -1,4 +1,4 @@
-//! gRPC's framing over HTTP/2: a byte for compression, four for the length, the message; the end in trailers.
+//! gRPC's framing over HTTP/2: one byte for compression, four for the length, then the message; the status in trailers.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use forebay_admission::WorkId;
@@ -10,27 +10,27 @@ use std::marker::PhantomData;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// The one method.
+/// The path of the only method.
 pub(crate) const METHOD: &str = "/forebay.targetcontrol.v1.TargetControl/Channel";
 
-/// A longer message is none of ours: 1,000 ids take 18,000 bytes.
+/// Most bytes of a message. The protocol has no use for longer ones: 1,000 ids take 18,000 bytes.
 const MESSAGE_BYTES: usize = 64 * 1024;
 const PREFIX_BYTES: usize = 5;
 
-/// What may wait here for the other end to take it: some thousand of the longest messages that are said often, more than a
-/// peer that was stalled for as long as it may be is ever owed.
+/// Most bytes that may wait here for the other end to take them: room for about a thousand of the longest messages that
+/// are sent often, more than a peer can be owed that stalls for no longer than it may.
 pub(crate) const UNSENT_BYTES: usize = 64 * 1024;
-/// Bytes of the other end's headers.
+/// Most bytes of the other end's headers.
 pub(crate) const HEADER_BYTES: u32 = 16 * 1024;
-/// Characters of what the other end says that go to the log.
+/// Most characters of the other end's text that go to the log.
 const SHOWN: usize = 200;
 
-/// A peer that is silent is asked whether it lives this often.
+/// Interval between pings to a silent peer.
 pub(crate) const ASK_EVERY: Duration = Duration::from_millis(500);
-/// And is given up when it has not answered for this long.
+/// A peer that does not answer a ping for this long is given up.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// Statuses of gRPC that are used here.
+/// The gRPC statuses in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Ok = 0,
@@ -40,28 +40,28 @@ pub(crate) enum Status {
     Unimplemented = 12,
 }
 
-/// Why nothing more comes.
+/// Why the messages ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
-    #[error("the stream broke")]
-    Rng(#[from] h2::Error),
-    #[error("a message of {0} bytes: at most 65,536 are taken")]
+    #[error("the stream failed")]
+    Http2(#[from] h2::Error),
+    #[error("a message of {0} bytes: at most 65,536 are allowed")]
     TooLong(usize),
-    #[error("a compressed message: none was agreed on")]
+    #[error("a compressed message, though no compression was agreed on")]
     Compressed,
-    #[error("a message that does not decode")]
+    #[error("a message that cannot be decoded")]
     Message(#[from] prost::DecodeError),
     #[error("an id that is not 16 bytes long")]
     Id,
-    #[error("the stream ended within a message")]
+    #[error("the stream ended in the middle of a message")]
     Cut,
-    #[error("it does not take what it is told: {UNSENT_BYTES} bytes wait")]
+    #[error("the peer does not read what it is sent: {UNSENT_BYTES} bytes wait")]
     Unread,
-    #[error("the stream takes nothing more")]
+    #[error("the stream is closed for sending")]
     Closed,
 }
 
-/// Messages of the other end, as they come.
+/// The other end's messages, as they come.
 pub(crate) struct Messages<M> {
     stream: RecvStream,
     read: BytesMut,
@@ -77,7 +77,7 @@ impl<M: Message + Default> Messages<M> {
         }
     }
 
-    /// The next message; none at the end. May be dropped and called again: nothing is lost.
+    /// The next message, or none at the end. Safe to cancel: bytes that were read stay in the buffer.
     pub(crate) async fn next(&mut self) -> Result<Option<M>, Broken> {
         loop {
             if let Some(message) = decode(&mut self.read)? {
@@ -86,6 +86,7 @@ impl<M: Message + Default> Messages<M> {
             match self.stream.data().await {
                 Some(data) => {
                     let data = data?;
+                    // The buffer is bounded by `MESSAGE_BYTES`, so the window may open as soon as the bytes are here.
                     self.stream.flow_control().release_capacity(data.len())?;
                     self.read.extend_from_slice(&data);
                 }
@@ -95,14 +96,14 @@ impl<M: Message + Default> Messages<M> {
         }
     }
 
-    /// What the other end said at the end, if it was a refusal.
+    /// The other end's reason for ending the call, if its trailers say that the call failed.
     pub(crate) async fn refusal(&mut self) -> Option<String> {
         let trailers = self.stream.trailers().await.ok()??;
         refusal(&trailers)
     }
 }
 
-/// Takes a whole message off the front, if one is there.
+/// Takes a whole message off the front of the buffer, if one is there.
 pub(crate) fn decode<M: Message + Default>(read: &mut BytesMut) -> Result<Option<M>, Broken> {
     let Some((&[compressed, a, b, c, d], _)) = read.split_first_chunk::<PREFIX_BYTES>() else {
         return Ok(None);
@@ -121,7 +122,7 @@ pub(crate) fn decode<M: Message + Default>(read: &mut BytesMut) -> Result<Option
     Ok(Some(M::decode(read.split_to(length))?))
 }
 
-/// What headers or trailers say of a call that failed.
+/// The status and text of a failed call, from its headers or trailers.
 pub(crate) fn refusal(headers: &HeaderMap) -> Option<String> {
     let status = headers.get("grpc-status")?;
     if status == "0" {
@@ -135,7 +136,7 @@ pub(crate) fn refusal(headers: &HeaderMap) -> Option<String> {
     ))
 }
 
-/// A message as it goes out.
+/// A message as it is sent.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn encode(message: &impl Message) -> Bytes {
     let mut out = BytesMut::new();
@@ -148,11 +149,11 @@ fn encode_to(message: &impl Message, out: &mut BytesMut) {
     out.reserve(PREFIX_BYTES + length);
     out.put_u8(0);
     out.put_u32(length as u32);
-    // There is room for it.
+    // Cannot fail: the room was reserved above.
     let _ = message.encode(out);
 }
 
-/// What ends a call; the text is ASCII without `%`.
+/// Trailers that end a call. `said` must be ASCII without `%`, which gRPC would have percent-encoded.
 pub(crate) fn trailers(status: Status, said: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("grpc-status", HeaderValue::from(status as u16));
@@ -164,7 +165,7 @@ pub(crate) fn trailers(status: Status, said: &str) -> HeaderMap {
     headers
 }
 
-/// What goes to the other end. h2 is given what the other end has room for; the rest waits here, and is bounded.
+/// Messages to the other end. h2 gets only as much as the other end has room for; the rest waits here, where it is bounded.
 pub(crate) struct Outbox {
     stream: SendStream<Bytes>,
     unsent: BytesMut,
@@ -178,9 +179,9 @@ impl Outbox {
         }
     }
 
-    /// Says this, at once if there is room for it. A peer that lets too much wait is none to talk to.
+    /// Sends this message, at once if there is room for it. Fails when the peer lets too much wait.
     pub(crate) fn say(&mut self, message: &impl Message) -> Result<(), Broken> {
-        // There may be room since it was looked last.
+        // Room may have come since the last look.
         self.push()?;
         let room = UNSENT_BYTES.saturating_sub(self.unsent.len());
         if PREFIX_BYTES + message.encoded_len() > room {
@@ -190,12 +191,12 @@ impl Outbox {
         self.push()
     }
 
-    /// Whether all that was said is on its way.
+    /// Whether everything was handed to h2.
     pub(crate) fn is_clear(&self) -> bool {
         self.unsent.is_empty()
     }
 
-    /// Ready once all is on its way. May be dropped and called again: nothing is lost.
+    /// Completes once everything was handed to h2. Safe to cancel: what was not sent stays in the outbox.
     pub(crate) async fn clear(&mut self) -> Result<(), Broken> {
         poll_fn(|cx| self.poll_clear(cx)).await
     }
@@ -213,7 +214,7 @@ impl Outbox {
         }
     }
 
-    /// Gives h2 as much as the other end has room for. More would wait there without a bound.
+    /// Gives h2 as much as the other end has room for. h2 would queue more without a bound.
     fn push(&mut self) -> Result<(), Broken> {
         while !self.is_clear() {
             self.stream.reserve_capacity(self.unsent.len());
@@ -227,7 +228,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// The end, in trailers. Of a stream whose other end takes nothing, that all which waits is forgotten.
+    /// Ends the call with trailers. If the other end does not read, the stream is reset instead and what waits is dropped:
+    /// trailers behind unread bytes would never be sent.
     pub(crate) fn end(mut self, status: Status, said: &str) -> Result<(), h2::Error> {
         if self.is_clear() {
             return self.stream.send_trailers(trailers(status, said));
@@ -237,12 +239,12 @@ impl Outbox {
     }
 }
 
-/// What a peer says of itself, as it may stand in a log.
+/// The start of a peer's text about itself, short enough for the log.
 pub(crate) fn shown(said: &str) -> String {
     said.chars().take(SHOWN).collect()
 }
 
-/// Ends when the other end has not answered in time.
+/// Completes when the other end has not answered a ping in time.
 pub(crate) async fn silence(mut pings: PingPong) {
     loop {
         tokio::time::sleep(ASK_EVERY).await;
@@ -254,7 +256,7 @@ pub(crate) async fn silence(mut pings: PingPong) {
 }
 
 pub(crate) fn ids_out(ids: &[WorkId]) -> Vec<Bytes> {
-    // All in one allocation.
+    // One allocation for all of them.
     let mut all: Bytes = ids.iter().flat_map(|id| id.0.to_be_bytes()).collect();
     ids.iter().map(|_| all.split_to(size_of::<WorkId>())).collect()
 }

@@ -35,7 +35,7 @@ fn wait(what: &str, condition: impl Fn() -> bool) -> Duration {
     began.elapsed()
 }
 
-/// An agent at this address, or at a free port.
+/// An agent at this address. Port 0 takes a free port.
 fn serve(at: SocketAddr, limit: u32, incarnation: u64, now: &Now) -> (Server, SocketAddr, Arc<PermitIssuer>) {
     let (chain, key) = identity();
     let identity = Identity { chain, key };
@@ -46,7 +46,7 @@ fn serve(at: SocketAddr, limit: u32, incarnation: u64, now: &Now) -> (Server, So
     (server, address, permit_issuer)
 }
 
-/// What a node orders for a group with one target whose agent is there.
+/// A node, and its order of a channel for a group with one target whose agent is at this address.
 fn order(agent: SocketAddr) -> (Node, ChannelOrder) {
     let target = fixtures::target((agent.ip(), 80));
     let group = GroupBlueprint {
@@ -110,7 +110,7 @@ fn permits_come_go_and_come_back_with_the_agent() {
     });
     assert_eq!(gate.figures().free, 0);
     assert!(second.with(|permits| permits.is_idle()));
-    // A gate takes one listener, and can be ordered again.
+    // The gate takes only one listener and can still be ordered again.
     keeper.keep(vec![order]);
     wait("three slots again", || gate.figures().free == 3);
 }
@@ -141,7 +141,7 @@ fn who_is_no_agent_is_counted_as_an_error_and_tried_again() {
     let gate = Arc::clone(&order.gate);
     let keeper = Keeper::start("test".into(), 1, Arc::clone(&now)).unwrap();
     keeper.keep(vec![order]);
-    // Each connection is closed without a word.
+    // Each connection is closed without a byte.
     for _ in 0..3 {
         drop(silent.accept().unwrap());
     }
@@ -151,7 +151,7 @@ fn who_is_no_agent_is_counted_as_an_error_and_tried_again() {
     assert_eq!(gate.channels.active.load(std::sync::atomic::Ordering::Relaxed), 0);
 }
 
-/// A message as gRPC frames it.
+/// A message in gRPC's framing.
 fn framed(message: &[u8]) -> Bytes {
     let length = (message.len() as u32).to_be_bytes();
     Bytes::from([&[0], &length[..], message].concat())
@@ -167,7 +167,7 @@ fn identity() -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     (vec![made.cert.der().clone()], key.into())
 }
 
-/// Says this as soon as the other end takes it; false once it takes nothing more.
+/// Sends this message as soon as the other end has room for it; false once the stream is closed.
 async fn say(stream: &mut SendStream<Bytes>, message: &[u8]) -> bool {
     let mut bytes = framed(message);
     while !bytes.is_empty() {
@@ -185,8 +185,8 @@ async fn say(stream: &mut SendStream<Bytes>, message: &[u8]) -> bool {
     true
 }
 
-/// An agent that takes nothing and asks for permits back without an end. Returns after how often the node gave it up, or none
-/// if it never did.
+/// An agent that reads nothing and recalls permits without end. Returns after how many recalls the node gave it up, or
+/// none if it never did.
 async fn recalls_without_end(listener: TcpListener, most: usize) -> Option<usize> {
     let (chain, key) = identity();
     let mut config = rustls::ServerConfig::builder()
@@ -215,7 +215,7 @@ async fn recalls_without_end(listener: TcpListener, most: usize) -> Option<usize
     None
 }
 
-/// Each recall was answered with a `Return` that waited in the node's memory: 1.5 GiB in 24 s.
+/// A regression: each recall was answered with a `Return` that waited in the node's memory, 1.5 GiB after 24 s.
 #[test]
 fn an_agent_that_takes_no_answers_is_given_up() {
     let now = clock();
@@ -228,12 +228,12 @@ fn an_agent_that_takes_no_answers_is_given_up() {
         .enable_all()
         .build()
         .unwrap();
-    // 64 KiB of answers, seven bytes each; and what is on its way.
+    // 64 KiB of answers, seven bytes each, and those on their way.
     let recalls = runtime.block_on(recalls_without_end(listener, 1_000_000));
     assert!(recalls.is_some_and(|recalls| recalls > 1000), "{recalls:?}");
 }
 
-/// What an agent told a node that did not read waited in the agent's memory.
+/// A regression: messages to a node that did not read piled up in the agent's memory.
 #[test]
 fn a_node_that_takes_nothing_is_given_up() {
     let now = clock();
@@ -275,7 +275,7 @@ fn a_node_that_takes_nothing_is_given_up() {
     assert!(limits.get() > 1000, "{limits:?}");
 }
 
-/// Takes any certificate.
+/// Accepts any certificate.
 #[derive(Debug)]
 struct Any;
 

@@ -1,4 +1,4 @@
-//! Calls of a running Forebay's AWS APIs, signed with a key of its data directory.
+//! Signed calls of a running Forebay's AWS APIs, with a key from its data directory.
 
 use crate::ask::admin;
 use crate::env::key;
@@ -15,17 +15,17 @@ use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The largest answer that is read.
+/// Most bytes of an answer.
 const MOST_BYTES: usize = 64 << 20;
-/// An answer that takes longer counts as none: a function has 15 minutes.
+/// Longest time that an answer may take: a function may run for 15 minutes.
 const PATIENCE: Duration = Duration::from_secs(930);
 
-/// Whom to call, and as whom.
+/// Flags that name the API to call and the profile whose key signs calls.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct ApiAddress {
     #[command(flatten)]
     pub(crate) data: DataDir,
-    /// The API's address, as `forebay up` prints it
+    /// Address of the API, as `forebay up` prints it
     #[arg(
         long,
         env = "FOREBAY_API",
@@ -35,15 +35,15 @@ pub(crate) struct ApiAddress {
         global = true
     )]
     api: SocketAddr,
-    /// The region of calls
+    /// Region of calls
     #[arg(long, env = "FOREBAY_REGION", default_value = "local-1", value_parser = region, global = true)]
     region: String,
-    /// Whose keys
+    /// Profile whose keys sign calls
     #[arg(long, default_value = "default", value_name = "NAME", global = true)]
     profile: String,
 }
 
-/// Who calls.
+/// A client of the API.
 pub(crate) struct ApiClient {
     api: SocketAddr,
     region: String,
@@ -53,14 +53,14 @@ pub(crate) struct ApiClient {
 /// An answer.
 pub(crate) struct Told {
     pub(crate) status: u16,
-    /// The error's code, if it is one.
+    /// The error's code, if the answer is an error.
     pub(crate) code: String,
     pub(crate) headers: hyper::HeaderMap,
     pub(crate) body: Bytes,
 }
 
 impl Told {
-    /// What went wrong, for people.
+    /// The answer's error, for people.
     pub(crate) fn error(&self) -> anyhow::Error {
         let body = String::from_utf8_lossy(&self.body);
         let told: Option<serde_json::Value> = serde_json::from_str(&body).ok();
@@ -72,7 +72,7 @@ impl Told {
 }
 
 impl ApiClient {
-    /// A client with a profile's key.
+    /// A client that signs with a profile's key.
     pub(crate) fn new(address: &ApiAddress) -> anyhow::Result<ApiClient> {
         Ok(ApiClient {
             api: address.api,
@@ -81,7 +81,7 @@ impl ApiClient {
         })
     }
 
-    /// Makes a call; headers are signed.
+    /// Makes a call. All of its headers are signed.
     pub(crate) async fn call(
         &self,
         service: Service,

@@ -36,11 +36,11 @@ Two minutes:
   aws elbv2 describe-load-balancers"
 )]
 pub(crate) struct Cli {
-    /// What to log, as `level` or `crate=level,...` [default: warn; of an agent what RUST_LOG says, or info]. A level alone is for
-    /// Forebay's own lines; libraries speak where they are named, as in `warn,h2=debug`
+    /// Log filter, `level` or `crate=level,...` [default: warn; for an agent RUST_LOG, or info]. A level alone applies to
+    /// Forebay's own lines; libraries log only where they are named, as in `warn,h2=debug`
     #[arg(long, env = "FOREBAY_LOG", global = true, value_name = "FILTER", value_parser = values::filter)]
     pub(crate) log: Option<String>,
-    /// What log lines are
+    /// Format of log lines
     #[arg(long, env = "FOREBAY_LOG_FORMAT", global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
     #[command(subcommand)]
@@ -48,7 +48,7 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// What to log.
+    /// The log filter.
     pub(crate) fn filter(&self) -> String {
         let default = match self.command {
             Command::Agent(_) => forebay_agent::default_filter(),
@@ -62,47 +62,47 @@ impl Cli {
 pub(crate) enum Command {
     /// Serve: the AWS APIs, and the load balancers made with them
     Up(Box<UpArgs>),
-    /// Tell what `up` would do with these flags, and change nothing: ends with 0 or 1
+    /// Report what `up` would do with these flags, and change nothing: exits with 0 or 1
     Check(Box<CheckArgs>),
-    /// Copy state, keys and images into one file, while Forebay runs or not
+    /// Copy state, keys and images into one file, whether Forebay runs or not
     Backup(BackupArgs),
-    /// Put a backup into a data directory, or tell what is in it
+    /// Put a backup into a data directory, or list its contents
     Restore(RestoreArgs),
-    /// Stand beside an application and hold it to a number of concurrent requests
+    /// Run beside an application and hold it to a number of concurrent requests
     Agent(Box<AgentArgs>),
-    /// Show it: a fresh load balancer, three targets, ten seconds of load, and a table
+    /// Demonstrate it: a load balancer, three targets, ten seconds of load, and a table
     Demo(DemoArgs),
-    /// Run an application to balance to, which misbehaves on demand
+    /// Run an application to balance load to, which misbehaves on demand
     SampleTarget(SampleArgs),
-    /// Run a worker of a queue, which works on each message for as long as the message says
+    /// Run a worker of a queue, which works on each message for the time that the message names
     SampleWorker(WorkerArgs),
-    /// Try published claims on this machine, with real sockets
+    /// Check published claims on this machine, with real sockets
     Experiment {
-        /// Which
+        /// The experiment to run
         #[command(subcommand)]
         experiment: Experiment,
     },
     /// Watch groups, targets, slots and queues of a running Forebay
     Top(TopArgs),
-    /// Tell why a planned Auto Scaling group has the capacity that it has
+    /// Explain why a planned Auto Scaling group has the capacity that it has
     Why(WhyArgs),
-    /// Tell what schedules and scheduled rules run next, what ran, and how it went
+    /// Show which schedules and scheduled rules run next, which ran, and their results
     Schedules(SchedulesArgs),
     /// List, plot and export the metrics of a running Forebay
     Metrics(MetricsArgs),
-    /// Tell whether a running Forebay serves, for probes: ends with 0 or 1
+    /// Check whether a running Forebay serves, for probes: exits with 0 or 1
     Health(HealthArgs),
-    /// Print what a shell needs for AWS's tools to talk to this Forebay: eval "$(forebay env)"
+    /// Print the shell variables that point AWS's tools at this Forebay: eval "$(forebay env)"
     Env(EnvArgs),
-    /// Make, list and delete the keys that API calls are signed with
+    /// Create, list and delete the keys that API calls are signed with
     Credentials(CredentialsArgs),
-    /// Print what a shell completes this command line by
+    /// Print the completions of this command line for a shell
     Completions(CompletionsArgs),
     /// Print the manual, or write its pages
     Man(ManArgs),
-    /// Make, list and remove the images that instances are started from
+    /// Add, list and remove the images that instances are started from
     Image(ImageArgs),
-    /// Make, invoke, list and remove functions, and read their logs
+    /// Add, invoke, list and remove functions, and read their logs
     Function(FunctionArgs),
 }
 

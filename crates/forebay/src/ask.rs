@@ -1,4 +1,4 @@
-//! `forebay health`, and how an admin address is asked.
+//! `forebay health`, and requests to an admin address.
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -13,29 +13,29 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Metrics of the largest daemon there may be; more is not read.
+/// Most bytes of an answer: more than the metrics of the largest server.
 const MOST_BYTES: usize = 256 * 1024 * 1024;
-/// An answer that takes longer counts as none.
+/// Longest time that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Flags of `forebay health`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-It prints the health page, and ends with 0 if traffic is served and changes can be stored, else with 1. A listener that cannot be
-served is told as impaired, and ends with 0: a new start would not mend it.
+Prints the health page, and exits with 0 if traffic is served and changes can be stored, else with 1. A listener that cannot be
+served is reported as impaired, and exits with 0: a restart would not mend it.
 
 Examples:
   forebay health
-  forebay health --admin 127.0.0.1:9100             of an agent, too")]
+  forebay health --admin 127.0.0.1:9100             for an agent")]
 pub(crate) struct HealthArgs {
     #[command(flatten)]
     asked: AdminAddress,
 }
 
-/// Whom to ask.
+/// The flag that names the admin address.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct AdminAddress {
-    /// The admin address of `forebay up`, or of an agent where that has what is asked for
+    /// Admin address of `forebay up`, or of an agent if it has the requested page
     #[arg(
         long,
         env = "FOREBAY_ADMIN",
@@ -46,7 +46,7 @@ pub(crate) struct AdminAddress {
     pub(crate) admin: SocketAddr,
 }
 
-/// An admin address, as it is given to its server or as that prints it.
+/// Parses an admin address in the form of the server's flag or in the form that the server prints.
 pub(crate) fn admin(text: &str) -> anyhow::Result<SocketAddr> {
     let bare = text.strip_prefix("http://").unwrap_or(text);
     address(bare.strip_suffix('/').unwrap_or(bare))
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &HealthArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What an admin address answers.
+/// Requests a page of an admin address.
 pub(crate) async fn ask(admin: SocketAddr, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
     let asked = async {
         let stream = tokio::net::TcpStream::connect(admin).await?;
@@ -88,7 +88,7 @@ pub(crate) async fn ask(admin: SocketAddr, path: &str) -> anyhow::Result<(Status
 mod tests {
     use super::*;
 
-    /// `forebay top --admin http://127.0.0.1:4567`, as the ready line has it, was refused.
+    /// A regression: `forebay top --admin http://127.0.0.1:4567`, in the form of the ready line, was refused.
     #[test]
     fn admin_addresses_are_taken_as_printed() {
         let plain = address("127.0.0.1:4567").unwrap();

@@ -1,4 +1,4 @@
-//! `forebay backup`.
+//! `forebay backup`: writes a backup beside its final place, or to standard output.
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -12,28 +12,29 @@ use std::path::{Path, PathBuf};
 /// Flags of `forebay backup`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-It may be taken while Forebay runs, whose traffic and calls do not notice, and while it does not. Whatever change was acknowledged before
-it began is in it. It holds the state with private keys of certificates, access keys, the secret of notifications, messages of queues and images; not logs, and not
-what instances wrote. The file has mode 0600 and replaces one of that name once it is whole. Be the user that Forebay runs as, or root.
+A backup may be taken while Forebay runs, without effect on traffic and calls, and while it does not. Every change that was acknowledged
+before the backup began is in it. It holds the state with private keys of certificates, access keys, the secret of notifications, messages
+of queues and images, but no logs and no files that instances wrote. The file has mode 0600 and replaces one of the same name once it is
+complete. Run it as the user that Forebay runs as, or as root.
 
 Examples:
   forebay backup forebay.backup
   forebay backup --data-dir /var/lib/forebay \"/var/backups/forebay-$(date +%F).backup\"
   forebay backup - | ssh elsewhere 'umask 077; cat > forebay.backup'
-  forebay restore --list forebay.backup             what is in it, and whether it is whole")]
+  forebay restore --list forebay.backup             its contents, and whether it is intact")]
 pub(crate) struct BackupArgs {
     #[command(flatten)]
     pub(crate) data: DataDir,
-    /// Where to write it; - is standard output
+    /// File to write; - is standard output
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Values of metrics, too: what CloudWatch's API and `forebay metrics` show of the past
+    /// Include values of metrics: the history that CloudWatch's API and `forebay metrics` show
     #[arg(long)]
     pub(crate) with_datapoints: bool,
     /// Leave out the images that instances are started from, which may be large
     #[arg(long)]
     pub(crate) without_images: bool,
-    /// Leave out the messages of queues: the queues are in it, empty
+    /// Leave out the messages of queues: queues are restored empty
     #[arg(long)]
     pub(crate) without_messages: bool,
 }
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &BackupArgs) -> anyhow::Result<()> {
         let out = io::stdout();
         if out.is_terminal() {
             bail!(
-                "a backup is no text: send it to a file or a program, such as forebay backup - > forebay.backup"
+                "a backup is binary and must not go to a terminal: send it to a file or a program, such as forebay backup - > forebay.backup"
             );
         }
         let (mut out, manifest) = save(data_dir, options, out.lock(), &mut told)?;
@@ -72,7 +73,7 @@ fn tell(manifest: &Manifest, place: &str) {
     eprintln!("Backed up to {place}: {manifest} ({} members).", manifest.count());
 }
 
-/// A file that takes another one's name once it is whole. Until then it goes when this is dropped.
+/// A temporary file that is renamed once it is complete. Until then it is deleted when this is dropped.
 struct Beside<'a> {
     path: &'a Path,
     own: PathBuf,
@@ -83,9 +84,9 @@ impl Beside<'_> {
     fn new(path: &Path) -> anyhow::Result<Beside<'_>> {
         let name = path
             .file_name()
-            .with_context(|| format!("{} is no name of a file", path.display()))?;
+            .with_context(|| format!("{} is not a file name", path.display()))?;
         let own = path.with_file_name(format!(".{}.{}.new", name.display(), std::process::id()));
-        // Private keys will be in it.
+        // Only its owner may read it, because it holds private keys.
         let out = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -106,7 +107,7 @@ impl Beside<'_> {
 
 impl Drop for Beside<'_> {
     fn drop(&mut self) {
-        // Once it has its name there is nothing here.
+        // After the rename there is nothing left to delete.
         let _ = std::fs::remove_file(&self.own);
     }
 }

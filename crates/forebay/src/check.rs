@@ -1,4 +1,4 @@
-//! `forebay check`.
+//! `forebay check`: reports what `forebay up` would do.
 
 use clap::{Args, ValueEnum};
 use forebay_process::out;
@@ -7,10 +7,10 @@ use forebay_server::checks::{Level, check};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// How findings are printed.
+/// The format of findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// A line for each.
+    /// One line per finding.
     Text,
     /// One JSON document.
     Json,
@@ -19,20 +19,20 @@ pub(crate) enum Output {
 /// Flags of `forebay check`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-A line for each finding: ok, warning or error. With an error `forebay up` would not start, and this ends with 1; with a warning it would, and
-something would not be as it should. Nothing is changed: addresses are bound for a moment, those in use not at all. Be the user that Forebay runs as.
+Prints a line for each finding: ok, warning or error. With an error `forebay up` would not start, and this exits with 1; with a warning it
+would start, but something would be wrong. Nothing is changed: free addresses are bound for a moment. Run it as the user that Forebay runs as.
 
 Examples:
   forebay check --data-dir /var/lib/forebay --expose eth0
-  forebay check --take-over                         before an upgrade: does it run, and could it be taken over from
-  forebay check --strict --output json              for scripts: 1 if there is a warning, too")]
+  forebay check --take-over                         before an upgrade: whether Forebay runs and can be taken over
+  forebay check --strict --output json              for scripts: exits with 1 on warnings as well")]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     up: UpArgs,
-    /// End with 1 if there is a warning, too
+    /// Exit with 1 on warnings as well
     #[arg(long)]
     strict: bool,
-    /// How findings are printed
+    /// Format of findings
     #[arg(long, value_enum, default_value_t = Output::Text, value_name = "text|json")]
     output: Output,
 }

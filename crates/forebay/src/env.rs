@@ -1,4 +1,4 @@
-//! `forebay env`: what a shell needs, so that AWS's tools talk to this Forebay and to nothing else.
+//! `forebay env`: prints shell variables that point AWS's tools at this Forebay and at nothing else.
 
 use crate::ask::admin;
 use anyhow::Context as _;
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-/// Variables of the caller's own account that would lead elsewhere.
+/// Variables of the caller's own account that would point elsewhere.
 const FOREIGN: [&str; 8] = [
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
@@ -25,8 +25,8 @@ const FOREIGN: [&str; 8] = [
 /// Flags of `forebay env`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-It prints lines for a shell: the endpoint, the region under both its names, the keys of a profile; it unsets what leads to another
-account, and turns the AWS CLI's pager off.
+Prints lines for a shell that set the endpoint, the region under both its names and a profile's keys, unset variables of other accounts,
+and turn the AWS CLI's pager off.
 
 Examples:
   eval \"$(forebay env)\"
@@ -34,7 +34,7 @@ Examples:
 pub(crate) struct EnvArgs {
     #[command(flatten)]
     data: DataDir,
-    /// The API's address, as `forebay up` prints it
+    /// Address of the API, as `forebay up` prints it
     #[arg(
         long,
         env = "FOREBAY_API",
@@ -43,15 +43,15 @@ pub(crate) struct EnvArgs {
         value_parser = admin
     )]
     api: SocketAddr,
-    /// The region of calls
+    /// Region of calls
     #[arg(long, env = "FOREBAY_REGION", default_value = "local-1", value_parser = region)]
     region: String,
-    /// Whose keys
+    /// Profile whose keys are printed
     #[arg(long, default_value = "default", value_name = "NAME")]
     profile: String,
 }
 
-/// A profile's keys.
+/// A profile's key.
 pub(crate) fn key(data_dir: &Path, profile: &str) -> anyhow::Result<credentials::Key> {
     let file = data_dir.join("credentials");
     credentials::find(&file, profile)?.with_context(|| {
@@ -65,11 +65,11 @@ pub(crate) fn run(args: &EnvArgs) -> anyhow::Result<()> {
     out::line(format_args!("{}", lines(args.api, &args.region, &key)))
 }
 
-/// The lines, without an end to the last.
+/// The lines, without a line break after the last one.
 fn lines(api: SocketAddr, region: &str, key: &credentials::Key) -> String {
     let mut api = api;
     if api.ip().is_unspecified() {
-        // Every address of the machine: this one is always among them.
+        // The API listens on every address of the machine, so the loopback address works.
         api.set_ip(match api {
             SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
@@ -84,7 +84,7 @@ fn lines(api: SocketAddr, region: &str, key: &credentials::Key) -> String {
         ("AWS_SECRET_ACCESS_KEY", &key.secret),
         ("AWS_PAGER", ""),
     ] {
-        // Nothing in a pair of single quotes means anything to a shell; a quote itself is written outside.
+        // A shell interprets nothing between single quotes. A quote itself is written outside of them.
         let _ = writeln!(text, "export {name}='{}'", value.replace('\'', "'\\''"));
     }
     text.push_str("# For a shell: eval \"$(forebay env)\"");
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// The README set one of the region's two names and left a profile and keys of another account in place.
+    /// A regression: the README set one of the region's two names and left a profile and keys of another account in place.
     #[test]
     fn a_shell_that_evaluates_it_talks_to_this_forebay_alone() {
         let key = credentials::Key {

@@ -1,4 +1,4 @@
-//! `forebay function`: functions by the Lambda API of a running Forebay, without any other tool.
+//! `forebay function`: manages functions by the Lambda API of a running Forebay, without further tools.
 
 use crate::api_client::{ApiAddress, ApiClient, Told};
 use anyhow::{Context as _, bail};
@@ -14,7 +14,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The role of functions for which none was named.
+/// The role of functions for which no role was named.
 const ROLE: &str = "forebay-functions";
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
@@ -22,7 +22,7 @@ const FUNCTIONS: &str = "/2015-03-31/functions";
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
 A function is a process that answers events: from load balancers (a target group of the type lambda), from queues (an event source
-mapping), from schedules, and from calls. Its handler is the one that runs in AWS Lambda, unchanged (docs/functions.md).
+mapping), from schedules, and from calls. Handlers written for AWS Lambda run unchanged (docs/functions.md).
 
 Examples:
   forebay function add hello --code ./hello --handler app.handler            app.py or app.js in the directory ./hello
@@ -41,13 +41,13 @@ pub(crate) struct FunctionArgs {
 
 #[derive(Subcommand, Debug, Clone)]
 enum FunctionVerb {
-    /// Make a function, or change the one of that name, and print its ARN
+    /// Create a function, or update the one of that name, and print its ARN
     Add(Box<AddArgs>),
     /// List all functions
     List,
-    /// Invoke a function, and print its answer; its log goes to standard error. Ends with 1 if it failed
+    /// Invoke a function and print its answer, with its log on standard error. Exits with 1 if it failed
     Invoke {
-        /// Its name
+        /// Name of the function
         name: String,
         /// The event: JSON, or @FILE, or @- for standard input
         #[arg(long, default_value = "{}", value_name = "JSON|@FILE")]
@@ -55,48 +55,48 @@ enum FunctionVerb {
     },
     /// Print the end of a function's log, which is in the data directory
     Logs {
-        /// Its name
+        /// Name of the function
         name: String,
-        /// How many lines
+        /// Number of lines
         #[arg(long, default_value_t = 100, value_name = "N")]
         lines: usize,
     },
-    /// Remove a function. What runs of it ends
+    /// Remove a function. Running invocations end
     Remove {
-        /// Its name
+        /// Name of the function
         name: String,
     },
 }
 
 #[derive(Args, Debug, Clone)]
 struct AddArgs {
-    /// Its name
+    /// Name of the function
     name: String,
-    /// Its files: a directory, or a zip archive
+    /// Files of the function: a directory, or a zip archive
     #[arg(long, value_name = "DIR|ZIP")]
     code: PathBuf,
-    /// What is called: FILE.FUNCTION, such as app.handler for the function `handler` of app.py or app.js
+    /// Function to call, FILE.FUNCTION, such as app.handler for the function `handler` of app.py or app.js
     #[arg(long, value_name = "HANDLER", required_unless_present_any = ["command", "runtime"])]
     handler: Option<String>,
-    /// A program that speaks the Lambda Runtime API, for /bin/sh in a directory with the files, instead of a handler
+    /// Program that speaks the Lambda Runtime API, run by /bin/sh in a directory with the files, instead of a handler
     #[arg(long, value_name = "COMMAND", conflicts_with = "handler")]
     command: Option<String>,
-    /// The runtime's identifier, such as python3.13, nodejs22.x or provided.al2023 [default: what the handler's file is]
+    /// Identifier of the runtime, such as python3.13, nodejs22.x or provided.al2023 [default: by the handler's file]
     #[arg(long, value_name = "RUNTIME")]
     runtime: Option<String>,
-    /// The name of its role, which is made if need be
+    /// Name of its role, which is created if it does not exist
     #[arg(long, default_value = ROLE, value_name = "ROLE")]
     role: String,
-    /// Seconds that an invocation may take: 1 to 900
+    /// Most seconds that an invocation may take: 1 to 900
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     timeout: u32,
-    /// Its memory in MiB: 128 to 10240
+    /// Memory in MiB: 128 to 10240
     #[arg(long, default_value_t = 256, value_name = "MIB")]
     memory: u32,
-    /// An environment variable. May be repeated
+    /// Environment variable. May be repeated
     #[arg(long = "env", value_name = "NAME=VALUE")]
     environment: Vec<String>,
-    /// What it is for
+    /// Description for people
     #[arg(long, default_value = "", value_name = "TEXT")]
     description: String,
 }
@@ -123,7 +123,7 @@ pub(crate) fn run(args: &FunctionArgs) -> anyhow::Result<ExitCode> {
                     )
                     .await?;
                 succeeded(told)?;
-                eprintln!("Removed {name}. What calls it fails from now on.");
+                eprintln!("Removed {name}. Calls of it fail from now on.");
                 Ok(ExitCode::SUCCESS)
             }
             FunctionVerb::Logs { .. } => Ok(ExitCode::SUCCESS),
@@ -227,10 +227,12 @@ fn guessed(code: &Path, handler: &str) -> anyhow::Result<&'static str> {
             code.display()
         );
     }
-    bail!("say with --runtime what an archive's handler is: python3.13, nodejs22.x or provided.al2023")
+    bail!(
+        "name the runtime of an archive's handler with --runtime: python3.13, nodejs22.x or provided.al2023"
+    )
 }
 
-/// The ARN of a role, made if it is not there.
+/// The ARN of a role, which is created if it does not exist.
 async fn role(client: &ApiClient, name: &str) -> anyhow::Result<String> {
     const FORM: [(&str, &str); 1] = [("content-type", "application/x-www-form-urlencoded")];
     let get = format!("Action=GetRole&Version=2010-05-08&RoleName={name}");
@@ -359,7 +361,7 @@ async fn invoke(client: &ApiClient, name: &str, event: &str) -> anyhow::Result<E
 fn logs(data_dir: &Path, name: &str, lines: usize) -> anyhow::Result<()> {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
     if name.is_empty() || !name.chars().all(fits) {
-        bail!("'{name}' is no function's name");
+        bail!("'{name}' is not a function name");
     }
     let file = data_dir.join("functions/logs").join(format!("{name}.log"));
     let text = std::fs::read(&file).with_context(|| {

@@ -1,4 +1,4 @@
-//! `forebay image`.
+//! `forebay image`: manages the images in the data directory.
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Flags of `forebay image`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-An image is what an instance is started from: files, a command, or both. A running `forebay up` takes up each change at once.
+An image is what instances are started from: files, a command, or both. A running `forebay up` sees each change at once.
 
 Examples:
   forebay image add web ./app                              a directory with an executable file `start` at its top
@@ -28,28 +28,28 @@ pub(crate) struct ImageArgs {
 
 #[derive(Subcommand, Debug, Clone)]
 pub(crate) enum ImageVerb {
-    /// Keep a new image, and print its id
+    /// Store a new image, and print its id
     Add {
-        /// Its name: unique
+        /// Unique name of the image
         name: String,
-        /// Its files: a directory, or an archive (tar, or tar with gzip). They are copied
+        /// Files of the image: a directory, or an archive (tar, or tar with gzip). They are copied
         #[arg(value_name = "DIRECTORY|TARBALL", required_unless_present = "command")]
         files: Option<PathBuf>,
-        /// What starts it, for /bin/sh, in a directory with its files [default: ./start]
+        /// Command that starts an instance, run by /bin/sh in a directory with the files [default: ./start]
         #[arg(long, value_name = "COMMAND")]
         command: Option<String>,
-        /// Where it is to listen: what instances find in PORT
+        /// Port to listen on, which instances find in PORT
         #[arg(long, default_value_t = PORT, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
         port: u16,
-        /// What it is, for people
+        /// Description for people
         #[arg(long, default_value = "", value_name = "TEXT")]
         description: String,
     },
     /// List all images
     List,
-    /// Remove an image. Instances that were started from it go on
+    /// Remove an image. Instances that were started from it keep running
     Remove {
-        /// Its id or name
+        /// Id or name of the image
         image: String,
     },
 }
@@ -102,7 +102,7 @@ pub(crate) fn run(args: ImageArgs) -> anyhow::Result<()> {
         ImageVerb::Remove { image } => {
             let removed = images.remove(&image).map_err(|error| anyhow!(error))?;
             eprintln!(
-                "Removed {} ({}). Instances that were started from it go on.",
+                "Removed {} ({}). Instances that were started from it keep running.",
                 removed.name, removed.id
             );
         }

@@ -1,4 +1,4 @@
-//! `forebay credentials`.
+//! `forebay credentials`: manages the keys in the data directory.
 
 use clap::{Args, Subcommand};
 use forebay_gateway::credentials;
@@ -8,7 +8,7 @@ use forebay_server::{DataDir, make_data_dir};
 /// Flags of `forebay credentials`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-A running `forebay up` takes up each change at once.
+A running `forebay up` sees each change at once.
 
 Examples:
   forebay credentials create ci          prints the new key; use it with AWS_PROFILE=ci
@@ -23,16 +23,16 @@ pub(crate) struct CredentialsArgs {
 
 #[derive(Subcommand, Debug, Clone)]
 pub(crate) enum CredentialsVerb {
-    /// Make a key under a new profile
+    /// Create a key under a new profile
     Create {
-        /// The profile's name
+        /// Name of the profile
         profile: String,
     },
     /// List profiles and their access key ids
     List,
     /// Delete a profile and its key
     Delete {
-        /// The profile's name
+        /// Name of the profile
         profile: String,
     },
 }

@@ -1,4 +1,10 @@
-//! The `forebay` program: its command line, and what of the other crates runs for each command. Decides nothing else.
+//! The `forebay` program: its command line, and which part of the other crates runs for each command.
+//! Never decides anything else: commands are carried out by the libraries.
+//!
+//! In reading order: `args` (the command line), `up` and `check` (the server), `backup` and `restore`, `image`, `keys` and
+//! `env` (files of the data directory), `ask` (`forebay health` and the admin address), `top`, `why` and `schedules` (pages
+//! of the admin address), `api_client` and `function` (the Lambda API), `metrics` (CloudWatch's API), `shell` (completions
+//! and manual).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod api_client;
@@ -25,7 +31,7 @@ use forebay_process::{log, values};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // First of all: a shim has one thread, and no log.
+    // Comes before everything else: a shim must have one thread and no log.
     if let Some(done) = forebay_launch::intercept() {
         return done;
     }

@@ -1,4 +1,4 @@
-//! `forebay restore`.
+//! `forebay restore`: restores a backup, or lists its contents.
 
 use clap::Args;
 use forebay_process::out;
@@ -9,23 +9,23 @@ use std::path::PathBuf;
 /// Flags of `forebay restore`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-The whole file is read and held against its digests, and the state in it understood, before anything is written. Then start `forebay up` with
-the flags it had: addresses, names and keys are those of the backup. No Forebay may run with the data directory.
+The whole file is read and checked against its digests, and its state is parsed, before anything is written. Afterwards start `forebay up`
+with the flags it had: addresses, names and keys are those of the backup. No Forebay may run with the data directory.
 
 Examples:
-  forebay restore --list forebay.backup             what is in it, and whether it is whole
+  forebay restore --list forebay.backup             its contents, and whether it is intact
   forebay restore forebay.backup --data-dir /var/lib/forebay
-  forebay restore forebay.backup --force            keep what is there as state.redb.before-restore-TIME and so on")]
+  forebay restore forebay.backup --force            keep existing files as state.redb.before-restore-TIME and so on")]
 pub(crate) struct RestoreArgs {
     #[command(flatten)]
     pub(crate) data: DataDir,
-    /// A backup that `forebay backup` made
+    /// Backup that `forebay backup` made
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Tell what is in it, and restore nothing
+    /// List its contents, and restore nothing
     #[arg(long, conflicts_with = "force")]
     pub(crate) list: bool,
-    /// Move aside what is there
+    /// Move existing files aside
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &RestoreArgs) -> anyhow::Result<()> {
     }
     let restored = restore(&args.file, &args.data.data_dir, args.force)?;
     for path in &restored.aside {
-        eprintln!("What was there is {} now.", path.display());
+        eprintln!("The previous file is now {}.", path.display());
     }
     let (manifest, data_dir) = (&restored.manifest, args.data.data_dir.display());
     eprintln!("Restored to {data_dir}: {manifest}.");

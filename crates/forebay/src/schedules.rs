@@ -1,4 +1,4 @@
-//! `forebay schedules`: what runs next, and what ran.
+//! `forebay schedules`: shows what runs next, and what ran.
 
 use crate::ask::{AdminAddress, ask};
 use anyhow::{Context as _, bail};
@@ -11,22 +11,22 @@ use std::process::ExitCode;
 /// Flags of `forebay schedules`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-Schedules are made with aws scheduler create-schedule, or aws events put-rule and put-targets, or Terraform (docs/schedules.md). Of each
-the latest 20 runs are kept.
+Schedules are created with aws scheduler create-schedule, or aws events put-rule and put-targets, or Terraform (docs/schedules.md). The
+latest 20 runs of each are stored.
 
 Examples:
-  forebay schedules                             what runs next, what ran last, and how it went
-  forebay schedules nightly --runs              all runs that are kept of those with 'nightly' in their name
+  forebay schedules                             next runs, last runs, and their results
+  forebay schedules nightly --runs              all stored runs of schedules with 'nightly' in their name
   forebay schedules --json | jq '.schedules[] | select(.runs[0].status == \"failed\")'
   watch -n 1 forebay schedules")]
 pub(crate) struct SchedulesArgs {
-    /// Only those with this in their name
+    /// Only schedules with this in their name
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// Tell each run that is kept
+    /// Show each stored run
     #[arg(long)]
     runs: bool,
-    /// The figures as JSON
+    /// Print the figures as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &SchedulesArgs) -> anyhow::Result<ExitCode> {
     if status != StatusCode::OK {
         bail!("http://{admin}/schedules answers {status}");
     }
-    let mut page: Value = serde_json::from_slice(&body).context("the answer is no JSON")?;
+    let mut page: Value = serde_json::from_slice(&body).context("the answer is not JSON")?;
     if let (Some(name), Some(schedules)) = (&args.name, page["schedules"].as_array_mut()) {
         schedules.retain(|schedule| text(schedule, "name").contains(name.as_str()));
     }
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &SchedulesArgs) -> anyhow::Result<ExitCode> {
         match &args.name {
             Some(name) => bail!("no schedule or rule has '{name}' in its name"),
             None => bail!(
-                "there are no schedules: make one with aws scheduler create-schedule (docs/schedules.md)"
+                "there are no schedules: create one with aws scheduler create-schedule (docs/schedules.md)"
             ),
         }
     }
@@ -73,12 +73,12 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
 
-/// A time without the parts of a second that are zero.
+/// A time without the fraction of a second if it is zero.
 fn time(text: &str) -> String {
     text.replace(".000Z", "Z").replace('T', " ")
 }
 
-/// One line for each, with columns as wide as they must be.
+/// One line per schedule, in columns as wide as their contents.
 fn table(schedules: &[Value]) -> Vec<String> {
     let mut rows = vec![["NAME", "KIND", "EXPRESSION", "NEXT", "LAST", "RESULT"].map(str::to_owned)];
     rows.extend(schedules.iter().map(row));
@@ -126,7 +126,7 @@ fn row(schedule: &Value) -> [String; 6] {
     ]
 }
 
-/// How a run went.
+/// The result of a run.
 fn result(run: &Value) -> String {
     match (text(run, "status"), run["why"].as_str()) {
         ("", _) => "-".to_owned(),
@@ -139,7 +139,7 @@ fn runs(schedule: &Value) -> Vec<String> {
     let mut lines = vec![format!("\n{}", text(schedule, "name"))];
     for run in schedule["runs"].as_array().into_iter().flatten() {
         let late = if run["caught_up"] == true {
-            ", made up for"
+            ", caught up"
         } else {
             ""
         };
@@ -180,7 +180,7 @@ mod tests {
         );
         assert_eq!(
             runs(&schedules[0])[1],
-            "  2026-11-29 02:00:00Z  t  failed: X: y, made up for"
+            "  2026-11-29 02:00:00Z  t  failed: X: y, caught up"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! `forebay completions` and `forebay man`: what a shell and a manual reader need, made from the command line itself.
+//! `forebay completions` and `forebay man`, both made from the command line's own description.
 
 use anyhow::Context as _;
 use clap::{Args, Command};
@@ -14,7 +14,7 @@ Examples:
   forebay completions zsh > \"${fpath[1]}/_forebay\"
   forebay completions fish > ~/.config/fish/completions/forebay.fish")]
 pub(crate) struct CompletionsArgs {
-    /// For which shell
+    /// Shell to complete for
     pub(crate) shell: Shell,
 }
 
@@ -25,12 +25,12 @@ Examples:
   forebay man | man -l -                            read it
   forebay man --dir /usr/local/share/man/man1       forebay.1, forebay-up.1 and so on")]
 pub(crate) struct ManArgs {
-    /// Write a page for each command into this directory, in place of the page of `forebay` to standard output
+    /// Write a page for each command into this directory, instead of the page of `forebay` to standard output
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
 }
 
-/// Prints a shell's completions.
+/// Prints the completions for a shell.
 pub(crate) fn completions(args: &CompletionsArgs, mut command: Command) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "forebay", &mut script);
@@ -38,7 +38,7 @@ pub(crate) fn completions(args: &CompletionsArgs, mut command: Command) -> anyho
     Ok(())
 }
 
-/// Prints the manual's page, or writes all.
+/// Prints the main page of the manual, or writes all pages.
 pub(crate) fn man(args: &ManArgs, command: Command) -> anyhow::Result<()> {
     if let Some(dir) = &args.dir {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;

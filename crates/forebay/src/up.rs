@@ -1,4 +1,4 @@
-//! `forebay up`.
+//! `forebay up`: runs the server, and handles signals.
 
 use forebay_process::runtime;
 use forebay_process::{log, out};
@@ -11,18 +11,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The flag with which a program takes over.
+/// The flag of a program that takes over.
 const TAKE_OVER: &str = "--take-over";
 
 pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
-    // The path may lead to a newer program by the time it is needed: that is what it is for.
+    // Read now: by the time of an upgrade, this path leads to the newer program.
     let program = std::env::current_exe();
     runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut again = signal(SignalKind::hangup())?;
         let mut upgrade = signal(SignalKind::user_defined2())?;
-        // Held, it is ignored: of old, tools that rotate logs send it, and it would end the process.
+        // A handler is installed so that the signal does not end the process: tools that rotate logs traditionally send it.
         let _ignored = signal(SignalKind::user_defined1())?;
         let daemon = tokio::select! {
             daemon = Daemon::start(args) => daemon?,
@@ -48,7 +48,7 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
                 }
                 _ = upgrade.recv() => match &program {
                     Ok(program) => start_successor(program.clone(), &upgrading),
-                    Err(error) => tracing::error!(%error, "it is not known which program this is: start the successor by hand, with {TAKE_OVER}"),
+                    Err(error) => tracing::error!(%error, "cannot find this program's own file: start the successor by hand, with {TAKE_OVER}"),
                 },
                 _ = again.recv() => {
                     daemon.look_again();
@@ -56,7 +56,7 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
                 }
             }
         }
-        // Standard error may be closed, or full: that must not stop the drain.
+        // Unlike tracing, this does not fail or wait if standard error is closed or full: the drain must go on.
         say(format_args!("forebay: finishing requests; once more to end at once"));
         or_at_once(daemon.stop(), &mut interrupt, &mut terminate).await
     })
@@ -66,7 +66,7 @@ fn say(told: std::fmt::Arguments<'_>) {
     log::say(tracing::Level::INFO, told);
 }
 
-/// Waits for the end, unless told again to end.
+/// Waits for the end, unless a second signal asks to end at once.
 async fn or_at_once(
     end: impl Future<Output = anyhow::Result<()>>,
     interrupt: &mut Signal,
@@ -79,7 +79,7 @@ async fn or_at_once(
     }
 }
 
-/// Starts the program anew, to take over from this one.
+/// Starts the program again, to take over from this process.
 fn start_successor(program: PathBuf, upgrading: &Arc<AtomicBool>) {
     if upgrading.swap(true, SeqCst) {
         tracing::warn!("a successor is being started already");
@@ -89,28 +89,28 @@ fn start_successor(program: PathBuf, upgrading: &Arc<AtomicBool>) {
     if !args.iter().any(|arg| arg == TAKE_OVER) {
         args.push(TAKE_OVER.into());
     }
-    // A program that was replaced while it runs is told as deleted, and the new one stands at its path.
+    // Linux marks a program that was replaced while it runs as deleted; the new one is at the path without the mark.
     let path = program.to_string_lossy();
     let program = path
         .strip_suffix(" (deleted)")
         .map_or(program.clone(), PathBuf::from);
     let over = Arc::clone(upgrading);
     let waiting = move || {
-        // The watchdog is for whoever is the main process.
+        // systemd's watchdog watches only the main process, which the successor is not yet.
         let mut command = Command::new(&program);
         match command.args(args).env_remove("WATCHDOG_PID").spawn() {
             Ok(mut successor) => {
                 tracing::info!(process = successor.id(), program = %program.display(), "a successor was started");
                 match successor.wait() {
-                    // It serves for as long as it lives, and this process has long ended by then.
+                    // A successor that took over outlives this process, so its end here means that it failed.
                     Ok(status) => {
-                        tracing::error!(%status, "the successor has ended: this process goes on if it was not taken over from");
+                        tracing::error!(%status, "the successor ended: unless it had taken over, this process goes on");
                     }
-                    Err(error) => tracing::error!(%error, "the successor cannot be waited for"),
+                    Err(error) => tracing::error!(%error, "cannot wait for the successor"),
                 }
             }
             Err(error) => {
-                tracing::error!(%error, program = %program.display(), "no successor could be started")
+                tracing::error!(%error, program = %program.display(), "cannot start a successor")
             }
         }
         over.store(false, SeqCst);
@@ -118,7 +118,7 @@ fn start_successor(program: PathBuf, upgrading: &Arc<AtomicBool>) {
     let thread = std::thread::Builder::new().name("successor".to_owned());
     if let Err(error) = thread.spawn(waiting) {
         upgrading.store(false, SeqCst);
-        tracing::error!(%error, "no successor could be started");
+        tracing::error!(%error, "cannot start a successor");
     }
 }
 

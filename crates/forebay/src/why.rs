@@ -1,4 +1,4 @@
-//! `forebay why`: why a planned Auto Scaling group has the capacity that it has.
+//! `forebay why`: explains why a planned Auto Scaling group has the capacity that it has.
 
 use crate::ask::{AdminAddress, ask};
 use anyhow::{Context as _, bail};
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
 A group is planned if it has the tag forebay:planner (docs/planner.md) or, where its instances work on a queue,
-forebay:backlog-queue (docs/queue-workers.md). Without a name all planned groups are told.
+forebay:backlog-queue (docs/queue-workers.md). Without a name all planned groups are shown.
 
 Examples:
   forebay why
@@ -20,10 +20,10 @@ Examples:
   forebay why web-workers --json | jq '.groups[0].needed'
   watch -n 1 forebay why web-workers")]
 pub(crate) struct WhyArgs {
-    /// The Auto Scaling group
+    /// Name of the Auto Scaling group
     #[arg(value_name = "GROUP")]
     group: Option<String>,
-    /// The figures as JSON
+    /// Print the figures as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<ExitCode> {
     if status != StatusCode::OK {
         bail!("http://{admin}{path} answers {status}");
     }
-    let page: Value = serde_json::from_slice(&body).context("the answer is no JSON")?;
+    let page: Value = serde_json::from_slice(&body).context("the answer is not JSON")?;
     let groups = page["groups"].as_array().map_or(&[][..], Vec::as_slice);
     if groups.is_empty() {
         bail!("{}", nothing(args.group.as_deref(), &page["names"]));
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A group's name as part of a URL.
+/// A group's name, percent-encoded for a URL.
 fn encoded(name: &str) -> String {
     name.bytes()
         .map(|byte| match byte {
@@ -65,7 +65,7 @@ fn encoded(name: &str) -> String {
         .collect()
 }
 
-/// What is said when there is nothing to tell.
+/// The message when no group was found.
 fn nothing(group: Option<&str>, names: &Value) -> String {
     let names: Vec<&str> = names
         .as_array()
@@ -78,9 +78,12 @@ fn nothing(group: Option<&str>, names: &Value) -> String {
                   Key=forebay:planner,Value=on,PropagateAtLaunch=false, or forebay:backlog-queue=QUEUE if its instances work on a queue";
     match group {
         Some(group) if !names.is_empty() => {
-            format!("'{group}' is no planned group; these are: {}", names.join(", "))
+            format!(
+                "'{group}' is not a planned group; planned are: {}",
+                names.join(", ")
+            )
         }
-        Some(group) => format!("'{group}' is no planned group, and none is: {advice}"),
+        Some(group) => format!("'{group}' is not a planned group, and there are none: {advice}"),
         None => format!("no Auto Scaling group is planned: {advice}"),
     }
 }
@@ -104,7 +107,7 @@ fn told(group: &Value) -> String {
         lines.push(format!("\nforecast      {}", told.as_str().unwrap_or_default()));
     }
     lines.push(format!(
-        "\nsince the start: ordered {} times, taken away {} times",
+        "\nsince the start: capacity added {} times, removed {} times",
         group["orders"], group["releases"]
     ));
     lines.join("\n")
@@ -124,8 +127,11 @@ mod tests {
             text.starts_with("g in local-1, a dry run") && text.contains("needed 3"),
             "{text}"
         );
-        assert!(text.ends_with("ordered 2 times, taken away 1 times"), "{text}");
-        assert!(nothing(Some("x"), &json!(["g", "h"])).contains("these are: g, h"));
+        assert!(
+            text.ends_with("capacity added 2 times, removed 1 times"),
+            "{text}"
+        );
+        assert!(nothing(Some("x"), &json!(["g", "h"])).contains("planned are: g, h"));
         assert!(nothing(None, &json!([])).contains("forebay:planner=on"));
     }
 }

@@ -1,4 +1,4 @@
-//! The program as a shell starts it: what it refuses, and what it says where.
+//! The program as a shell starts it: what it refuses, and what it prints where.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::fs::{File, Permissions};
@@ -11,7 +11,7 @@ fn forebay() -> Command {
     command
 }
 
-/// What it says on standard error, and the code it ends with.
+/// What the program prints on standard error, and its exit code.
 fn ended(command: &mut Command) -> (String, i32) {
     let output = command.stdin(Stdio::null()).output().unwrap();
     (
@@ -20,13 +20,13 @@ fn ended(command: &mut Command) -> (String, i32) {
     )
 }
 
-/// Each was taken, and meant nothing, something else, or that nobody was served.
+/// A regression: each of these flags was accepted, though it meant nothing, something else, or that nobody was served.
 #[test]
 fn what_means_nothing_is_refused_with_what_would() {
     for (flags, told) in [
-        (vec!["--log", "bogus", "up"], "'bogus' is no level"),
+        (vec!["--log", "bogus", "up"], "'bogus' is not a level"),
         (vec!["up", "--region", "US East"], "such as local-1"),
-        (vec!["up", "--max-connections", "0"], "a number from 1 on"),
+        (vec!["up", "--max-connections", "0"], "must be at least 1"),
         (vec!["up", "--api", "4566"], "such as 127.0.0.1:4566"),
         (
             vec!["up", "--live-log", "stdout", "--live-log", "access=unix:/tmp/a"],
@@ -43,7 +43,7 @@ fn what_means_nothing_is_refused_with_what_would() {
     }
 }
 
-/// `println!` panicked: "failed printing to stdout", with status 101.
+/// A regression: `println!` panicked with "failed printing to stdout" and status 101.
 #[test]
 fn full_standard_output_is_an_error_and_no_panic() {
     let place = tempfile::tempdir().unwrap();
@@ -76,7 +76,7 @@ fn full_standard_output_is_an_error_and_no_panic() {
     }
 }
 
-/// `FOREBAY_NO_AUTH=1` was an error, as was every variable that is set to nothing.
+/// A regression: `FOREBAY_NO_AUTH=1` was an error, as was every variable that was set to the empty string.
 #[test]
 fn the_environment_is_understood_as_shells_write_it() {
     let mut up = forebay();
@@ -95,7 +95,7 @@ fn the_environment_is_understood_as_shells_write_it() {
     assert!(said.contains("--no-auth is for loopback only"), "{said}");
 }
 
-/// A server began, let nobody in and said nothing.
+/// A regression: a server with damaged credentials started, let nobody in and logged nothing.
 #[test]
 fn damaged_credentials_are_said_at_start() {
     let place = tempfile::tempdir().unwrap();
@@ -113,7 +113,7 @@ fn damaged_credentials_are_said_at_start() {
     assert_eq!(code, 1);
 }
 
-/// Lines in files had colour codes in them, and no other form.
+/// A regression: lines in files had colour codes in them, and there was no other format.
 #[test]
 fn lines_are_plain_or_json() {
     let place = tempfile::tempdir().unwrap();
@@ -160,7 +160,7 @@ fn lines_are_plain_or_json() {
     );
 }
 
-/// Images are made, listed and removed without a running Forebay.
+/// Images are added, listed and removed without a running Forebay.
 #[test]
 fn images_are_kept_in_the_data_directory() {
     let place = tempfile::tempdir().unwrap();
@@ -185,7 +185,7 @@ fn images_are_kept_in_the_data_directory() {
     assert_eq!(image(&["remove", &id]).status.code(), Some(1));
 }
 
-/// It is a shim before it is anything else, and starts nothing where there is nothing.
+/// The program checks whether it is a shim before anything else, and a shim without an instance ends.
 #[test]
 fn a_shim_of_nothing_ends() {
     let place = tempfile::tempdir().unwrap();

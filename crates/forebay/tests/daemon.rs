@@ -1,4 +1,4 @@
-//! The programs as those run them who rotate logs and probe.
+//! The programs in the hands of log rotation and probes.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_forebay");
 
-/// A program that has said that it is ready.
+/// A program that has printed its ready line.
 struct Daemon {
     child: Child,
     said: BufReader<ChildStderr>,
@@ -30,7 +30,7 @@ impl Daemon {
         Daemon { child, said, ready }
     }
 
-    /// `pool` is no other test's: two that run at once would refuse each other.
+    /// `pool` must be this test's own: two servers with the same pool refuse each other.
     fn up(place: &Path, pool: &str) -> Daemon {
         let flags = [
             "up",
@@ -47,7 +47,7 @@ impl Daemon {
         Daemon::start(&mut command)
     }
 
-    /// A value of the line that says that it is ready.
+    /// A value of the ready line.
     fn value(&self, name: &str) -> &str {
         let mut words = self.ready.split_whitespace();
         words.find_map(|word| word.strip_prefix(name)).unwrap()
@@ -71,7 +71,7 @@ impl Daemon {
         }
     }
 
-    /// What `forebay health` says, and its code.
+    /// What `forebay health` prints, and its exit code.
     fn health(&self) -> (String, i32) {
         let mut command = Command::new(BINARY);
         let output = command
@@ -91,7 +91,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Each of the three signals ended the server, and requests with it.
+/// A regression: each of the three signals ended the server, and requests with it.
 #[test]
 fn a_server_outlives_those_who_rotate_logs() {
     let place = tempfile::tempdir().unwrap();
@@ -119,7 +119,7 @@ fn agent(flags: &[&str]) -> Daemon {
     Daemon::start(&mut command)
 }
 
-/// SIGHUP ended an agent; of its other two it knew what to do.
+/// A regression: SIGHUP ended an agent, though it handled its other two signals.
 #[test]
 fn an_agent_outlives_a_hangup() {
     let mut agent = agent(&[]);
@@ -131,7 +131,7 @@ fn an_agent_outlives_a_hangup() {
     assert_eq!(agent.child.wait().unwrap().code(), Some(0));
 }
 
-/// A certificate for one name, signed by itself, in these two files.
+/// Writes a self-signed certificate for one name and its key into these two files.
 fn write_pair(chain: &Path, key: &Path) -> Vec<u8> {
     let made = rcgen::generate_simple_self_signed(vec!["agent.test".to_owned()]).unwrap();
     std::fs::write(chain, made.cert.pem()).unwrap();
@@ -139,7 +139,7 @@ fn write_pair(chain: &Path, key: &Path) -> Vec<u8> {
     made.cert.der().to_vec()
 }
 
-/// Whether who trusts this certificate alone is shown it.
+/// Whether a client that trusts only this certificate is shown it.
 fn shows(address: &str, certificate: &[u8]) -> bool {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(certificate.to_vec().into()).unwrap();
@@ -179,14 +179,14 @@ fn an_agent_reads_its_certificate_again() {
     agent.signal("HUP");
     agent.until("its certificate is read again");
     assert_eq!(both(&second), [true, true]);
-    // One of them alone is no pair.
+    // One of the two files alone does not match the other.
     write_pair(&chain, &place.path().join("other.pem"));
     agent.signal("HUP");
     agent.until("stays as it was");
     assert_eq!(both(&second), [true, true]);
 }
 
-/// A page could have set the limit.
+/// A regression: a web page could set the limit.
 #[test]
 fn an_agent_takes_no_limit_from_pages() {
     let agent = agent(&["--admin", "127.0.0.1:0", "--allowed-host", "agent.test"]);
@@ -209,7 +209,7 @@ fn an_agent_takes_no_limit_from_pages() {
             "403",
         ),
         (format!("POST /limit HTTP/1.1\r\nHost: evil.test\r\n{set}"), "403"),
-        // No number.
+        // The body is not a number.
         (format!("POST /limit HTTP/1.1\r\nHost: localhost\r\n{set}"), "400"),
         ("GET /metrics HTTP/1.1\r\nHost: evil.test".to_owned(), "403"),
         ("GET /health HTTP/1.1\r\nHost: Agent.test:1".to_owned(), "200"),
@@ -218,7 +218,7 @@ fn an_agent_takes_no_limit_from_pages() {
     }
 }
 
-/// While it drained, the page was gone, or said ok.
+/// A regression: during the drain the health page was gone, or said ok.
 #[test]
 fn health_tells_of_the_drain_to_its_end() {
     let place = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The authenticate stage: whose call it is, proven by its signature.
+//! The authenticate stage: the caller of a call, proven by its signature.
 
 use crate::clock::now;
 use crate::context::ApiContext;
@@ -6,17 +6,17 @@ use forebay_awswire::sigv4::{self, Claimed, Problem};
 use forebay_awswire::{ApiError, Call, HttpRequest, Protocol, Service};
 use forebay_control::OperationSpec;
 
-/// Who calls, and for which region.
+/// The caller, and the region of its call.
 pub(crate) struct Caller {
     pub(crate) access_key: String,
     pub(crate) region: String,
-    /// The instance whose keys were used, if it is one's.
+    /// The instance whose keys were used, if there is one.
     pub(crate) instance: Option<String>,
-    /// Whether its signature was looked at, and was right.
+    /// Whether its signature was checked, and was valid.
     pub(crate) is_proven: bool,
 }
 
-/// AWS's error, and for a key that nobody has where to find one: mostly it is a key of AWS, in the caller's environment.
+/// AWS's error. For an unknown key, with a hint where to find one: usually it is a key of AWS in the caller's environment.
 pub(crate) fn refused(problem: &Problem, protocol: Protocol) -> ApiError {
     let mut error = problem.error(protocol);
     if matches!(problem, Problem::UnknownKey) {
@@ -25,7 +25,7 @@ pub(crate) fn refused(problem: &Problem, protocol: Protocol) -> ApiError {
     error
 }
 
-/// What is wrong with the signature as far as the head tells: key, date and scope. Before that is asked, no body is read.
+/// Checks the signature as far as the head allows: key, date and scope. No body is read before that.
 pub(crate) fn early(context: &ApiContext, request: &HttpRequest<'_>) -> Result<Option<Claimed>, Problem> {
     if !context.options.check_signatures {
         return Ok(None);
@@ -34,7 +34,8 @@ pub(crate) fn early(context: &ApiContext, request: &HttpRequest<'_>) -> Result<O
     sigv4::check_head(request, now(), secret).map(Some)
 }
 
-/// Whose call it is, where nobody else must prove that: what this one brings is run, so a key of this Forebay signs it.
+/// The caller of an operation for which a valid signature is required even without checks of signatures: what it brings is
+/// run here.
 fn proven(context: &ApiContext, request: &HttpRequest<'_>, call: &Call) -> Result<Caller, ApiError> {
     let secret = |access_key: &str| context.credentials.secret(access_key);
     match sigv4::verify(request, now(), secret) {
@@ -55,7 +56,7 @@ fn proven(context: &ApiContext, request: &HttpRequest<'_>, call: &Call) -> Resul
     }
 }
 
-/// Checks the signature of the whole, unless the context takes everyone at their word.
+/// Checks the whole signature, unless the options trust every caller.
 pub(crate) fn caller(
     context: &ApiContext,
     claimed: Result<Option<Claimed>, Problem>,
@@ -83,7 +84,7 @@ pub(crate) fn caller(
             .clone()
             .unwrap_or_else(|| context.options.region.clone()),
         instance,
-        // Of one that may have something called later which needs proof.
+        // For a schedule, which may later call something that requires a valid signature.
         is_proven: call.service == Service::Scheduler && proven(context, request, call).is_ok(),
     })
 }

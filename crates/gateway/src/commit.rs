@@ -1,6 +1,6 @@
-//! The commit stage: one thread applies all writes in order and makes them durable before anyone is told.
+//! The commit stage: one thread applies all writes in order and makes them durable before any caller is answered.
 //!
-//! Writes that wait while the disk is busy are committed together: one journal entry, one publication, then each its answer.
+//! Writes that wait while the disk is busy are committed together: one journal entry, one publication, then the answers.
 
 use crate::clock::now;
 use crate::ports::SharedPorts;
@@ -18,17 +18,17 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Writes that may wait for the writer; more are refused.
+/// Most writes that wait for the writer; further ones are refused.
 const QUEUE_LIMIT: usize = 1024;
-/// Time between two tries to write while nothing can be stored: nobody may call, and all the same it is told when it can again.
+/// Time between two tries while nothing can be stored. Without them, only a call would notice that writing works again.
 const RETRY: Duration = Duration::from_secs(2);
-/// Writes in one commit.
+/// Most writes in one commit.
 const BATCH_LIMIT: usize = 256;
 
-/// A change that no API call makes: gives the next state, or none if there is nothing to change.
+/// A change that is not an API call: returns the next state, or none if there is nothing to change.
 pub type Change = Box<dyn FnOnce(&State, Wall) -> Option<State> + Send>;
 
-/// An operation that its caller may make, on its way to the state.
+/// An authorized operation on its way to the state.
 pub(crate) struct QueuedCall {
     pub(crate) service: Service,
     pub(crate) operation: &'static OperationSpec,
@@ -42,7 +42,7 @@ pub(crate) struct QueuedCall {
 }
 
 impl QueuedCall {
-    /// Carries the order out. A panic is our bug: the caller gets a 500, everyone else is served on.
+    /// Runs the operation. A panic is a bug of ours: its caller gets a 500, and all others are served as before.
     pub(crate) fn run(
         self,
         state: &State,
@@ -55,7 +55,7 @@ impl QueuedCall {
         guarded(operation.name(), || self.with_request(now, run)).and_then(|outcome| outcome)
     }
 
-    /// What the order asks of messages, and what its answer is then.
+    /// What the operation asks of messages or functions, and how its answer is made from the outcome.
     pub(crate) fn ask(
         self,
         state: &State,
@@ -87,7 +87,7 @@ impl QueuedCall {
 enum Work {
     QueuedCall(Box<QueuedCall>),
     Change(Change),
-    /// Give up the journal, answer, and wait until it is said what comes then.
+    /// Release the journal, answer, and wait for what comes next.
     Hold(Receiver<Next>),
 }
 
@@ -97,12 +97,12 @@ enum Next {
     End,
 }
 
-/// A writer that writes nothing: what is to be written waits. Goes on when this is dropped, unless it is ended.
+/// A writer that is held: writes wait. It goes on when this is dropped, unless it was ended.
 #[derive(Debug)]
 pub struct Held(SyncSender<Next>);
 
 impl Held {
-    /// Another process writes from now on: whoever waits, and whoever comes, is told to try again.
+    /// Ends the writer, because another process writes from now on: callers that wait or come are told to try again.
     pub fn end(self) {
         let _ = self.0.try_send(Next::End);
     }
@@ -110,7 +110,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // If it has been ended, this finds no room.
+        // The channel is full if it was ended.
         let _ = self.0.try_send(Next::GoOn);
     }
 }
@@ -120,14 +120,14 @@ struct Job {
     answer: oneshot::Sender<Result<Value, ApiError>>,
 }
 
-/// The way to the writer thread, which ends when the last of these is dropped. Clone costs O(1).
+/// A handle to the writer thread, which ends when the last handle is dropped. Clone costs O(1).
 #[derive(Clone)]
 pub struct Writer {
     queue: SyncSender<Job>,
     state: Arc<ArcSwap<State>>,
     stores: Arc<AtomicBool>,
     ports: SharedPorts,
-    /// Up to when what is due by time has been done, in microseconds.
+    /// Time up to which everything due was done, in microseconds.
     ticked: Arc<AtomicI64>,
 }
 
@@ -178,7 +178,7 @@ impl Writer {
         self.stores.load(Relaxed)
     }
 
-    /// The same, to be lent later.
+    /// The ports, to be lent later.
     pub(crate) fn shared_ports(&self) -> SharedPorts {
         self.ports.clone()
     }
@@ -188,12 +188,12 @@ impl Writer {
         self.ports.lent()
     }
 
-    /// Makes a change of our own; returns when it is durable and served, or says why it is not.
+    /// Makes a change that is not an API call. Returns when it is durable and served, or the error.
     pub async fn change(&self, change: Change) -> Result<(), ApiError> {
         self.submit(Work::Change(change)).await.map(|_| ())
     }
 
-    /// Does what is due by now; returns when it is durable and served, or says why it is not.
+    /// Carries out what is due by now. Returns when it is durable and served, or the error.
     pub async fn tick(&self) -> Result<(), ApiError> {
         let (ports, ticked) = (self.ports.clone(), Arc::clone(&self.ticked));
         self.change(Box::new(move |state, now| {
@@ -208,7 +208,7 @@ impl Writer {
         .await
     }
 
-    /// Has what is being written finished, and the journal left to whoever opens it. The state is the last one then.
+    /// Finishes the current writes, and releases the journal to another process. The state is final then.
     pub async fn hold(&self) -> Result<Held, ApiError> {
         let (tell, told) = sync_channel(1);
         self.submit(Work::Hold(told)).await?;
@@ -221,6 +221,7 @@ impl Writer {
 
     async fn submit(&self, work: Work) -> Result<Value, ApiError> {
         let (answer, answered) = oneshot::channel();
+        // Refused instead of waiting: AWS clients retry a 503, and a queue without a bound would hide a slow disk.
         match self.queue.try_send(Job { work, answer }) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(unavailable("Too many changes are waiting.")),
@@ -260,6 +261,7 @@ impl<J: Journal, P: Publish> Committer<J, P> {
             let mut batch = Vec::new();
             let mut next = Some(first);
             let mut hold = None;
+            // A hold ends the batch: what came before it is committed, what comes after it waits.
             while let Some(job) = next.take() {
                 if let Work::Hold(told) = job.work {
                     hold = Some((told, job.answer));
@@ -274,8 +276,10 @@ impl<J: Journal, P: Publish> Committer<J, P> {
                 self.commit(batch);
             }
             if let Some((told, answer)) = hold {
+                // Only after the batch: changes that were accepted before the hold must be in what the next process reads.
                 self.journal.release();
                 let _ = answer.send(Ok(Value::Null));
+                // Blocks the writer: another process may own the journal until this hold ends.
                 if matches!(told.recv(), Ok(Next::End)) {
                     return;
                 }
@@ -283,13 +287,14 @@ impl<J: Journal, P: Publish> Committer<J, P> {
         }
     }
 
-    /// Applies a batch, makes it durable, publishes it, and only then answers. If the journal fails nothing of the batch counts:
-    /// even an operation that erred may have erred because of one that is now undone.
+    /// Applies a batch, makes it durable, publishes it, and only then answers. If the journal fails, nothing of the batch
+    /// counts, not even errors: an operation may have failed because of another one that is now undone.
     fn commit(&mut self, batch: Vec<Job>) {
         let old = self.state.load_full();
         let mut running = (*old).clone();
         let mut answers = Vec::with_capacity(batch.len());
         for Job { work, answer } in batch {
+            // Each job sees the changes of those before it, as if they were committed one by one.
             let result = self.apply(work, &running).map(|outcome| {
                 if let Some(next) = outcome.next {
                     running = next;
@@ -298,10 +303,11 @@ impl<J: Journal, P: Publish> Committer<J, P> {
             });
             answers.push((answer, result));
         }
+        // Reads and refused calls change nothing, and must not cost a sync of the disk.
         let changed = running.generation() != old.generation();
         let kept = if changed { self.keep(&old, running) } else { Ok(()) };
         for (answer, result) in answers {
-            // Whoever asked may have gone; the change stands all the same.
+            // The caller may have gone; the change stands all the same.
             let _ = answer.send(kept.clone().and(result));
         }
     }
@@ -326,22 +332,23 @@ impl<J: Journal, P: Publish> Committer<J, P> {
         self.stores.store(matches!(written, Ok(Ok(()))), Relaxed);
         if let Err(error) = written? {
             let cause = &*error.cause;
-            tracing::error!(%error, cause, "a change was refused: it cannot be kept");
+            tracing::error!(%error, cause, "a change was refused, because it cannot be stored");
             return Err(unavailable(
                 "The change could not be stored; nothing was changed.",
             ));
         }
         tell_idle(old, &new);
         let new = Arc::new(new);
+        // After the journal: a reader must never see a state that a crash could undo.
         self.state.store(Arc::clone(&new));
         let publish = &self.publish;
-        // The change is durable: if publishing fails that is a bug to log, not a reason to deny the change.
+        // The change is durable: a failure to publish it is a bug to log, not a reason to deny the change.
         let _ = guarded("publish", || publish.publish(&new));
         Ok(())
     }
 }
 
-/// Says of each new load balancer that carries no traffic that it does not: its answers look like any other's.
+/// Logs each new load balancer that will carry no traffic, because API answers do not show that.
 fn tell_idle(old: &State, new: &State) {
     let mut idle = new.without_traffic().peekable();
     if idle.peek().is_none() {
@@ -361,7 +368,7 @@ fn tell_idle(old: &State, new: &State) {
 }
 
 impl<J: Journal, P> Committer<J, P> {
-    /// Writes what is the state anyway.
+    /// Writes the current state again, to find out whether that works.
     fn try_again(&mut self) {
         let (state, journal) = (self.state.load_full(), &mut self.journal);
         let written = guarded("journal", || journal.commit(&state, &state));

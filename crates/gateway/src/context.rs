@@ -1,4 +1,4 @@
-//! What every API call needs at hand.
+//! The context of API calls.
 
 use crate::decode::Bodies;
 use crate::{Beside, Credentials, Hosts, Writer};
@@ -6,31 +6,31 @@ use forebay_units::Rng;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
-/// How calls are treated.
+/// Options of API calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiOptions {
     /// The account of every caller, twelve digits.
     pub account: String,
     /// The region of a call that names none (only possible without signatures).
     pub region: String,
-    /// Whether signatures are checked. Without, anyone who reaches the port may do anything.
+    /// Whether signatures are checked. If not, anyone who reaches the port may do anything.
     pub check_signatures: bool,
-    /// Under which names calls without signatures are taken.
+    /// The host names under which calls without signatures are accepted.
     pub hosts: Hosts,
-    /// Whether `POST /moto-api/reset` wipes the state.
+    /// Whether `POST /moto-api/reset` deletes the state.
     pub allow_reset: bool,
 }
 
-/// Everything the stages share.
+/// State that all stages share.
 pub struct ApiContext {
     pub(crate) options: ApiOptions,
     pub(crate) credentials: Credentials,
     pub(crate) writer: Writer,
     pub(crate) bodies: Bodies,
-    /// Of functions. They have room of their own, so that they take nobody's.
+    /// Bodies with archives of functions. They have room of their own, so that they displace no others.
     pub(crate) archives: Bodies,
     pub(crate) beside: Beside,
-    /// Whether we stop: whoever waits is answered then.
+    /// Whether the process is stopping; waiting calls are answered then.
     pub(crate) stopping: watch::Sender<bool>,
     ids: Mutex<Rng>,
 }
@@ -56,17 +56,17 @@ impl ApiContext {
         }
     }
 
-    /// The writer, for changes that no API call makes.
+    /// The writer, for changes that are not API calls.
     pub fn writer(&self) -> &Writer {
         &self.writer
     }
 
-    /// Reads the credentials again with the next call, whatever their file looks like.
+    /// Makes the next call read the credentials again, even if their file looks unchanged.
     pub fn read_again(&self) {
         self.credentials.forget();
     }
 
-    /// Random numbers for the ids of what one call makes.
+    /// Random numbers for the ids of what one call creates.
     pub(crate) fn drawn(&self) -> Rng {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         Rng::named(ids.next_u64(), "message-ids")

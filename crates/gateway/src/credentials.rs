@@ -1,6 +1,6 @@
-//! The keys of those who may call, in AWS's shared-credentials file format.
+//! The keys of API callers, in AWS's shared credentials file format.
 //!
-//! One profile is one key. The file is read again whenever it changes, so a new key counts with the next call.
+//! A profile holds one key. The file is read again whenever it changes, so a new key is valid from the next call on.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -9,15 +9,15 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// The largest file that is read: room for some thousand keys.
+/// The largest file that is read; it has room for thousands of keys.
 const FILE_LIMIT: u64 = 1 << 20;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// A new key. The secret is shown this once.
+/// A new key. This is the only time that the secret is shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key {
-    /// The profile it stands under.
+    /// The profile that holds it.
     pub profile: String,
     /// The access key id: `AKIA` and 16 letters or digits.
     pub access_key: String,
@@ -28,7 +28,7 @@ pub struct Key {
 /// A key without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The profile it stands under.
+    /// The profile that holds it.
     pub profile: String,
     /// The access key id.
     pub access_key: String,
@@ -37,14 +37,14 @@ pub struct Listed {
 /// Why the file was not read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// The file system said no.
+    /// An error of the file system.
     #[error("{verb} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         verb: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
@@ -55,35 +55,35 @@ pub enum CredentialsError {
         path.display()
     )]
     Open {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// The mode it has.
+        /// Its mode.
         mode: u32,
-        /// What the system said.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
-    /// A line in the file is none of the format.
+    /// A line in the file is not in the format.
     #[error("{} is damaged: line {line} {what}", path.display())]
     Damaged {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Where in it, from 1.
+        /// Line number, from 1.
         line: usize,
-        /// What is there.
+        /// What is wrong with it.
         what: &'static str,
     },
-    /// The profile has a key already.
+    /// The profile exists already.
     #[error("profile '{0}' exists already")]
     Exists(String),
     /// There is no such profile.
     #[error("there is no profile '{0}'")]
     Absent(String),
-    /// Not a name for a profile.
-    #[error("'{0}' is no profile name: 1 to 64 letters, digits, '-', '_' or '.'")]
+    /// The name is not valid for a profile.
+    #[error("'{0}' is not a valid profile name: use 1 to 64 letters, digits, '-', '_' or '.'")]
     Name(String),
-    /// The system has no random numbers.
-    #[error("no random numbers from the system")]
+    /// The system's random number generator failed.
+    #[error("the system's random number generator failed")]
     Random,
 }
 
@@ -95,13 +95,13 @@ pub struct Credentials {
 
 #[derive(Default)]
 struct Cache {
-    /// What the file looked like when it was read: inode, length, time of change.
+    /// How the file looked when it was read: inode, length, time of change.
     mark: Option<(u64, u64, i64, i64)>,
     secrets: BTreeMap<String, String>,
 }
 
 impl Credentials {
-    /// The keys in the file at `path`. The file need not exist yet.
+    /// The keys in the file at `path`, which need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Credentials {
         Credentials {
             path: path.into(),
@@ -109,12 +109,12 @@ impl Credentials {
         }
     }
 
-    /// The next call reads the file again.
+    /// Makes the next call read the file again.
     pub(crate) fn forget(&self) {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).mark = None;
     }
 
-    /// The secret of an access key id. A file that is gone or cannot be read lets nobody in.
+    /// The secret of an access key id. If the file is missing or cannot be read, nobody is admitted.
     pub fn secret(&self, access_key: &str) -> Option<String> {
         let mark = fs::metadata(&self.path)
             .ok()
@@ -123,15 +123,15 @@ impl Credentials {
         if mark.is_none() || cache.mark != mark {
             cache.secrets = match tighten(&self.path).and_then(|()| read(&self.path)) {
                 Ok(text) => {
-                    // Whole profiles count, whatever stands beside them: else one slip of a hand locks everyone out.
+                    // Complete profiles count, whatever else is in the file: a typing error must not lock everyone out.
                     if let Err(error) = checked(&self.path, &text) {
-                        tracing::warn!(%error, "some credentials may not count");
+                        tracing::warn!(%error, "some credentials may be ignored");
                     }
                     secrets(&text)
                 }
                 Err(error) => {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(%error, cause, "credentials cannot be read: nobody is let in");
+                    tracing::warn!(%error, cause, "credentials cannot be read: all calls are refused");
                     BTreeMap::new()
                 }
             };
@@ -141,7 +141,7 @@ impl Credentials {
     }
 }
 
-/// Makes a key for a new profile and adds it to the file, which is made with mode 0600 if need be.
+/// Creates a key for a new profile and adds it to the file, which is created with mode 0600 if necessary.
 pub fn create(path: &Path, profile: &str) -> Result<Key, CredentialsError> {
     if !is_profile(profile) {
         return Err(CredentialsError::Name(profile.to_owned()));
@@ -167,10 +167,10 @@ pub fn create(path: &Path, profile: &str) -> Result<Key, CredentialsError> {
     Ok(key)
 }
 
-/// Takes from others what they may do with the file; says in the log if that was anything. One that does not exist is well.
+/// Removes others' access to the file, and logs it if they had any. A missing file is fine.
 pub fn tighten(path: &Path) -> Result<(), CredentialsError> {
     let Ok(found) = fs::metadata(path) else {
-        // Whoever reads it says why it can't be.
+        // The reader reports why it cannot be read.
         return Ok(());
     };
     let mode = found.permissions().mode() & 0o7777;
@@ -185,18 +185,18 @@ pub fn tighten(path: &Path) -> Result<(), CredentialsError> {
         }
     })?;
     tracing::warn!(
-        "{} was open to others (mode {mode:04o}); it is not any more, but its keys may be known",
+        "{} was open to others (mode {mode:04o}); their access was removed, but its keys may be known",
         path.display()
     );
     Ok(())
 }
 
-/// Whether the file can be read and each of its lines makes sense; the first that does not is told.
+/// Whether the file can be read and each line is valid; the error names the first that is not.
 pub fn check(path: &Path) -> Result<(), CredentialsError> {
     checked(path, &read(path)?)
 }
 
-/// All keys in the file, in its order, without their secrets. A file that does not exist has none.
+/// All keys in the file, in its order, without secrets. A missing file has none.
 pub fn list(path: &Path) -> Result<Vec<Listed>, CredentialsError> {
     let text = read(path)?;
     checked(path, &text)?;
@@ -221,7 +221,7 @@ pub fn find(path: &Path, profile: &str) -> Result<Option<Key>, CredentialsError>
     }))
 }
 
-/// Takes a profile out of the file; everything else stays as it is.
+/// Removes a profile from the file; everything else stays as it is.
 pub fn delete(path: &Path, profile: &str) -> Result<(), CredentialsError> {
     let _lock = lock(path)?;
     let text = read(path)?;
@@ -247,7 +247,7 @@ fn is_profile(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
-/// The profile that a `[profile]` line opens.
+/// The profile that a `[profile]` line begins.
 fn header(line: &str) -> Option<&str> {
     line.trim().strip_prefix('[')?.strip_suffix(']').map(str::trim)
 }
@@ -267,7 +267,7 @@ fn profiles(text: &str) -> Vec<(String, BTreeMap<String, String>)> {
     profiles
 }
 
-/// Refuses what no reader of the format understands, and keys without their secrets.
+/// Refuses what no reader of the format understands, and keys without secrets.
 fn checked(path: &Path, text: &str) -> Result<(), CredentialsError> {
     let damaged = |line: usize, what| {
         Err(CredentialsError::Damaged {
@@ -297,8 +297,8 @@ fn checked(path: &Path, text: &str) -> Result<(), CredentialsError> {
     for ((number, _), (_, facts)) in headers.zip(profiles(text)) {
         let held = |name: &str| facts.get(name).is_some_and(|value| !value.is_empty());
         match (held("aws_access_key_id"), held("aws_secret_access_key")) {
-            (true, false) => return damaged(number, "begins a profile that has a key id, but no secret"),
-            (false, true) => return damaged(number, "begins a profile that has a secret, but no key id"),
+            (true, false) => return damaged(number, "begins a profile with a key id but no secret"),
+            (false, true) => return damaged(number, "begins a profile with a secret but no key id"),
             _ => {}
         }
     }
@@ -308,7 +308,7 @@ fn checked(path: &Path, text: &str) -> Result<(), CredentialsError> {
 fn secrets(text: &str) -> BTreeMap<String, String> {
     let pairs = profiles(text).into_iter().filter_map(|(_, mut facts)| {
         let access_key = facts.remove("aws_access_key_id").filter(|key| !key.is_empty())?;
-        // An empty secret would let everyone in who can guess the key id.
+        // An empty secret would admit anyone who can guess the key id.
         let secret = facts
             .remove("aws_secret_access_key")
             .filter(|secret| !secret.is_empty())?;
@@ -354,7 +354,7 @@ fn lock(path: &Path) -> Result<File, CredentialsError> {
     Ok(file)
 }
 
-/// Replaces the file as a whole: a reader sees the old text or the new, and the new one survives a crash.
+/// Replaces the whole file: a reader sees the old text or the new one, and the new one survives a crash.
 fn replace(path: &Path, text: &str) -> Result<(), CredentialsError> {
     let failed = |cause| CredentialsError::Io {
         verb: "writing",
@@ -385,7 +385,7 @@ fn sibling(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// `length` letters from an alphabet whose size is a power of two, so that every letter is as likely as any other.
+/// Draws `length` letters from an alphabet whose size is a power of two, so that all letters are equally likely.
 fn draw(alphabet: &[u8], length: usize) -> Result<String, CredentialsError> {
     let mut bytes = vec![0_u8; length];
     getrandom::fill(&mut bytes).map_err(|_| CredentialsError::Random)?;
@@ -455,7 +455,7 @@ mod tests {
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 
-    /// A file that everyone could read was used as it was.
+    /// A file that everyone could read was once used as it was.
     #[test]
     fn loose_files_are_tightened() {
         let path = folder("loose").join("credentials");
@@ -466,7 +466,7 @@ mod tests {
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 
-    /// A damaged file listed no keys and exited 0, and a server began with nobody to let in and said nothing.
+    /// A damaged file once listed no keys with exit code 0, and a server started with it without a word.
     #[test]
     fn damage_is_said_with_its_line() {
         let path = folder("damaged").join("credentials");

@@ -15,30 +15,31 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The largest body of a call.
 const BODY_LIMIT: usize = 1 << 20;
-/// The same of calls about messages: of a MiB at most, which JSON or a form may write with up to six bytes for one.
+/// The largest body of a call about messages: at most one MiB of messages, which JSON or a form may escape with up to six
+/// bytes for one.
 const MESSAGES_LIMIT: usize = (6 << 20) + (64 << 10);
-/// The same of calls that invoke a function: an event of 6 MB, and what a client may pack around it.
+/// The largest body of an invocation: an event of 6 MB, and what a client may wrap around it.
 const INVOKE_LIMIT: usize = (6 << 20) + (64 << 10);
-/// The same of calls that bring a function's archive: 50 MiB, as base64.
+/// The largest body of a call with a function's archive: 50 MiB in base64.
 const CODE_LIMIT: usize = (70 << 20) + (64 << 10);
-/// The largest body of a call whose head shows that it will be refused, but not in which words.
+/// The largest body of a call whose head shows that it will be refused, but not in which protocol.
 pub(crate) const UNSIGNED_LIMIT: usize = 16 << 10;
-/// Bytes that all bodies under way may hold at once.
+/// Bytes that all bodies in progress may hold together.
 const BODIES: usize = 32 << 20;
-/// Bytes that all archives of functions under way may hold: one is as large as may be.
+/// Bytes that all archives of functions in progress may hold together: one of the largest size fits.
 const ARCHIVES: usize = 96 << 20;
-/// They are counted in pieces of so many.
+/// Size of the pieces in which bodies are counted.
 const PIECE: usize = 16 << 10;
-/// How long a body that nobody wants may take: a client that is still sending would not see the answer.
+/// Most time to read a body that is not wanted: a client that is still sending would not see the answer.
 const UNWANTED: Duration = Duration::from_secs(1);
-/// How long it is waited until somebody who was sent away has left.
+/// Most time to wait until a caller that was disconnected has left.
 const LEAVING: Duration = Duration::from_millis(20);
 
-/// What bodies may hold, all together. Pieces are kept for the next ones: freed, they would stay with whichever of the
-/// allocator's arenas they came from, and there is one for each thread.
+/// The room for all bodies together. Pieces are kept for reuse: freed memory would stay in the allocator's arena from which
+/// it came, and there is one per thread.
 pub(crate) struct Bodies {
     room: Semaphore,
-    /// Pieces that are kept, at most.
+    /// Most free pieces that are kept.
     kept: usize,
     free: Mutex<Vec<Box<[u8]>>>,
 }
@@ -54,7 +55,7 @@ impl Default for Bodies {
 }
 
 impl Bodies {
-    /// For archives of functions, which come seldom: nothing is kept.
+    /// For archives of functions, which are rare: no piece is kept.
     pub(crate) fn of_archives() -> Bodies {
         Bodies {
             room: Semaphore::new(ARCHIVES / PIECE),
@@ -63,7 +64,8 @@ impl Bodies {
         }
     }
 
-    /// A piece. If there is none, callers whose bodies have been under way for longest make room; for an archive nobody does, who waits.
+    /// A piece. If there is none, the callers whose bodies have been in progress for longest are disconnected. For an
+    /// archive nobody is; it waits.
     async fn take(&self, client: &FrontConnection) -> Piece<'_> {
         let room = loop {
             if let Ok(room) = self.room.try_acquire() {
@@ -74,7 +76,7 @@ impl Bodies {
             }
             client.front().drop_body();
             if let Ok(room) = tokio::time::timeout(LEAVING, self.room.acquire()).await {
-                // It is never closed.
+                // The semaphore is never closed.
                 break room.ok();
             }
         };
@@ -91,7 +93,7 @@ impl Bodies {
     }
 }
 
-/// A part of what bodies may hold.
+/// A part of the room for bodies.
 struct Piece<'a> {
     bytes: Box<[u8]>,
     bodies: &'a Bodies,
@@ -108,7 +110,7 @@ impl Drop for Piece<'_> {
     }
 }
 
-/// A body under way.
+/// A body in progress.
 #[derive(Default)]
 struct Held<'a> {
     pieces: Vec<Piece<'a>>,
@@ -132,7 +134,7 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// The whole of it.
+    /// The whole body.
     fn whole(self) -> Vec<u8> {
         let mut whole = Vec::with_capacity(self.length);
         for piece in self.pieces {
@@ -143,7 +145,7 @@ impl<'a> Held<'a> {
     }
 }
 
-/// The whole body, or the answer to one that is larger than `most` or breaks off.
+/// The whole body, or the refusal of one that is larger than `most` or breaks off.
 pub(crate) async fn body(
     parts: &Parts,
     mut incoming: Incoming,
@@ -178,8 +180,8 @@ pub(crate) async fn body(
     Ok(held.whole())
 }
 
-/// The body as it was before a client compressed it, which AWS's do with large ones; or the answer to one that is no gzip, or that
-/// would be larger than `most`.
+/// The decompressed body, because AWS clients compress large ones; or the refusal of one that is not valid gzip, or would
+/// be larger than `most`.
 pub(crate) fn inflated<'a>(parts: &Parts, body: &'a [u8], most: usize) -> Result<Cow<'a, [u8]>, Refusal> {
     let packed = parts
         .headers
@@ -210,10 +212,11 @@ fn too_large(parts: &Parts, most: usize) -> Refusal {
     refusal(parts, error.with_status(413))
 }
 
-/// Reads what nobody wants, for a while: if the connection were closed on it, the client might not see its answer.
+/// Reads and drops an unwanted body for a while: if the connection were closed at once, the client might not see its
+/// answer.
 pub(crate) async fn discard(parts: &Parts, mut incoming: Incoming, client: &FrontConnection) {
     if parts.headers.contains_key(EXPECT) {
-        // It waits until it is asked.
+        // Its client waits for a 100, and sends nothing.
         return;
     }
     let _waits = client.body();
@@ -221,7 +224,7 @@ pub(crate) async fn discard(parts: &Parts, mut incoming: Incoming, client: &Fron
     let _ = tokio::time::timeout(UNWANTED, all).await;
 }
 
-/// The largest body of a call that its head allows.
+/// The largest body of a call, by its head.
 pub(crate) fn limit(head: &HttpRequest<'_>) -> usize {
     match forebay_awswire::named(head) {
         Some(Service::Sqs) => MESSAGES_LIMIT,
@@ -241,7 +244,7 @@ fn brings_code(head: &HttpRequest<'_>) -> bool {
     head.method == "POST" && path.ends_with("/functions") || head.method == "PUT" && path.ends_with("/code")
 }
 
-/// The request as `awswire` sees it.
+/// The request in the form that `awswire` reads.
 pub(crate) fn view<'a>(parts: &'a Parts, body: &'a [u8]) -> HttpRequest<'a> {
     HttpRequest {
         method: parts.method.as_str(),
@@ -252,12 +255,12 @@ pub(crate) fn view<'a>(parts: &'a Parts, body: &'a [u8]) -> HttpRequest<'a> {
     }
 }
 
-/// Which operation of which service is meant.
+/// Finds out which operation of which service is called.
 pub(crate) fn open(request: &HttpRequest<'_>) -> Result<Call, Refusal> {
     forebay_awswire::open(request)
 }
 
-/// A refusal of a request that was not opened, in the protocol its head suggests.
+/// A refusal of a request that was not opened, in the protocol that its head suggests.
 pub(crate) fn refusal(parts: &Parts, error: ApiError) -> Refusal {
     Refusal {
         protocol: Protocol::shown(&parts.headers),

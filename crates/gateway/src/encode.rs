@@ -14,7 +14,7 @@ pub(crate) fn response(
     result: Result<&Value, &ApiError>,
 ) -> Response<Full<Bytes>> {
     if let (Some((service, operation)), Ok(value)) = (call, result) {
-        // Whatever a test calls through this door: what the output shape has no place for would be left out in silence.
+        // Catches in tests what the model's output shape has no place for, which would be left out silently.
         debug_assert_eq!(
             forebay_awswire::left_out(service, operation, value),
             Vec::<String>::new()
@@ -30,7 +30,7 @@ pub(crate) fn response(
         body,
     );
     for (name, value) in headers {
-        // Codes and ids are plain ASCII; a header that is not is left out rather than failing the answer.
+        // Codes and ids are plain ASCII; a header that is not is left out instead of failing the answer.
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);
         }
@@ -38,7 +38,7 @@ pub(crate) fn response(
     response
 }
 
-/// A response that is no AWS answer.
+/// A text response outside of the AWS protocols.
 pub(crate) fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let mut response = plain(status, text.as_bytes().to_vec());
     let content = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -46,7 +46,7 @@ pub(crate) fn text(status: StatusCode, text: &'static str) -> Response<Full<Byte
     response
 }
 
-/// A JSON response that is no AWS answer.
+/// A JSON response outside of the AWS protocols.
 pub(crate) fn json(status: StatusCode, value: &Value) -> Response<Full<Bytes>> {
     let mut response = plain(status, value.to_string().into_bytes());
     let content = HeaderValue::from_static("application/json");

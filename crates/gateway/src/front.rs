@@ -1,5 +1,6 @@
-//! Connections of callers, before anybody knows who they are: how many there may be, how long they may keep us waiting, and who
-//! goes when there are too many: the one that has kept us waiting for longest. The admin addresses stand behind the same front.
+//! Connections of callers that are not authenticated yet: how many there may be, how long they may keep us waiting, and
+//! which one is closed if there are too many (the one that has kept us waiting for longest). The admin addresses use the
+//! same front.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -20,35 +21,35 @@ use tokio::time::Instant;
 
 /// The largest head of a request, give or take one read of the socket (hyper answers 431 beyond).
 const HEAD_LIMIT: usize = 32 << 10;
-/// From accept to the first head's end. Clients connect when they have something to say.
+/// Most time from accept to the end of the first head. Clients connect when they have something to send.
 const FIRST_HEAD: Duration = Duration::from_secs(5);
-/// From an answer to the next head's end: how long a connection may idle, or leave its answer untaken.
+/// Most time from an answer to the end of the next head: how long a connection may idle, or leave its answer unread.
 const NEXT_HEAD: Duration = Duration::from_secs(30);
-/// Nobody is sent away sooner: an honest client's head is here within a round trip, however many others come meanwhile. They wait
-/// in the kernel, and thousands of them a second pass through the places of those who say nothing.
+/// No connection is closed for another before this time: an honest client's head arrives within a round trip, even if many
+/// connect meanwhile. They wait in the kernel, and thousands per second can pass through the places of silent ones.
 const GRACE: Duration = Duration::from_millis(20);
-/// How often it is looked whether somebody's grace is over.
+/// Interval at which is checked whether the grace of a connection is over.
 const LOOK: Duration = Duration::from_millis(2);
-/// For a body, should nobody have answered by then.
+/// Most time for a body, if it was not answered by then.
 const BODY: Duration = Duration::from_secs(35);
-/// How often somebody looks who is late.
+/// Interval at which late connections are searched.
 const SWEEP: Duration = Duration::from_millis(500);
-/// After accept fails (no file descriptors, mostly), so that it does not spin.
+/// Pause after accept fails (usually for lack of file descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long open calls may take to finish once we stop.
+/// Time that open calls have to finish when the process stops.
 const STOP_TIME: Duration = Duration::from_secs(10);
 
-/// What callers may take of us.
+/// Limits on callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Connections at once. When one more comes, the one that has kept us waiting for longest goes.
+    /// Connections at once. When one more comes, the one that has kept us waiting for longest is closed.
     pub connections: usize,
-    /// Calls that wait for something to happen, beside them.
+    /// Calls that wait for something to happen, in addition to `connections`.
     pub polls: usize,
 }
 
 impl Bounds {
-    /// So many connections, of which none waits.
+    /// This many connections, and no waiting calls.
     pub const fn of(connections: usize) -> Bounds {
         Bounds {
             connections,
@@ -58,7 +59,7 @@ impl Bounds {
 }
 
 impl Default for Bounds {
-    /// Clients keep ten connections, or a few dozen; and a descriptor each must be left by those who carry traffic.
+    /// Clients keep about ten connections, or a few dozen; and traffic must keep enough descriptors.
     fn default() -> Bounds {
         Bounds {
             connections: 192,
@@ -67,20 +68,20 @@ impl Default for Bounds {
     }
 }
 
-/// What a connection does.
+/// The activity of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
-    /// It has yet to send its first head.
+    /// It has not sent its first head yet.
     First,
-    /// It was answered, and may send another one.
+    /// It was answered, and may send another request.
     Next,
-    /// Its request's body is on its way.
+    /// Its request's body is being received.
     Body,
     /// Its request is being answered.
     Call,
     /// Its request waits for something to happen, which may take as long as its caller likes.
     Poll,
-    /// It was sent away and is about to be gone.
+    /// It was aborted and is about to end.
     Leaves,
 }
 
@@ -103,10 +104,10 @@ pub struct Front(Arc<Shared>);
 
 struct Shared {
     open_connections: Mutex<BTreeMap<u64, OpenConnection>>,
-    /// Fires when a connection is gone.
+    /// Notified when a connection has ended.
     left: Notify,
     most: usize,
-    /// Calls that may wait beside them.
+    /// Most calls that may wait in addition.
     most_polls: usize,
     polls: AtomicUsize,
 }
@@ -129,7 +130,7 @@ impl Front {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection has come, one more perhaps than there may be.
+    /// Adds a connection, which may be one more than allowed.
     fn enter(&self, number: u64, local: SocketAddr) -> FrontConnection {
         let open = OpenConnection {
             doing: Doing::First,
@@ -144,7 +145,7 @@ impl Front {
         }
     }
 
-    /// Sends those away whose time is over.
+    /// Closes connections whose time is over.
     fn sweep(&self, now: Instant) {
         for open in self.open_connections().values_mut() {
             let most = match open.doing {
@@ -160,18 +161,18 @@ impl Front {
         }
     }
 
-    /// Sends the one away whose body we have waited for longest.
+    /// Closes the connection whose body we have been waiting for longest.
     pub(crate) fn drop_body(&self) {
         self.drop_oldest(|open| open.doing == Doing::Body);
     }
 
-    /// Sends the one away that has kept us waiting for longest, if that is long enough.
+    /// Closes the connection that has kept us waiting for longest, if that exceeds the grace.
     fn drop_waiting(&self) {
         let now = Instant::now();
         self.drop_oldest(|open| open.doing.is_waiting() && open.since + GRACE <= now);
     }
 
-    /// Sends the one of these away that has kept us waiting for longest.
+    /// Closes the one of these that has kept us waiting for longest.
     fn drop_oldest(&self, may: impl Fn(&OpenConnection) -> bool) {
         let mut open_connections = self.open_connections();
         let these = open_connections.values_mut().filter(|open| may(open));
@@ -180,10 +181,11 @@ impl Front {
         }
     }
 
-    /// Ready once no more are here than there may be. If too many are, somebody is sent away for it.
+    /// Ready once there are no more connections than allowed. If there are, one is closed.
     async fn has_room(&self) {
         let mut left = std::pin::pin!(self.0.left.notified());
         loop {
+            // Registered before counting: a connection that ends in between would otherwise not wake this.
             left.as_mut().enable();
             let (over, leaving) = {
                 let open_connections = self.open_connections();
@@ -200,7 +202,7 @@ impl Front {
             if leaving < over {
                 self.drop_waiting();
             }
-            // If all are at work, their answers make room.
+            // If all are being answered, their answers will make room.
             let _ = tokio::time::timeout(LOOK, left.as_mut()).await;
             left.set(self.0.left.notified());
         }
@@ -226,7 +228,7 @@ impl OpenConnection {
     }
 }
 
-/// One connection, gone when dropped.
+/// One connection, removed when dropped.
 pub struct FrontConnection {
     front: Front,
     number: u64,
@@ -243,26 +245,26 @@ impl FrontConnection {
         }
     }
 
-    /// From now on its body is waited for, until what is returned is dropped.
+    /// Marks its body as awaited, until the returned guard is dropped.
     pub fn body(&self) -> BodyWait<'_> {
         self.does(Doing::Body);
         BodyWait(self)
     }
 
-    /// From now on its request waits for something to happen, until what is returned is dropped: it takes nobody's place meanwhile.
-    /// None if as many wait as may.
+    /// Marks its request as waiting for something to happen, until the returned guard is dropped: meanwhile it takes no
+    /// other's place. None if too many wait already.
     pub fn poll(&self) -> Option<PollWait<'_>> {
         let polls = &self.front.0.polls;
         let most = self.front.0.most_polls;
         let more = |count: usize| (count < most).then_some(count + 1);
         polls.fetch_update(Relaxed, Relaxed, more).ok()?;
         self.does(Doing::Poll);
-        // One more fits beside it.
+        // There is room for one more connection now.
         self.front.0.left.notify_waiters();
         Some(PollWait(self))
     }
 
-    /// The address that it came to.
+    /// The local address that it connected to.
     pub fn local(&self) -> SocketAddr {
         self.local
     }
@@ -279,7 +281,7 @@ impl Drop for FrontConnection {
     }
 }
 
-/// A body is under way.
+/// Marks a body as awaited.
 pub struct BodyWait<'a>(&'a FrontConnection);
 
 impl Drop for BodyWait<'_> {
@@ -288,7 +290,7 @@ impl Drop for BodyWait<'_> {
     }
 }
 
-/// A request waits.
+/// Marks a request as waiting.
 pub struct PollWait<'a>(&'a FrontConnection);
 
 impl Drop for PollWait<'_> {
@@ -300,7 +302,7 @@ impl Drop for PollWait<'_> {
 
 /// Answers requests.
 pub trait Answer: Send + Sync + 'static {
-    /// The answer to this one, which came over that connection.
+    /// The answer to this request, which came over that connection.
     fn answer(
         &self,
         client: &FrontConnection,
@@ -308,8 +310,7 @@ pub trait Answer: Send + Sync + 'static {
     ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
 }
 
-/// Serves `listener` with at most so many connections at once, and calls that wait beside them, until `shutdown` completes; open calls
-/// are answered first.
+/// Serves `listener` within these bounds until `shutdown` completes; open calls are answered first.
 pub async fn serve<A: Answer>(
     listener: TcpListener,
     Bounds { connections, polls }: Bounds,
@@ -324,7 +325,7 @@ pub async fn serve<A: Answer>(
             match listener.accept().await {
                 Ok((stream, _)) => {
                     number += 1;
-                    // A socket that cannot tell is gone.
+                    // A socket without a local address is gone.
                     let Ok(local) = stream.local_addr() else { continue };
                     let client = front.enter(number, local);
                     let task =
@@ -334,8 +335,8 @@ pub async fn serve<A: Answer>(
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    // Perhaps for want of a descriptor, and those who say nothing have some.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    // Perhaps for lack of a descriptor, and silent connections hold some.
                     front.drop_waiting();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -377,7 +378,7 @@ async fn connection<A: Answer>(
         }
     });
     let connection = hyper::server::conn::http1::Builder::new()
-        // The sweep does it.
+        // The sweep enforces the deadlines.
         .header_read_timeout(None)
         .max_buf_size(HEAD_LIMIT)
         .serve_connection(TokioIo::new(stream), service);

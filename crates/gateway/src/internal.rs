@@ -1,4 +1,4 @@
-//! Calls that nobody makes over HTTP: those of schedules, and what feeds functions.
+//! Calls that do not come over HTTP: those of schedules and of what feeds functions.
 
 use crate::clock::now;
 use crate::commit::guarded;
@@ -10,12 +10,12 @@ use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// The way in for calls of our own.
+/// The entry for calls from within this process.
 #[derive(Clone)]
 pub struct Internal(Arc<ApiContext>);
 
 impl Internal {
-    /// Into this.
+    /// Calls on this context.
     pub fn new(context: Arc<ApiContext>) -> Internal {
         Internal(context)
     }
@@ -25,10 +25,10 @@ impl Internal {
         self.0.writer.state()
     }
 
-    /// Changes the state; what the change is given besides it is what operations see.
+    /// Changes the state; the change also sees what operations see.
     ///
     /// # Errors
-    /// If it cannot be kept.
+    /// If the change cannot be stored.
     pub async fn change(
         &self,
         change: impl FnOnce(&State, &forebay_control::Ports<'_>, forebay_units::Wall) -> Option<State>
@@ -48,10 +48,10 @@ impl Internal {
         read(&self.state(), &self.0.writer.ports(), now())
     }
 
-    /// Carries out what is asked past the writer.
+    /// Carries out what an operation asks past the writer.
     ///
     /// # Errors
-    /// As whoever is asked says.
+    /// The error of the port that was asked.
     pub async fn carry_out(&self, asked: Asked) -> Result<Value, ApiError> {
         match asked {
             Asked::Answered(answer) => Ok(answer),
@@ -66,18 +66,18 @@ impl Internal {
         }
     }
 
-    /// Asks for messages.
+    /// Gives an order about messages.
     ///
     /// # Errors
-    /// As whoever keeps them says.
+    /// The error of the port to messages.
     pub async fn messages(&self, order: MessageOrder) -> Result<MessageOutcome, MessageError> {
         self.0.beside.messages.ask(order).await
     }
 
-    /// Has a function invoked.
+    /// Invokes a function.
     ///
     /// # Errors
-    /// If it was not asked at all.
+    /// If it was not invoked at all.
     pub async fn invoke(&self, invocation: Invocation) -> Result<Invoked, InvokeError> {
         let (tell, told) = oneshot::channel();
         let done = move |done| {

@@ -1,5 +1,9 @@
-//! The AWS APIs over HTTP: decode, authenticate, call `control`, commit, encode; and the one writer of the state.
-//! Decides nothing about any operation: what a call means is `control`'s, what it looks like on the wire is `awswire`'s.
+//! The AWS APIs over HTTP: decode, authenticate, call `control`, commit, encode; and the only writer of the state.
+//! It never decides about an operation: `control` defines what a call means, `awswire` what it looks like on the wire.
+//!
+//! A call passes `front` (connections), `serve` (the stages in order), `decode`, `authenticate`, `operate` and `encode`.
+//! `commit` is the writer of the state. `internal` is the entry for calls that do not come over HTTP; `ports` and
+//! `messages` are what others provide; `credentials` are the keys, `pages` the protection against web pages.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod authenticate;

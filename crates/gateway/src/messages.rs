@@ -1,19 +1,19 @@
-//! Who keeps messages: asked past the writer, as they are no part of the state.
+//! The port to messages, which is called past the writer because messages are not part of the state.
 
 use forebay_control::{MessageError, MessageOrder, MessageOutcome};
 use std::future::Future;
 use std::pin::Pin;
 
-/// What comes of an order, later.
+/// The outcome of an order, later.
 pub type Pending<'a> = Pin<Box<dyn Future<Output = Result<MessageOutcome, MessageError>> + Send + 'a>>;
 
-/// Who keeps messages.
+/// The port to messages.
 pub trait Messages: Send + Sync {
-    /// Carries an order out; what it changes is on disk when it is told. Dropped, a receive waits no more.
+    /// Carries out an order; what it changes is on disk when it resolves. If it is dropped, a receive ends its wait.
     fn ask(&self, order: MessageOrder) -> Pending<'_>;
 }
 
-/// Nobody keeps messages.
+/// A port without messages.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoMessages;
 

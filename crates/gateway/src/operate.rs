@@ -1,4 +1,5 @@
-//! The operate stage: reads answer from a snapshot at once, as do calls about datapoints; writes go through the one writer.
+//! The operate stage: reads are answered from a snapshot at once, and so are calls about datapoints; writes go through the
+//! one writer.
 
 use crate::authenticate::Caller;
 use crate::clock::now;
@@ -15,7 +16,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Carries an authenticated call out.
+/// Carries out an authenticated call.
 pub(crate) async fn operate(
     context: &ApiContext,
     client: &FrontConnection,
@@ -45,7 +46,7 @@ pub(crate) async fn operate(
     if operation.asks_messages() {
         return ask(context, client, order).await;
     }
-    // A read draws nothing that is kept.
+    // The random numbers of a read are not kept, so a fixed seed will do.
     let mut rng = Rng::named(0, "reads");
     let state = context.writer.state();
     order
@@ -53,7 +54,7 @@ pub(crate) async fn operate(
         .map(|outcome| outcome.answer)
 }
 
-/// Has the archive of a function kept that a call brings, before anybody is told of it.
+/// Stores the archive of a function that a call brings. Done first, so that the state never names code that is not on disk.
 async fn keep_code(context: &ApiContext, call: &Call, input: &mut Value) -> Result<(), ApiError> {
     let Some(upload) = Upload::take(call.service, &call.operation, input)? else {
         return Ok(());
@@ -70,7 +71,7 @@ async fn keep_code(context: &ApiContext, call: &Call, input: &mut Value) -> Resu
     Ok(())
 }
 
-/// Has a function invoked, and waits for as long as that takes.
+/// Invokes a function, and waits as long as that takes.
 async fn invoke(
     context: &ApiContext,
     client: &FrontConnection,
@@ -87,7 +88,7 @@ async fn invoke(
     told.await.map_err(|_| unavailable("The service is stopping."))
 }
 
-/// Where the caller reached us, by its own word if that is a host.
+/// The URL by which the caller reached this API, from its Host header if that is valid.
 fn endpoint(client: &FrontConnection, request: &HttpRequest<'_>) -> String {
     let named = request.headers.get(HOST).and_then(|host| host.to_str().ok());
     let fits = |host: &&str| {
@@ -103,7 +104,7 @@ fn endpoint(client: &FrontConnection, request: &HttpRequest<'_>) -> String {
     }
 }
 
-/// Has a call about messages carried out.
+/// Carries out a call about messages.
 async fn ask(context: &ApiContext, client: &FrontConnection, order: QueuedCall) -> Result<Value, ApiError> {
     let state = context.writer.state();
     let asked = order.ask(&state, &context.writer.ports(), now(), &mut context.drawn())?;
@@ -124,7 +125,7 @@ async fn ask(context: &ApiContext, client: &FrontConnection, order: QueuedCall) 
     guarded("answer", || answer(outcome)).and_then(|answer| answer)
 }
 
-/// Waits for messages, until we stop at most.
+/// Waits for messages, at most until this process stops.
 async fn poll(
     context: &ApiContext,
     client: &FrontConnection,
@@ -134,6 +135,7 @@ async fn poll(
         return Err(MessageError::Busy.into());
     };
     let mut stopping = context.stopping.subscribe();
+    // Biased: messages that were already received must be delivered even if the process stops now.
     let outcome = tokio::select! {
         biased;
         outcome = context.beside.messages.ask(order) => outcome?,
@@ -142,7 +144,7 @@ async fn poll(
     Ok(outcome)
 }
 
-/// Wipes the state and all datapoints, for test suites that ask for it.
+/// Deletes the state and all datapoints, for test suites that ask for it.
 pub(crate) async fn reset(context: &ApiContext) -> Result<(), ApiError> {
     if !context.options.allow_reset {
         let message = "Resetting is not enabled: start Forebay with --enable-reset.";

@@ -1,25 +1,25 @@
-//! Web pages, and what keeps them from what asks for no signature. A browser makes calls to loopback on behalf of any page, and a
-//! page's own host name can be made to lead here (DNS rebinding).
+//! Keeps web pages from calls that need no signature. A browser makes calls to loopback on behalf of any page, and a page's
+//! own host name can be made to resolve to this address (DNS rebinding).
 
 use http::{HeaderMap, Uri};
 use std::net::{IpAddr, SocketAddr};
 
-/// Whether a browser makes this call on behalf of a page. Programs send none of these headers.
+/// Whether a browser makes this call on behalf of a page. Other programs send none of these headers.
 pub fn comes_from_a_page(headers: &HeaderMap) -> bool {
     let fetched = headers.get("sec-fetch-site");
     headers.contains_key("origin") || fetched.is_some_and(|site| site != "none")
 }
 
-/// The host names that may be asked for.
+/// The host names under which requests are answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
-    /// Besides those that always may.
+    /// Names in addition to those that are always allowed.
     pub allowed: Vec<String>,
 }
 
 impl Hosts {
-    /// Why this request is not answered at `local`, the address that it came to; none if it is. A request that names no host is no
-    /// browser's.
+    /// Why this request is refused at `local`, the address that it came to; none if it is not. A request without a host
+    /// name does not come from a browser.
     pub fn refusal(&self, uri: &Uri, headers: &HeaderMap, local: SocketAddr) -> Option<String> {
         let header = headers.get("host").map(|value| value.as_bytes());
         let authority = uri.authority().map(|authority| authority.as_str().as_bytes());

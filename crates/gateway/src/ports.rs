@@ -1,4 +1,4 @@
-//! What is lent to operations and to what happens by time, shared between the writer and those who read past it.
+//! The ports that are lent to operations and to what is due by time, shared between the writer and readers.
 
 use crate::messages::{Messages, NoMessages};
 use forebay_control::lambda::{Code, CodeError};
@@ -6,19 +6,19 @@ use forebay_control::{Actions, Datapoints, NoDatapoints, NobodyActs, Observation
 use forebay_functions::{Functions, NoFunctions};
 use std::sync::Arc;
 
-/// The hands that `control` asks for. Clone costs O(1).
+/// The ports that `control` needs. Clone costs O(1).
 #[derive(Clone)]
 pub struct SharedPorts {
     /// What the data plane has observed.
     pub observations: Arc<dyn Observations>,
-    /// Where datapoints are kept.
+    /// The port to the stored datapoints.
     pub datapoints: Arc<dyn Datapoints>,
-    /// Who carries out what alarms want done.
+    /// The port through which alarms act.
     pub actions: Arc<dyn Actions>,
 }
 
 impl SharedPorts {
-    /// An observer, where no datapoint is kept and nobody acts.
+    /// Ports with these observations, no datapoints and no actions.
     pub fn observing(observations: Arc<dyn Observations>) -> SharedPorts {
         SharedPorts {
             observations,
@@ -35,16 +35,16 @@ impl SharedPorts {
     }
 }
 
-/// Who keeps archives of functions.
+/// The port to the archives of functions.
 pub trait FunctionCode: Send + Sync {
-    /// Keeps an archive by its digest; it is on disk when this returns. Blocks.
+    /// Stores an archive under its digest; it is on disk when this returns. Blocks.
     ///
     /// # Errors
-    /// If it is no archive, or the disk does not take it.
+    /// If it is not a valid archive, or cannot be written.
     fn keep(&self, zip: &[u8]) -> Result<Code, CodeError>;
 }
 
-/// Nobody keeps archives.
+/// A port that stores no archives.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoFunctionCode;
 
@@ -54,19 +54,19 @@ impl FunctionCode for NoFunctionCode {
     }
 }
 
-/// Who is asked past the writer, as what they have is no part of the state.
+/// The ports that are called past the writer, because their data is not part of the state.
 #[derive(Clone)]
 pub struct Beside {
-    /// Who keeps messages.
+    /// The port to messages.
     pub messages: Arc<dyn Messages>,
-    /// Who runs functions.
+    /// The port through which functions are invoked.
     pub functions: Arc<dyn Functions>,
-    /// Who keeps their archives.
+    /// The port to the functions' archives.
     pub code: Arc<dyn FunctionCode>,
 }
 
 impl Default for Beside {
-    /// Nobody.
+    /// Ports that provide nothing.
     fn default() -> Beside {
         Beside {
             messages: Arc::new(NoMessages),

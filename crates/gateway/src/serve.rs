@@ -1,4 +1,4 @@
-//! Leads each request of the API through the stages.
+//! Passes each request of the API through the stages.
 
 use crate::context::ApiContext;
 use crate::front::{self, Answer, Bounds, FrontConnection};
@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// From a request's head to its answer.
+/// Most time from a request's head to its answer.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
-/// The same of an invocation: a function has 15 minutes.
+/// Like [`REQUEST_TIME`], for an invocation: a function may run for 15 minutes.
 const INVOCATION_TIME: Duration = Duration::from_secs(930);
 
 /// Serves the APIs on `listener` until `shutdown` completes; open calls are answered first.
@@ -32,7 +32,7 @@ pub async fn serve(
     let stopping = context.stopping.clone();
     let shutdown = async move {
         shutdown.await;
-        // Whoever waits for messages is told that there are none.
+        // Calls that wait for messages are answered without any.
         stopping.send_replace(true);
     };
     front::serve(listener, bounds, context, shutdown).await;
@@ -79,7 +79,7 @@ fn invokes(parts: &http::request::Parts) -> bool {
     forebay_awswire::named(&head) == Some(Service::Lambda) && head.path.ends_with("/invocations")
 }
 
-/// Answers to those who look at the port with something that is no AWS client.
+/// The answer to a request that is not from an AWS client.
 fn not_an_api(parts: &http::request::Parts) -> Option<Response<Full<Bytes>>> {
     let signed = parts.headers.contains_key("authorization") || parts.headers.contains_key("x-amz-target");
     let asks = parts
@@ -105,7 +105,7 @@ fn not_an_api(parts: &http::request::Parts) -> Option<Response<Full<Bytes>>> {
     }
 }
 
-/// Why a call without a signature is not taken, if it may be a web page's.
+/// Why a call without a signature is refused, if it may come from a web page.
 fn refuses_page(
     context: &ApiContext,
     client: &FrontConnection,
@@ -119,7 +119,7 @@ fn refuses_page(
     hosts.refusal(&parts.uri, &parts.headers, client.local())
 }
 
-/// Where test suites ask for a clean slate.
+/// Path of the reset for test suites.
 const RESET: &str = "/moto-api/reset";
 
 async fn answer(
@@ -147,13 +147,14 @@ async fn answer(
     let claimed = authenticate::early(context, &decode::view(parts, &[]));
     let most = match &claimed {
         Ok(_) => decode::limit(&decode::view(parts, &[])),
+        // Refused before its body is held: an unknown caller must not cost memory.
         Err(problem) => match answered_in(&decode::view(parts, &[])) {
             Some(protocol) => {
                 let error = authenticate::refused(problem, protocol);
                 decode::discard(parts, incoming, client).await;
                 return refused(Refusal { protocol, error });
             }
-            // In which words, only the body tells.
+            // Only the body shows in which protocol the error must be.
             None => decode::UNSIGNED_LIMIT,
         },
     };
@@ -170,7 +171,7 @@ async fn answer(
         Ok(inflated) => inflated,
         Err(refusal) => return refused(refusal),
     };
-    // What was signed is what was sent.
+    // The signature covers the bytes as they were sent, before decompression.
     let (sent, request) = (decode::view(parts, &body), decode::view(parts, &inflated));
     let call = match decode::open(&request) {
         Ok(call) => call,
@@ -189,7 +190,7 @@ async fn answer(
     answered.unwrap_or_else(|error| encode::response(call.protocol, named, request_id, Err(&error)))
 }
 
-/// A line in the log. Those who send and receive messages do so all day: only what failed is told of them.
+/// Logs a call. Calls about messages come all day, so of those only failures are logged at the default level.
 fn told(request_id: &str, call: &Call, code: &str) {
     let (service, operation) = (call.service.scope(), call.operation.as_str());
     let is_routine = code == "ok"

@@ -47,7 +47,7 @@ async fn signed_calls_are_answered_and_published() {
     );
 }
 
-/// Newer SDKs speak CBOR to services that list it.
+/// Newer SDKs use CBOR for services that list it.
 #[tokio::test]
 async fn calls_in_cbor_are_answered_in_cbor() {
     let harness = Harness::open("cbor", true, false, Disk::default());
@@ -60,7 +60,7 @@ async fn calls_in_cbor_are_answered_in_cbor() {
     );
     assert_eq!(headers["smithy-protocol"], "rpc-v2-cbor");
     assert_eq!(body, b"\xa1\x71SubscriptionState\x68INACTIVE".as_slice());
-    // An operation whose model is left out, then bytes that are no CBOR, then a signature of nobody: all in CBOR.
+    // An operation whose model is left out, then invalid CBOR, then an unknown key: all answered in CBOR.
     let path = "/service/AWSShield_20160616/operation/CreateProtection";
     let (status, headers, body) = harness.call_cbor(Service::Shield, path, b"\xa0").await;
     assert_eq!(
@@ -78,7 +78,7 @@ async fn calls_in_cbor_are_answered_in_cbor() {
     assert!(holds(&body, b"UnrecognizedClientException"), "{body:?}");
 }
 
-/// AWS's clients compress large bodies of some calls; what they sign is what they send.
+/// AWS clients compress large bodies of some calls; their signature covers the compressed bytes.
 #[tokio::test]
 async fn compressed_bodies_are_read_within_their_bound() {
     let harness = Harness::open("gzip", true, false, Disk::default());
@@ -117,7 +117,7 @@ async fn unsigned_and_wrong_signatures_are_refused() {
     let reply = harness.call("Action=DescribeTargetGroups").await;
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert!(reply.body.contains("<Code>InvalidClientTokenId</Code>"));
-    // It said that the token was invalid and no more: with a key of AWS in the environment nobody knew what to do.
+    // The error once said only that the token was invalid, which did not help a user with a key of AWS in the environment.
     assert!(reply.body.contains("forebay env"), "{}", reply.body);
 }
 
@@ -139,7 +139,8 @@ async fn full_disk_refuses_and_recovers() {
     assert_eq!(harness.call(&make("one")).await.status, StatusCode::OK);
 }
 
-/// The health page said all was well while no change could be stored; and it must not take a call to find that one can again.
+/// The health page once said that all was well while no change could be stored. And a call must not be needed to notice
+/// that storing works again.
 #[tokio::test]
 async fn a_disk_with_room_again_is_noticed_without_a_call() {
     let harness = Harness::open("again", true, false, Disk::default());

@@ -1,4 +1,4 @@
-//! Callers who keep us waiting, before anybody knows who they are.
+//! Callers who keep us waiting before they are authenticated.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod harness;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Less than a call may take, and than a connection may idle: what is waited for must not end by that.
+/// Shorter than the limits of a call and of an idle connection, so that neither ends the wait.
 const SOON: Duration = Duration::from_secs(10);
 
 async fn call(harness: &Harness) -> Reply {
@@ -18,7 +18,7 @@ async fn call(harness: &Harness) -> Reply {
     answered.await.unwrap()
 }
 
-/// The head of a signed call whose body is `length` long, as bytes.
+/// The head of a signed call with a body of `length` bytes.
 fn head(harness: &Harness, length: usize, change: impl Fn(&str, &str) -> Option<String>) -> Vec<u8> {
     let request = harness.request("Version=2015-12-01&Action=DescribeTargetGroups");
     let mut head = format!("POST / HTTP/1.1\r\nhost: {}\r\n", harness.address);
@@ -31,7 +31,7 @@ fn head(harness: &Harness, length: usize, change: impl Fn(&str, &str) -> Option<
     head.into_bytes()
 }
 
-/// With as many silent connections as there may be, a signed call waited until their 30 s were over.
+/// With as many silent connections as allowed, a signed call once waited until their 30 s were over.
 #[tokio::test]
 async fn silent_connections_keep_nobody_out() {
     let bounds = Bounds::of(8);
@@ -41,7 +41,7 @@ async fn silent_connections_keep_nobody_out() {
         silent.push(TcpStream::connect(&harness.address).await.unwrap());
     }
     assert_eq!(call(&harness).await.status, StatusCode::OK);
-    // Who waited for longest is gone, and nobody else for it.
+    // Only the connection that had waited for longest was closed.
     let mut byte = [0];
     let first = tokio::time::timeout(SOON, silent[0].read(&mut byte)).await;
     assert!(matches!(first.unwrap(), Ok(0) | Err(_)));
@@ -49,7 +49,7 @@ async fn silent_connections_keep_nobody_out() {
     assert_eq!(last.kind(), std::io::ErrorKind::WouldBlock);
 }
 
-/// What comes back to these bytes.
+/// The answer to these bytes.
 async fn told(stream: &mut TcpStream, bytes: &[u8]) -> String {
     tokio::time::timeout(SOON, stream.write_all(bytes))
         .await
@@ -62,7 +62,7 @@ async fn told(stream: &mut TcpStream, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer[..read.unwrap()]).into_owned()
 }
 
-/// A call with an unknown key or an old date was refused when its body was there, or after 30 s.
+/// A call with an unknown key or an old date was once refused only when its body had come, or after 30 s.
 #[tokio::test]
 async fn keys_and_dates_are_refused_before_the_body() {
     let harness = Harness::open("early", true, false, Disk::default());
@@ -88,7 +88,7 @@ async fn keys_and_dates_are_refused_before_the_body() {
     }
 }
 
-/// No scope tells which service is meant: the body does, and it is a short one.
+/// Without a scope, only the body shows which service is meant; such a body may only be short.
 #[tokio::test]
 async fn unsigned_bodies_are_short() {
     let harness = Harness::open("short", true, false, Disk::default());
@@ -105,7 +105,7 @@ async fn unsigned_bodies_are_short() {
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }
 
-/// A call that is refused by its head sees its answer though its whole body was sent first, and its connection stays.
+/// A call that is refused by its head sees its answer although its whole body was sent first, and its connection stays.
 #[tokio::test]
 async fn refused_bodies_are_read_to_their_end() {
     let harness = Harness::open("whole", true, false, Disk::default());
@@ -126,7 +126,8 @@ async fn refused_bodies_are_read_to_their_end() {
     }
 }
 
-/// Bodies under way held as much as came: 1,000 of them a gigabyte. 32 MiB is for all, and who waited for longest makes room.
+/// Bodies in progress once held as much as came: a gigabyte for 1,000 of them. Now 32 MiB is for all, and the one that has
+/// waited for longest makes room.
 #[tokio::test]
 async fn bodies_share_a_budget() {
     let harness = Harness::open("bodies", true, false, Disk::default());
@@ -143,7 +144,7 @@ async fn bodies_share_a_budget() {
         holders.push(stream);
     }
     assert_eq!(call(&harness).await.status, StatusCode::OK);
-    // The eight that are too many are gone, and they are the first.
+    // Eight are too many; the first eight were closed.
     let mut byte = [0];
     for first in &mut holders[..8] {
         let read = tokio::time::timeout(SOON, first.read(&mut byte)).await.unwrap();
@@ -151,7 +152,7 @@ async fn bodies_share_a_budget() {
     }
     let last = holders[39].try_read(&mut byte).unwrap_err();
     assert_eq!(last.kind(), std::io::ErrorKind::WouldBlock);
-    // A body that is whole is answered: its signature is not its own.
+    // A complete body is answered: its signature does not match.
     let answer = told(&mut holders[39], b"a").await;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
 }

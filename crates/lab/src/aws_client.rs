@@ -1,4 +1,5 @@
-//! A small AWS client for the demo, the experiments and the sample worker: signed calls to our own public API, as any client makes them.
+//! A small AWS client for the demo, the experiments and the sample worker: signed calls of our own public API, as any
+//! client makes them.
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
@@ -25,7 +26,7 @@ fn version(service: Service) -> &'static str {
     }
 }
 
-/// What a call's body is.
+/// The encoding of a call's body.
 #[derive(Clone, Copy)]
 enum Body {
     Query,
@@ -33,20 +34,20 @@ enum Body {
     Json(&'static str),
 }
 
-/// A caller with a key.
+/// A client that signs with a key.
 pub(crate) struct AwsClient {
     api: SocketAddr,
     region: String,
     access_key: String,
     secret: String,
-    /// Of keys that are an instance's.
+    /// The session token of an instance's keys.
     token: Option<String>,
     client: Client<HttpConnector, Full<Bytes>>,
     clock: Clock,
 }
 
 impl AwsClient {
-    /// The first profile of a credentials file.
+    /// Uses the first profile of a credentials file.
     pub(crate) fn from_file(api: SocketAddr, region: &str, credentials: &Path) -> anyhow::Result<AwsClient> {
         let text = std::fs::read_to_string(credentials).context("cannot read the credentials")?;
         let value = |key: &str| {
@@ -68,7 +69,8 @@ impl AwsClient {
         })
     }
 
-    /// By the variables from which every AWS client takes endpoint, region and keys. Instances with a profile have them.
+    /// Uses the environment variables from which every AWS client reads endpoint, region and keys. Instances with a profile
+    /// have them.
     pub(crate) fn from_environment() -> anyhow::Result<AwsClient> {
         let value = |name: &str| variable(name).with_context(|| format!("{name} is not set"));
         let url = value("AWS_ENDPOINT_URL")?;
@@ -76,7 +78,7 @@ impl AwsClient {
         let api = api.and_then(|api| api.parse().ok());
         Ok(AwsClient {
             api: api.with_context(|| {
-                format!("AWS_ENDPOINT_URL is {url}; it is to be http:// with an IP address and a port")
+                format!("AWS_ENDPOINT_URL is {url}; it must be http:// with an IP address and a port")
             })?,
             region: variable("AWS_REGION").map_or_else(|| value("AWS_DEFAULT_REGION"), Ok)?,
             access_key: value("AWS_ACCESS_KEY_ID")?,
@@ -116,7 +118,7 @@ impl AwsClient {
         let text = self
             .send(service, action, Body::Json(version), input.to_string())
             .await?;
-        // Some operations answer with nothing.
+        // Some operations have an empty answer.
         match &*text {
             "" => Ok(Value::Null),
             text => serde_json::from_str(text).with_context(|| format!("{action} was not answered in JSON")),
@@ -173,7 +175,7 @@ impl AwsClient {
         Ok(text)
     }
 
-    /// What a page that needs no signature says, such as one of the admin address.
+    /// The body of a page that needs no signature, such as one of the admin address.
     pub(crate) async fn page(&self, at: SocketAddr, path: &str) -> anyhow::Result<Bytes> {
         let request = Request::get(format!("http://{at}{path}")).body(Full::default())?;
         let answer = self.client.request(request).await?;

@@ -1,4 +1,4 @@
-//! `forebay demo`: everything at once, through its own public API.
+//! `forebay demo`: a server, targets and load in one program, set up through the public API.
 
 use crate::aws_client::AwsClient;
 use crate::demo_balancer::{DemoBalancer, free_port, make};
@@ -27,41 +27,41 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
 Examples:
-  forebay demo            look, try the printed commands, end with Ctrl-C
-  forebay demo --exit     end after the table: 0 if no request failed")]
+  forebay demo            look at it, try the printed commands, end with Ctrl-C
+  forebay demo --exit     exit after the table, with 0 if no request failed")]
 pub struct DemoArgs {
-    /// End after the table, with 0 only if no request failed
+    /// Exit after the table, with 0 only if no request failed
     #[arg(long)]
     pub(crate) exit: bool,
     /// Seconds of load
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) seconds: u64,
-    /// Connections that send it
+    /// Connections that send the load
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) connections: u16,
-    /// Where its addresses come from [default: 127.192.0.0/12, or another that no running Forebay has]
+    /// Pool of the demo's addresses [default: 127.192.0.0/12, or another that no running Forebay uses]
     #[arg(long, value_name = "CIDR")]
     pub(crate) address_pool: Option<Ipv4Net>,
 }
 
-/// The demo's targets: name, and the last part of the address each has of its own.
+/// The demo's targets: the name, and the last byte of the address of each.
 const TARGETS: [(&str, u8); 3] = [("amber", 11), ("birch", 12), ("cedar", 13)];
-/// Where their addresses are: loopback, beside every pool.
+/// The first bytes of their addresses: loopback addresses outside every pool.
 const TARGET_NET: [u8; 3] = [127, 63, 0];
-/// Where its load balancer's addresses come from, if nobody has it.
+/// The pool of the load balancer's addresses, if it is free.
 const POOL: &str = "127.192.0.0/12";
-/// Settings of its health checks.
+/// Settings of the health checks.
 const CHECKS: [(&str, &str); 2] = [
     ("HealthCheckIntervalSeconds", "5"),
     ("HealthCheckTimeoutSeconds", "2"),
 ];
 
-/// Shows it, and ends with 0 only if no request failed.
+/// Runs the demo, and exits with 0 only if no request failed.
 pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(demo(args))
 }
 
-/// The demo's pool: what the flag says, or a free one.
+/// The demo's pool: the flag's, or a free one.
 fn pool(args: &DemoArgs) -> anyhow::Result<Ipv4Net> {
     match args.address_pool {
         Some(pool) => Ok(pool),
@@ -127,7 +127,7 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// This port on loopback if it is free, else any.
+/// This port on loopback if it is free, else any free port.
 fn free_or(port: u16) -> SocketAddr {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     if TcpListener::bind(address).is_ok() {
@@ -137,7 +137,7 @@ fn free_or(port: u16) -> SocketAddr {
     }
 }
 
-/// Three sample targets, each on a thread and a loopback address of its own.
+/// Starts three sample targets, each on its own thread and loopback address.
 fn start_targets() -> anyhow::Result<Vec<(&'static str, SocketAddr)>> {
     let mut started = Vec::new();
     for (name, last) in TARGETS {

@@ -1,4 +1,4 @@
-//! A load balancer made with our own public API, as any AWS client would make it.
+//! A load balancer that is created through our own public API, as any AWS client would.
 
 use crate::aws_client::{AwsClient, element, elements};
 use anyhow::{Context as _, bail};
@@ -6,7 +6,7 @@ use forebay_awswire::Service;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-/// How long the first health checks may take.
+/// Longest time until the first health checks have passed.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A port for the listener: this one if it is free, else another.
@@ -27,14 +27,14 @@ pub(crate) struct DemoBalancer {
     pub(crate) nodes: Vec<SocketAddr>,
 }
 
-/// An element of an answer that must be there.
+/// An element that the answer must have.
 pub(crate) fn found(xml: &str, name: &str) -> anyhow::Result<String> {
     element(xml, name)
         .map(str::to_owned)
         .with_context(|| format!("no {name} in the answer"))
 }
 
-/// Makes a load balancer as any AWS client would.
+/// Creates a load balancer as any AWS client would.
 pub(crate) async fn make(
     caller: &AwsClient,
     name: &str,
@@ -84,7 +84,7 @@ pub(crate) async fn make(
     })
 }
 
-/// A target group with these targets; returns its ARN.
+/// Creates a target group with these targets; returns its ARN.
 async fn make_group(
     caller: &AwsClient,
     name: &str,
@@ -125,7 +125,7 @@ pub(crate) async fn register(
     Ok(())
 }
 
-/// Waits until so many targets are healthy.
+/// Waits until this many targets are healthy.
 pub(crate) async fn wait_until_healthy(caller: &AwsClient, group: &str, count: usize) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {

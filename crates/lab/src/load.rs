@@ -1,4 +1,4 @@
-//! A closed loop of HTTP requests, and what came of them.
+//! A closed loop of HTTP requests, and its results.
 
 use hdrhistogram::Histogram;
 use http_body_util::{BodyExt as _, Empty};
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// What came of a load.
+/// The results of a load.
 pub(crate) struct Outcome {
-    /// Answers by the name of the target that gave them.
+    /// Answers, by the name of the target that sent them.
     pub(crate) by_target: BTreeMap<String, u64>,
-    /// Requests that failed, by what went wrong.
+    /// Failed requests, by error.
     pub(crate) errors: BTreeMap<String, u64>,
     /// Latencies in microseconds.
     pub(crate) latency: Histogram<u64>,
@@ -38,7 +38,7 @@ impl Outcome {
             .errors
             .into_iter()
             .for_each(|(what, count)| *self.errors.entry(what).or_default() += count);
-        // Both have the same bounds.
+        // Fails only if the bounds differ, which they do not.
         let _ = self.latency.add(other.latency);
     }
 
@@ -54,7 +54,7 @@ impl Outcome {
 }
 
 /// Sends requests over each of `connections` connections, one after another, spread over the addresses, for this long.
-/// `done` counts them as they come back.
+/// `done` counts them as they are answered.
 pub(crate) async fn run(
     addresses: &[SocketAddr],
     connections: usize,

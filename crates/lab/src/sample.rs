@@ -1,4 +1,4 @@
-//! `forebay sample-target`: an application to put behind a load balancer. It says who it is, and misbehaves on demand.
+//! `forebay sample-target`: an application to put behind a load balancer. It reports its name, and misbehaves on demand.
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -27,12 +27,12 @@ use trickle::Trickle;
 
 mod trickle;
 
-/// Largest body it makes.
+/// Most bytes of a generated body.
 const BODY_BYTES: usize = 64 * 1024 * 1024;
-/// Longest delay or block it obeys.
+/// Longest delay or block.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Milliseconds, fixed (`20`) or drawn from a range (`0-200`) for each request.
+/// Milliseconds: fixed (`20`), or drawn from a range (`0-200`) for each request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Millis {
     low: u64,
@@ -71,17 +71,17 @@ impl Millis {
 /// Flags of `forebay sample-target`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Each flag but the first three can be set for one request by the query string:
-  /?delay=20            answer after 20 ms; other requests go on meanwhile
+All flags but the first three can be set for one request by the query string:
+  /?delay=20            answer after 20 ms; other requests are served meanwhile
   /?delay=0-200         a time drawn from that range
   /?delay=500&stream=1  answer at once, and take the time for the body, bit by bit
   /?block=50            hold the only thread for 50 ms: everything waits
   /?failure-rate=0.5    fail half of these requests
   /?status=404          answer with this status
-  /?body-size=65536     answer with so many bytes
-Paths: /counts tells how many requests of each method came (probes left out), as JSON; /headers gives the request's
-head back; POST /echo gives the body back; /become?failure-rate=0 changes delay, block or failure-rate from now on; any other
-path answers with the target's name.
+  /?body-size=65536     answer with this many bytes
+Paths: /counts returns the number of requests of each method (without probes), as JSON; /headers returns the request's
+head; POST /echo returns the request's body; /become?failure-rate=0 changes delay, block or failure-rate from now on; any other
+path returns the target's name.
 
 Examples:
   forebay sample-target --name a --listen 127.0.0.1:9001
@@ -89,37 +89,37 @@ Examples:
   forebay sample-target --name sick --listen 127.0.0.1:9003 --failure-rate 0.3
   forebay sample-target --name one-thread --listen 127.0.0.1:9004 --block 0-200 --block-method POST")]
 pub struct SampleArgs {
-    /// What it calls itself; answers are this name and a line end
+    /// Name of the target, which is the default answer, followed by a line break
     #[arg(long, default_value = "sample")]
     pub(crate) name: String,
-    /// Where it listens; port 0 takes a free one
+    /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDR:PORT", value_parser = forebay_process::values::address)]
     pub(crate) listen: SocketAddr,
-    /// Closes connections that were idle for this many milliseconds
+    /// Close connections that were idle for this many milliseconds
     #[arg(long, default_value_t = 75_000, value_name = "MS")]
     pub(crate) keep_alive: u64,
-    /// Waits before it answers
+    /// Wait before answering
     #[arg(long, default_value = "0", value_name = "MS|MS-MS")]
     pub(crate) delay: Millis,
-    /// Answers at once, and takes the delay for the body, bit by bit
+    /// Answer at once, and take the delay for the body, bit by bit
     #[arg(long)]
     pub(crate) stream: bool,
-    /// Works on so many requests at a time, others wait inside; 0 for any number
+    /// Work on this many requests at a time, and let others wait inside; 0 for no limit
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) slots: usize,
-    /// Blocks its only thread before it answers
+    /// Block the only thread before answering
     #[arg(long, default_value = "0", value_name = "MS|MS-MS")]
     pub(crate) block: Millis,
-    /// Only requests with this method block
+    /// Block only for requests with this method
     #[arg(long, value_name = "METHOD")]
     pub(crate) block_method: Option<String>,
     /// Share of requests that fail, 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = ratio)]
     pub(crate) failure_rate: f64,
-    /// Health checks never fail by the flags above
+    /// Never fail health checks by the flags above
     #[arg(long)]
     pub(crate) spare_probes: bool,
-    /// For this many seconds after its first request, delays and blocks take three times as long
+    /// For this many seconds after the first request, delays and blocks take three times as long
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     pub(crate) warm_up: u64,
     /// Status of failures
@@ -128,27 +128,27 @@ pub struct SampleArgs {
     /// Bytes of an answer; 0 answers with the name
     #[arg(long, default_value_t = 0, value_name = "BYTES")]
     pub(crate) body_size: usize,
-    /// Seed of its random draws
+    /// Seed of random draws
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 }
 
 struct Sample {
     args: SampleArgs,
-    /// What `/become` changes.
+    /// The behaviour that `/become` changes.
     behaviour: Cell<Behaviour>,
     /// When the first request came.
     first: Cell<Option<Instant>>,
     rng: RefCell<Rng>,
     counts: RefCell<BTreeMap<String, u64>>,
-    /// Requests that it has, probes left out, and the most at a time.
+    /// Requests in flight without probes, and the most at a time.
     in_flight: Cell<u64>,
     peak: Cell<u64>,
-    /// What `--slots` allows.
+    /// The slots of `--slots`.
     slots: Semaphore,
 }
 
-/// An answer: all of it, or bit by bit.
+/// An answer, sent at once or bit by bit.
 type Answer = Response<Either<Full<Bytes>, Trickle<Held>>>;
 
 /// A request that is being worked on, to the end of its answer.
@@ -168,7 +168,7 @@ impl Drop for InFlight {
     }
 }
 
-/// How it behaves, unless a request asks otherwise.
+/// The behaviour, unless a request asks for another.
 #[derive(Clone, Copy)]
 struct Behaviour {
     delay: Millis,
@@ -176,10 +176,10 @@ struct Behaviour {
     failure_rate: f64,
 }
 
-/// How much longer everything takes while it is warming up.
+/// The factor by which everything takes longer during warm-up.
 const COLD: u32 = 3;
 
-/// Runs it until the process ends. Prints `sample-target ready http://ADDR name=NAME` once it listens.
+/// Runs the target until the process ends. Prints `sample-target ready http://ADDR name=NAME` once it listens.
 pub fn run(args: SampleArgs) -> anyhow::Result<()> {
     let listener = std::net::TcpListener::bind(args.listen)
         .with_context(|| format!("cannot listen on {}: choose another --listen", args.listen))?;
@@ -191,7 +191,7 @@ pub fn run(args: SampleArgs) -> anyhow::Result<()> {
     serve(args, listener, pending())
 }
 
-/// Serves on this socket, on the calling thread alone, until `stop` is over.
+/// Serves on this socket, on the calling thread alone, until `stop` completes.
 pub(crate) fn serve(
     args: SampleArgs,
     listener: std::net::TcpListener,
@@ -247,7 +247,7 @@ async fn connection(sample: Rc<Sample>, stream: tokio::net::TcpStream) {
         let sample = Rc::clone(&sample);
         async move { Ok::<_, Infallible>(answer(&sample, request).await) }
     });
-    // A connection that breaks is its client's affair.
+    // Errors of a connection do not matter to the others.
     let _ = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(keep_alive)
@@ -255,7 +255,7 @@ async fn connection(sample: Rc<Sample>, stream: tokio::net::TcpStream) {
         .await;
 }
 
-/// What one request asks for, beside the flags.
+/// A parameter of a request's query string, which overrides a flag.
 fn wish<T: FromStr>(request: &Request<Incoming>, name: &str) -> Option<Result<T, String>> {
     let query = request.uri().query()?;
     let (_, text) = form_urlencoded::parse(query.as_bytes()).find(|pair| pair.0 == name)?;
@@ -303,7 +303,7 @@ fn failure_rate(request: &Request<Incoming>) -> Result<Option<f64>, String> {
     rate.map_err(|error| format!("failure-rate: {error}\n"))
 }
 
-/// Changes how it behaves from now on.
+/// Changes the behaviour from now on.
 fn turn(sample: &Sample, request: &Request<Incoming>) -> Result<Answer, String> {
     let now = sample.behaviour.get();
     sample.behaviour.set(Behaviour {
@@ -314,7 +314,7 @@ fn turn(sample: &Sample, request: &Request<Incoming>) -> Result<Answer, String> 
     Ok(plain(StatusCode::OK, format!("{}\n", sample.args.name).into()))
 }
 
-/// `counted` is there unless it is a probe.
+/// Answers a request with the wanted delays and failures. `counted` is none for a probe.
 async fn misbehave(
     sample: &Rc<Sample>,
     request: Request<Incoming>,
@@ -344,7 +344,7 @@ async fn misbehave(
     let Ok(body) = body.map(http_body_util::Collected::to_bytes) else {
         return Err("the body broke off or is too large\n".to_owned());
     };
-    // Never closed, so there is always a slot in the end.
+    // The semaphore is never closed, so `acquire` never fails.
     let slot = match probe {
         false => sample.slots.acquire().await.ok(),
         true => None,
@@ -364,7 +364,7 @@ async fn misbehave(
         answer.headers_mut().insert("x-target", name);
     }
     if trickles > Duration::ZERO {
-        // The slot is given back, and the request no longer counted, at the body's end.
+        // The slot is released, and the request counted as done, only at the body's end.
         slot.into_iter().for_each(tokio::sync::SemaphorePermit::forget);
         let held = counted.map(Held);
         answer = answer.map(|_| Either::Right(Trickle::new(trickles, held)));
@@ -388,7 +388,7 @@ async fn take_time(sample: &Sample, delay: Millis, block: Millis, stream: bool) 
     if stream { delay } else { Duration::ZERO }
 }
 
-/// What it answers with.
+/// The content of an answer.
 fn content(sample: &Sample, head: &Parts, body: Bytes, size: usize) -> Bytes {
     match (&head.method, head.uri.path()) {
         (&Method::POST, "/echo") => body,

@@ -1,5 +1,5 @@
-//! `forebay sample-worker`: a worker of a queue that makes the calls of the published one. It takes one message after the other and works on each for as
-//! long as the message says.
+//! `forebay sample-worker`: a worker of a queue that makes the same calls as the published one. It takes one message after
+//! another and works on each for the time that the message names.
 
 use crate::aws_client::AwsClient;
 use anyhow::Context as _;
@@ -11,28 +11,28 @@ use std::time::Duration;
 
 /// Seconds that a receive waits for a message, as published.
 const LONG_POLL: u32 = 5;
-/// Until it tries again what has failed.
+/// Time until a failed call is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Longest that it works on a message: as long as one can be hidden.
+/// Longest work on a message: the longest visibility timeout.
 const LONGEST: f64 = 43_200.0;
-/// Where it says how long a message has taken.
+/// The metric for the duration of messages.
 const NAMESPACE: &str = "ASG-Metrics";
 const METRIC: &str = "MsgProcessingDuration";
 
 /// Flags of `forebay sample-worker`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Endpoint, region and keys are those of the environment (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, ...), which instances with an instance
-profile have. Its calls are GetParameter and GetQueueUrl; then again and again ReceiveMessage for one message, with a wait of 5 s, a sleep of as many
-seconds as the message says, DeleteMessage, and PutMetricData for ASG-Metrics/MsgProcessingDuration. Other messages than
-{\"duration\": 2.5} take no time. A call that fails is made again a second later.
+Endpoint, region and keys come from the environment (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, ...), which instances with an instance
+profile have. The worker calls GetParameter and GetQueueUrl; then it repeats ReceiveMessage for one message, with a wait of 5 s, sleeps for as
+many seconds as the message says, and calls DeleteMessage and PutMetricData for ASG-Metrics/MsgProcessingDuration. Messages of another form
+than {\"duration\": 2.5} take no time. A call that fails is repeated a second later.
 
 Examples:
   aws ssm put-parameter --name ProcessingQueueName --type String --value jobs
   forebay image add worker --command 'exec /usr/local/bin/forebay sample-worker'
   aws sqs send-message --queue-url \"$URL\" --message-body '{\"id\": 1, \"duration\": 25}'")]
 pub struct WorkerArgs {
-    /// The parameter of the Parameter Store that has the queue's name
+    /// Parameter in the Parameter Store that holds the queue's name
     #[arg(long, default_value = "ProcessingQueueName", value_name = "NAME")]
     pub(crate) parameter: String,
 }
@@ -80,7 +80,7 @@ async fn queue_url(caller: &AwsClient, parameter: &str) -> anyhow::Result<String
     Ok(text(&told, "QueueUrl")?.to_owned())
 }
 
-/// How long a message is to be worked on.
+/// How long to work on a message.
 fn duration(body: &str) -> Duration {
     let said: Option<Value> = serde_json::from_str(body).ok();
     let seconds = said.and_then(|said| said["duration"].as_f64()).unwrap_or(0.0);
@@ -88,7 +88,7 @@ fn duration(body: &str) -> Duration {
 }
 
 impl Worker {
-    /// One receive, and the work that it gives.
+    /// One receive, and the work on its message.
     async fn turn(&self) -> anyhow::Result<()> {
         let wanted = json!({
             "QueueUrl": self.url,

@@ -1,6 +1,6 @@
-//! Control groups of instances and functions, version 2 or 1: limits, freezing, and killing all that is in one.
+//! Control groups of instances and functions, version 2 or 1: limits, freezing, and killing everything in a group.
 //!
-//! What a group can do is told by the files that are in it, so most of this need not know the version.
+//! The files in a group show what it can do, so most of this does not depend on the version.
 
 use crate::processes;
 use std::fs;
@@ -9,31 +9,31 @@ use std::thread;
 use std::time::Duration;
 
 const MOUNT: &str = "/sys/fs/cgroup";
-/// Controllers of version 1 that are used.
+/// The controllers of version 1 that are used.
 const CONTROLLERS: [&str; 5] = ["cpu", "cpuacct", "memory", "pids", "freezer"];
-/// The kernel counts processor time in periods of this many microseconds.
+/// Period of the kernel's processor time accounting, in microseconds.
 const PERIOD_US: u64 = 100_000;
-/// Processes and threads that an instance may have.
+/// Most processes and threads of an instance.
 const TASKS: u32 = 8192;
-/// The subgroup that a daemon may be put into, so that groups beside it can have limits (systemd's `DelegateSubgroup=`).
+/// The subgroup that a daemon may be in, so that groups beside it can have limits (systemd's `DelegateSubgroup=`).
 const DAEMON: &str = "daemon";
 
-/// What an instance or an environment may use.
+/// Limits of an instance or an environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// None for as much as there is.
+    /// None for no limit.
     pub(crate) vcpus: Option<u32>,
     pub(crate) memory_mib: u32,
 }
 
-/// Where the groups of this Forebay's instances are: one place for each hierarchy.
+/// The parent groups of this Forebay's instances, one per hierarchy.
 #[derive(Debug)]
 pub(crate) struct Cgroups {
     bases: Vec<PathBuf>,
 }
 
 impl Cgroups {
-    /// Finds or makes the places. Those that may not be used are left out; none may be left.
+    /// Finds or makes the parent groups. Those that may not be used are left out; there may be none.
     pub(crate) fn find(name: &str) -> Cgroups {
         Cgroups::find_at(Path::new(MOUNT), name)
     }
@@ -45,7 +45,7 @@ impl Cgroups {
             let above = parent(mount, path_of(&own, ""));
             let base = above.join(name);
             if fs::create_dir_all(&base).is_ok() {
-                // Not allowed: then there are no limits, which is told, and freezing and killing work still.
+                // Not permitted: then there are no limits, which is logged; freezing and killing still work.
                 for at in [&above, &base] {
                     for controller in ["+cpu", "+memory", "+pids"] {
                         let _ = fs::write(at.join("cgroup.subtree_control"), controller);
@@ -64,7 +64,7 @@ impl Cgroups {
         Cgroups { bases }
     }
 
-    /// Makes the groups of an instance. The text tells which limits could not be set.
+    /// Makes the groups of an instance. The text says which limits could not be set.
     pub(crate) fn make(&self, id: &str, limits: Option<Limits>) -> (Vec<PathBuf>, Option<String>) {
         let made: Vec<PathBuf> = self
             .bases
@@ -95,7 +95,7 @@ impl Cgroups {
             .collect();
         let why = (!missing.is_empty()).then(|| {
             format!(
-                "instances have no limits of {}: the control groups under {MOUNT} may not be used for that",
+                "instances have no limits on {}: the control groups under {MOUNT} cannot be used for that",
                 missing.join(" and ")
             )
         });
@@ -115,7 +115,7 @@ impl Cgroups {
         })
     }
 
-    /// Whether the kernel has killed something of it because its memory was full.
+    /// Whether the kernel has killed a process of it for lack of memory.
     pub(crate) fn was_full(&self, id: &str) -> bool {
         self.bases.iter().any(|base| {
             let kills = |file: &str| {
@@ -128,7 +128,7 @@ impl Cgroups {
         })
     }
 
-    /// Removes the groups of an instance, and ends what is left in them.
+    /// Removes the groups of an instance, and kills what is left in them.
     pub(crate) fn remove(&self, id: &str) {
         let groups: Vec<PathBuf> = self.bases.iter().map(|base| base.join(id)).collect();
         remove(&groups);
@@ -147,14 +147,14 @@ impl Cgroups {
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
-        // Where instances live, the kernel keeps the place.
+        // Fails, as it should, while instances live in it.
         for base in &self.bases {
             let _ = fs::remove_dir(base);
         }
     }
 }
 
-/// Puts the calling process into groups.
+/// Moves the calling process into groups.
 pub(crate) fn join(groups: &[PathBuf]) -> std::io::Result<()> {
     let own = std::process::id().to_string();
     groups
@@ -162,12 +162,12 @@ pub(crate) fn join(groups: &[PathBuf]) -> std::io::Result<()> {
         .try_for_each(|group| fs::write(group.join("cgroup.procs"), &own))
 }
 
-/// Bounds the processes and threads of groups.
+/// Limits the processes and threads of groups.
 pub(crate) fn limit_tasks(groups: &[PathBuf], tasks: u32) {
     set(groups, &[("pids.max", tasks.to_string())]);
 }
 
-/// Takes the calling process out of groups, up to where they are, if that may have processes.
+/// Moves the calling process out of groups, to their parent if that may contain processes.
 pub(crate) fn leave(groups: &[PathBuf]) {
     let own = std::process::id().to_string();
     for above in groups.iter().filter_map(|group| group.parent()) {
@@ -175,7 +175,7 @@ pub(crate) fn leave(groups: &[PathBuf]) {
     }
 }
 
-/// Has all processes of groups stand still, or go on. False if these groups cannot.
+/// Freezes all processes of groups, or lets them go on. False if these groups cannot.
 pub(crate) fn freeze(groups: &[PathBuf], frozen: bool) -> bool {
     let (one, word) = if frozen { ("1", "FROZEN") } else { ("0", "THAWED") };
     set(
@@ -190,7 +190,7 @@ pub(crate) fn freeze(groups: &[PathBuf], frozen: bool) -> bool {
 /// Kills all processes of groups.
 pub(crate) fn kill(groups: &[PathBuf]) {
     for group in groups {
-        // Of old, the kernel lets nothing die that is frozen.
+        // In version 1, frozen processes cannot die.
         freeze(std::slice::from_ref(group), false);
         if fs::write(group.join("cgroup.kill"), "1").is_err() {
             let listed = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
@@ -204,7 +204,7 @@ pub(crate) fn kill(groups: &[PathBuf]) {
 
 fn remove(groups: &[PathBuf]) {
     for group in groups.iter().filter(|group| group.exists()) {
-        // What was killed leaves its group a moment later.
+        // A killed process leaves its group a moment later.
         for _ in 0..50 {
             if fs::remove_dir(group).is_ok() {
                 break;
@@ -215,7 +215,7 @@ fn remove(groups: &[PathBuf]) {
     }
 }
 
-/// Writes each value where there is a file for it. Whether any could be written.
+/// Writes each value where a file for it exists. Returns whether any was written.
 fn set(groups: &[PathBuf], values: &[(&str, String)]) -> bool {
     let mut is_set = false;
     for group in groups {
@@ -227,7 +227,7 @@ fn set(groups: &[PathBuf], values: &[(&str, String)]) -> bool {
     is_set
 }
 
-/// The own group in a hierarchy, as /proc/self/cgroup tells it.
+/// The own group in a hierarchy, from /proc/self/cgroup.
 fn path_of<'a>(own: &'a str, controller: &str) -> &'a str {
     own.lines()
         .filter_map(|line| {
@@ -238,7 +238,7 @@ fn path_of<'a>(own: &'a str, controller: &str) -> &'a str {
         .map_or("/", |(_, path)| path)
 }
 
-/// Where groups of instances go, of a daemon that is in `own`.
+/// The parent of groups for instances, for a daemon in the group `own`.
 fn parent(mount: &Path, own: &str) -> PathBuf {
     let own = Path::new(own.trim_start_matches('/'));
     let own = if own.ends_with(DAEMON) {
@@ -247,7 +247,7 @@ fn parent(mount: &Path, own: &str) -> PathBuf {
         own
     };
     let there = mount.join(own);
-    // In a container, what /proc tells may be a path outside.
+    // In a container, /proc may show a path outside of it.
     if there.is_dir() { there } else { mount.to_owned() }
 }
 
@@ -255,7 +255,7 @@ fn parent(mount: &Path, own: &str) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// Stops, goes on and dies with its group, in each hierarchy that there is.
+    /// In each available hierarchy, a group is frozen, thawed and killed as a whole.
     #[test]
     fn a_group_is_frozen_and_killed() {
         let mounts = [MOUNT, "/sys/fs/cgroup/unified"].map(Path::new);

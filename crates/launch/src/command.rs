@@ -1,4 +1,4 @@
-//! A launcher that asks a program of the user's to start and end instances: docs/instances.md tells what it is asked.
+//! A launcher that calls a user's program to start and end instances. The calls are described in docs/instances.md.
 
 use crate::errors::Tried as _;
 use crate::launcher::{Facts, Launcher, StartError};
@@ -16,16 +16,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Time for one call.
+/// Most time for one call.
 const CALL: Duration = Duration::from_secs(60);
-/// Time between two calls of `list`.
+/// Interval between two calls of `list`.
 const LIST: Duration = Duration::from_secs(2);
-/// The most bytes of an answer.
+/// Largest answer in bytes.
 const ANSWER: u64 = 16 << 20;
-/// The most bytes of what a failed call said, as a reason.
+/// Most bytes of a failed call's output that are used as a reason.
 const REASON: usize = 1000;
 
-/// Asks a program.
+/// Starts instances by calling a program.
 pub struct CommandLauncher {
     program: PathBuf,
     facts: Facts,
@@ -37,11 +37,11 @@ pub struct CommandLauncher {
 #[derive(Clone)]
 struct Noted {
     seen: SeenInstance,
-    /// When it was told something, which a list that was begun before does not know.
+    /// When it was last told something; a list that was begun earlier does not contain that.
     at: Instant,
 }
 
-/// An instance as `list` tells it.
+/// An instance in the output of `list`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Listed {
@@ -64,7 +64,7 @@ enum ListedState {
 }
 
 impl CommandLauncher {
-    /// Asks the program at this path. `port` tells an image's port.
+    /// Calls the program at this path. `port` returns an image's port.
     pub fn new(
         program: PathBuf,
         facts: Facts,
@@ -79,7 +79,7 @@ impl CommandLauncher {
         }
     }
 
-    /// With another time for each call.
+    /// Sets another time limit for calls.
     #[must_use]
     pub fn with_limit(mut self, limit: Duration) -> CommandLauncher {
         self.limit = limit;
@@ -102,9 +102,9 @@ impl CommandLauncher {
         self.noted().get(id).map_or(0, |noted| noted.seen.run)
     }
 
-    /// Calls the program with a verb; what it answered.
+    /// Calls the program with a verb; returns its output.
     ///
-    /// It reads and writes files in memory, not pipes: what it leaves running in the background may keep those open.
+    /// It reads and writes files in memory, not pipes: a process that it leaves in the background may keep a pipe open.
     fn call(&self, verb: &str, input: &Value) -> Result<Vec<u8>, String> {
         let memory = |name: &str| {
             let made = rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC);
@@ -153,7 +153,7 @@ impl CommandLauncher {
         Err(format!("{} {verb} {how}: {said}", self.program.display()))
     }
 
-    /// Waits for a call to end; one that does not in time, or writes without end, is killed with all that it started.
+    /// Waits for a call to end. One that exceeds its time, or writes without end, is killed with all that it started.
     fn wait(&self, child: &mut Child, written: [&File; 2]) -> Result<Option<ExitStatus>, String> {
         let began = Instant::now();
         let mut nap = Duration::from_millis(1);
@@ -260,9 +260,9 @@ impl Launcher for CommandLauncher {
         });
         let listed = match listed {
             Ok(listed) => listed,
-            // Nothing is known: all stays as it was seen.
+            // Nothing is known, so all stays as it was last seen.
             Err(error) => {
-                return tracing::warn!(error, "the launcher does not tell which instances there are");
+                return tracing::warn!(error, "the launcher could not list its instances");
             }
         };
         let mut seen = self.noted();

@@ -1,4 +1,4 @@
-//! What an instance writes to standard output and standard error: one file and the one before it, both bounded.
+//! The standard output and standard error of an instance: one file and its predecessor, both bounded.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -6,9 +6,9 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// The most bytes of `console.log`. What was there before is in `console.log.1`.
+/// Most bytes of `console.log`. Its predecessor is `console.log.1`.
 pub(crate) const CONSOLE_LIMIT: u64 = 8 << 20;
-/// Bytes that are kept to tell last words.
+/// Bytes that are kept for the last lines of output.
 const LAST: usize = 2048;
 
 /// The console of a running instance.
@@ -21,7 +21,7 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// Goes on with the file at `path`.
+    /// Continues the file at `path`.
     pub(crate) fn open(path: PathBuf, limit: u64) -> Console {
         let file = open(&path);
         Console {
@@ -36,7 +36,7 @@ impl Console {
         }
     }
 
-    /// Adds to it. A disk that is full loses what is said, and nothing else.
+    /// Appends output. A full disk loses it, and nothing else.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.last.extend(bytes);
         let excess = self.last.len().saturating_sub(LAST);
@@ -53,12 +53,12 @@ impl Console {
         }
     }
 
-    /// Says a line of our own.
+    /// Writes a line of our own.
     pub(crate) fn say(&mut self, text: &str) {
         self.write(format!("forebay: {text}\n").as_bytes());
     }
 
-    /// The last lines with something in them, at most this many, as one line.
+    /// The last non-empty lines, at most this many, joined to one.
     pub(crate) fn last_lines(&self, count: usize) -> String {
         let bytes: Vec<u8> = self.last.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes);
@@ -71,7 +71,7 @@ impl Console {
     }
 }
 
-/// Where the file before goes.
+/// The path of the predecessor.
 fn older(path: &Path) -> PathBuf {
     path.with_extension("log.1")
 }

@@ -1,11 +1,11 @@
-//! What to do with an instance next, of what is wanted and what is seen. Pure.
+//! The next step for an instance, from what is wanted and what is seen. Pure.
 
 use forebay_control::fleet::{SeenInstance, SeenPhase, WantedPhase};
 
 /// A step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Start the run that is wanted.
+    /// Start the wanted run.
     Start,
     Pause,
     Resume,
@@ -13,15 +13,15 @@ pub(crate) enum Step {
     Remove,
 }
 
-/// What is wanted: the run and its phase; none of an instance that is in no list.
+/// The wanted run and its phase; none for an instance that is in no list.
 pub(crate) type Wanted = Option<(u32, WantedPhase)>;
 
-/// Whether anything of it lives.
+/// Whether anything of the instance lives.
 pub(crate) fn is_alive(phase: &SeenPhase) -> bool {
     !matches!(phase, SeenPhase::Stopped { .. } | SeenPhase::Failed { .. })
 }
 
-/// The next step; none if all is as it should be, or on its way there.
+/// The next step; none if everything is as wanted, or on its way there.
 pub(crate) fn next(wanted: Wanted, seen: Option<&SeenInstance>) -> Option<Step> {
     let alive = seen.is_some_and(|seen| is_alive(&seen.phase));
     let stopping = seen.is_some_and(|seen| seen.phase == SeenPhase::Stopping);

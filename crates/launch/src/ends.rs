@@ -1,4 +1,4 @@
-//! Waits for processes that are no children of this one, or no more: their ends are seen at once, however many there are.
+//! Waits for processes that are not children of this one: their ends are seen at once, however many there are.
 
 use crate::errors::Tried as _;
 use crate::launcher::Poke;
@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Whoever waits: a thread, which ends when this is dropped.
+/// A thread that waits; it ends when this is dropped.
 pub(crate) struct Ends {
     new: Sender<OwnedFd>,
     wake: PipeWriter,
@@ -28,12 +28,12 @@ impl Ends {
         Ok(Ends { new, wake, poke })
     }
 
-    /// Whom to call.
+    /// Sets the function to call.
     pub(crate) fn tell(&self, poke: Poke) {
         *self.poke.lock().unwrap_or_else(PoisonError::into_inner) = Some(poke);
     }
 
-    /// Waits for this process too.
+    /// Waits for this process, too.
     pub(crate) fn watch(&self, process: OwnedFd) {
         if self.new.send(process).is_ok() {
             let _ = (&self.wake).write_all(&[0]);
@@ -51,7 +51,7 @@ fn wait(new: &Receiver<OwnedFd>, mut woken: PipeReader, poke: &Mutex<Option<Poke
             let ready: Vec<bool> = all.iter().map(|one| !one.revents().is_empty()).collect();
             (ready[1..].to_vec(), ready[0])
         };
-        // Nobody can write any more once all is dropped.
+        // All writers are closed once everything is dropped.
         if is_woken && matches!(woken.read(&mut [0; 64]), Ok(0) | Err(_)) {
             return;
         }

@@ -1,6 +1,6 @@
-//! What goes wrong here is told to people, so an error is a text: what was tried, and what the system said.
+//! Errors of this crate are read by people, so they are texts: what was tried, and the system's error.
 
-/// Puts what was tried before what the system said.
+/// Adds what was tried to an error.
 pub(crate) trait Tried<T> {
     /// The value, or a text of both.
     fn tried(self, what: impl FnOnce() -> String) -> Result<T, String>;

@@ -1,6 +1,7 @@
 //! All instances: what is wanted of each, what was seen of it, and the threads that bring the two together.
 //!
-//! One thread decides; a few carry out, since starting takes a while. Whoever publishes what is wanted waits for neither.
+//! One thread decides and a few carry out, because starting takes a while. The publisher of what is wanted waits for
+//! neither.
 
 use crate::decide::{Step, is_alive, next};
 use crate::launcher::{Launcher, Poke, StartError};
@@ -13,14 +14,15 @@ use std::time::{Duration, Instant};
 
 /// Threads that carry out.
 const HANDS: usize = 4;
-/// Time between two looks at an instance that is about to change.
+/// Interval between looks at an instance that is about to change.
 const SOON: Duration = Duration::from_millis(20);
-/// Time between two looks at all.
+/// Interval between looks at all instances.
 const LATER: Duration = Duration::from_secs(1);
-/// Time until what failed, other than a start, is tried again.
+/// Time until a failed step other than a start is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Makes instances as they are wanted, and tells how they are. Dropped, it leaves them as they are: the next one takes them up.
+/// Makes instances as they are wanted, and reports their state. Dropping it leaves them running; the next fleet adopts
+/// them.
 pub struct Fleet {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -29,9 +31,9 @@ pub struct Fleet {
 struct Shared {
     launcher: Arc<dyn Launcher>,
     state: Mutex<State>,
-    /// For whoever decides.
+    /// Wakes the thread that decides.
     changed: Condvar,
-    /// For those who carry out.
+    /// Wakes the threads that carry out.
     work: Condvar,
     poke: Poke,
 }
@@ -40,9 +42,9 @@ struct Shared {
 struct State {
     entries: BTreeMap<String, Entry>,
     jobs: VecDeque<Job>,
-    /// A list that was not taken over yet.
+    /// A list that was not adopted yet.
     wanted: Option<Vec<WantedInstance>>,
-    /// No list has come yet: nobody is ended for being in none.
+    /// Set with the first list. Before that, no instance is ended for being in none.
     is_told: bool,
     must_look: bool,
     is_refreshing: bool,
@@ -54,19 +56,19 @@ struct State {
 struct Entry {
     wanted: Option<WantedInstance>,
     seen: Option<SeenInstance>,
-    /// A start that failed, which leaves nothing to look at.
+    /// A start that failed and left nothing to look at.
     failed: Option<SeenInstance>,
     is_busy: bool,
-    /// Somebody waits for it to change: it is looked at often.
+    /// A change is expected, so it is looked at often.
     is_unsettled: bool,
-    /// The run that the launcher watches over.
+    /// The run that the launcher watches.
     adopted: u32,
     not_before: Option<Instant>,
 }
 
 enum Job {
     Step(Step, Box<WantedInstance>),
-    /// Stop or remove one that is in no list.
+    /// Stop or remove an instance that is in no list.
     End(Step, String),
     Adopt(Box<WantedInstance>),
     Release(String, u32),
@@ -74,7 +76,7 @@ enum Job {
 }
 
 impl Fleet {
-    /// Takes up the instances that there are. `poke` is called, from any thread, whenever one is seen in another phase.
+    /// Adopts the existing instances. `poke` is called, from any thread, whenever one is seen in another phase.
     pub fn start(launcher: Arc<dyn Launcher>, poke: Poke) -> io::Result<Fleet> {
         let mut state = State::default();
         launcher.refresh();
@@ -82,7 +84,7 @@ impl Fleet {
             Ok(ids) => {
                 state.entries = ids.into_iter().map(|id| (id, Entry::default())).collect();
             }
-            Err(error) => tracing::warn!(error, "the instances that there are cannot be listed"),
+            Err(error) => tracing::warn!(error, "cannot list the existing instances"),
         }
         for (id, entry) in &mut state.entries {
             entry.seen = launcher.look(id);
@@ -113,19 +115,19 @@ impl Fleet {
         Ok(Fleet { shared, threads })
     }
 
-    /// What is wanted from now on. Does not wait for anything of it.
+    /// Sets what is wanted from now on. Does not wait for it.
     pub fn want(&self, wanted: Vec<WantedInstance>) {
         self.shared.lock().wanted = Some(wanted);
         self.shared.changed.notify_all();
     }
 
-    /// How an instance was seen last.
+    /// The last observation of an instance.
     pub fn seen(&self, id: &str) -> Option<SeenInstance> {
         let state = self.shared.lock();
         state.entries.get(id).and_then(Entry::shown)
     }
 
-    /// What those that live have used since they began, by id.
+    /// What living instances have used since they began, by id.
     pub fn usage(&self) -> BTreeMap<String, Usage> {
         let living: Vec<String> = {
             let state = self.shared.lock();
@@ -141,7 +143,7 @@ impl Fleet {
             .collect()
     }
 
-    /// How many live.
+    /// Number of living instances.
     pub fn living(&self) -> usize {
         let state = self.shared.lock();
         let phases = state.entries.values().filter_map(|entry| entry.seen.as_ref());
@@ -161,7 +163,7 @@ impl Drop for Fleet {
 }
 
 impl Entry {
-    /// What others are told.
+    /// The observation that others see.
     fn shown(&self) -> Option<SeenInstance> {
         let seen = self
             .failed
@@ -176,7 +178,7 @@ impl Entry {
             .wanted
             .as_ref()
             .is_some_and(|wanted| wanted.phase == WantedPhase::Paused && wanted.run == seen.run);
-        // It is paused as soon as it has started; in between nobody should take it for one that serves.
+        // It will be paused as soon as it has started; in between it must not look as if it served.
         if about_to_pause && seen.phase == SeenPhase::Running && self.is_unsettled {
             seen.phase = SeenPhase::Starting;
         }
@@ -185,7 +187,7 @@ impl Entry {
 }
 
 impl Entry {
-    /// What is told of a run that was to be stopped before it was begun: else somebody would wait for its end for ever.
+    /// The end of a run that was to be stopped before it was begun. Without it, somebody would wait for its end for ever.
     fn never_begun(&self, seen: Option<&SeenInstance>) -> Option<SeenInstance> {
         let wanted = self.wanted.as_ref()?;
         let is_over = seen.is_none_or(|seen| seen.run < wanted.run && !is_alive(&seen.phase));
@@ -239,7 +241,7 @@ impl Shared {
         }
     }
 
-    /// Looks at instances that nobody works on. The lock is let go meanwhile.
+    /// Looks at instances that no thread works on. The lock is released meanwhile.
     fn look<'a>(&'a self, state: MutexGuard<'a, State>, all: bool) -> (MutexGuard<'a, State>, bool) {
         let ids: Vec<String> = state
             .entries
@@ -258,7 +260,7 @@ impl Shared {
         let mut state = self.lock();
         let mut changed = false;
         for (id, seen) in looks {
-            // Only this thread makes jobs, so nobody has begun to work on it.
+            // Only this thread makes jobs, so no other thread has begun to work on it.
             if let Some(entry) = state.entries.get_mut(&id) {
                 let before = entry.shown();
                 entry.seen = seen;
@@ -311,7 +313,7 @@ impl Shared {
             Job::Release(id, run) => {
                 launcher.release(&id);
                 self.done(&id, Ok(()), |entry| {
-                    // Released once: the next run is taken up by its start.
+                    // Released once; the next run is adopted at its start.
                     if entry.adopted == run {
                         entry.adopted = 0;
                     }
@@ -320,7 +322,7 @@ impl Shared {
             Job::Step(Step::Start, wanted) => {
                 let (started, run) = (launcher.start(&wanted), wanted.run);
                 if let Err(StartError::Busy(why)) = &started {
-                    tracing::info!(instance = wanted.id, why, "an instance is not started yet");
+                    tracing::info!(instance = wanted.id, why, "an instance could not be started yet");
                 }
                 self.done(&wanted.id, Ok(()), |entry| match started {
                     Ok(()) => entry.adopted = run,
@@ -354,7 +356,7 @@ impl Shared {
         });
     }
 
-    /// Takes over what was carried out.
+    /// Notes the result of a job.
     fn done(&self, id: &str, done: Result<(), String>, change: impl FnOnce(&mut Entry)) {
         let seen = self.launcher.look(id);
         let mut state = self.lock();
@@ -369,7 +371,7 @@ impl Shared {
                 tracing::warn!(
                     instance = id,
                     error,
-                    "an instance could not be made as it is wanted; it is tried again"
+                    "an instance could not be changed as wanted; it will be tried again"
                 );
                 entry.not_before = Some(Instant::now() + AGAIN);
             }
@@ -397,7 +399,7 @@ impl State {
         }
     }
 
-    /// Makes jobs of what is to be done; whether there are any.
+    /// Makes jobs of what must be done; returns whether there are any.
     fn decide(&mut self) -> bool {
         if !self.is_told {
             return false;
@@ -420,7 +422,7 @@ impl State {
 impl Entry {
     fn job(&mut self, id: &str, now: Instant) -> Option<Job> {
         let wanted = self.wanted.as_ref().map(|wanted| (wanted.run, wanted.phase));
-        // A start that failed may have left something behind, which only goes when the instance does.
+        // A failed start may have left something behind, which is removed only with the instance.
         let going = wanted.is_none_or(|(_, phase)| phase == WantedPhase::Gone);
         if going && self.seen.is_none() {
             self.failed = None;
@@ -451,7 +453,7 @@ impl Entry {
             (_, _, None) | (None, None, _) => None,
             (seen, Some(wanted), Some(Step::Start)) => {
                 if seen.is_none() {
-                    // To be seen as starting even while it waits for its turn.
+                    // It must look as if it were starting even while it waits for its turn.
                     self.seen = Some(SeenInstance {
                         run: wanted.run,
                         phase: SeenPhase::Starting,

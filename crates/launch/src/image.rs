@@ -1,4 +1,4 @@
-//! Images: what instances are started from, each in a directory named by its content.
+//! Images: what instances are started from, each in a directory named after its content.
 
 use crate::errors::Tried as _;
 use aws_lc_rs::digest::{Context, SHA256};
@@ -12,11 +12,11 @@ use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Component, Path, PathBuf};
 
-/// What an image without a command is started by.
+/// The file that starts an image without a command.
 const START: &str = "start";
-/// The most bytes of an image, unpacked.
+/// Largest image in bytes, unpacked.
 const BYTES: u64 = 16 << 30;
-/// The most files, directories and links of an image.
+/// Most files, directories and links of an image.
 const ENTRIES: usize = 500_000;
 
 /// The images of a data directory.
@@ -25,52 +25,52 @@ pub struct Images {
     dir: PathBuf,
 }
 
-/// An image that is kept.
+/// A stored image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredImage {
     /// `ami-` and 17 digits of its content's SHA-256.
     pub id: String,
-    /// Unique.
+    /// Its unique name.
     pub name: String,
-    /// What it is, for people.
+    /// A description for people.
     pub description: String,
-    /// What starts it, for a shell; none if that is its file `start`.
+    /// The shell command that starts it; none if its file `start` does.
     pub command: Option<String>,
-    /// Where it is told to listen.
+    /// The port on which it is told to listen.
     pub port: u16,
-    /// When it was made, in milliseconds since 1970.
+    /// When it was added, in milliseconds since 1970.
     pub created_ms: u64,
-    /// Where its files are.
+    /// The directory of its files.
     #[serde(skip)]
     root: PathBuf,
 }
 
-/// Where the files of a new image are.
+/// The source of a new image's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// In a directory, or in an archive: tar, or tar with gzip.
+    /// A directory, or an archive: tar, with or without gzip.
     Path(PathBuf),
-    /// Nowhere: the command finds all on the machine.
+    /// No files: the command finds everything on the machine.
     Nothing,
 }
 
-/// An image to be.
+/// An image to be added.
 #[derive(Clone, Debug)]
 pub struct NewImage {
     /// Its name.
     pub name: String,
-    /// What it is, for people.
+    /// A description for people.
     pub description: String,
-    /// Where its files are.
+    /// The source of its files.
     pub source: Source,
-    /// What starts it, if not its file `start`.
+    /// The shell command that starts it, if its file `start` does not.
     pub command: Option<String>,
-    /// Where it is told to listen.
+    /// The port on which it is told to listen.
     pub port: u16,
 }
 
 impl StoredImage {
-    /// The program and its arguments, as seen from the working directory.
+    /// The program and its arguments, relative to the working directory.
     pub(crate) fn argv(&self) -> Vec<String> {
         match &self.command {
             Some(command) => ["/bin/sh", "-c", command].map(str::to_owned).into(),
@@ -80,14 +80,14 @@ impl StoredImage {
 }
 
 impl Images {
-    /// Those of this data directory.
+    /// The images of this data directory.
     pub fn new(data_dir: &Path) -> Images {
         Images {
             dir: data_dir.join("images"),
         }
     }
 
-    /// All, by name. What cannot be read is left out.
+    /// All images, by name. Unreadable ones are left out.
     pub fn list(&self) -> Vec<StoredImage> {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let ids = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -96,7 +96,7 @@ impl Images {
         images
     }
 
-    /// One, by its id.
+    /// An image, by its id.
     pub fn find(&self, id: &str) -> Option<StoredImage> {
         let digits = id.strip_prefix("ami-")?;
         if digits.len() != 17 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -109,7 +109,7 @@ impl Images {
         Some(image)
     }
 
-    /// All, as `control` asks for them.
+    /// All images in the form that `control` reads.
     pub fn observed(&self) -> Vec<Image> {
         let images = self.list().into_iter();
         let image = |image: StoredImage| Image {
@@ -121,12 +121,12 @@ impl Images {
         images.map(image).collect()
     }
 
-    /// Keeps a new one.
+    /// Adds an image.
     pub fn add(&self, new: &NewImage) -> Result<StoredImage, String> {
         check_name(&new.name)?;
         if let Some(there) = self.list().iter().find(|image| image.name == new.name) {
             return Err(format!(
-                "there is an image named {} already ({}): choose another name, or remove it first",
+                "there is an image named {} already ({}): choose another name, or remove that one first",
                 new.name, there.id
             ));
         }
@@ -152,7 +152,7 @@ impl Images {
         };
         if nothing_to_start {
             return Err(format!(
-                "there is no executable file `{START}` at the top: add one, or say by --command what to start"
+                "there is no executable file `{START}` at the top: add one, or set --command"
             ));
         }
         let mut content = Context::new(&SHA256);
@@ -171,7 +171,7 @@ impl Images {
         };
         if let Some(there) = self.find(&image.id) {
             return Err(format!(
-                "this very image is here already: {} ({})",
+                "an image with the same content is here already: {} ({})",
                 there.name, there.id
             ));
         }
@@ -182,7 +182,7 @@ impl Images {
         Ok(image)
     }
 
-    /// Removes one, by id or name. Instances that were started from it go on, and start no more.
+    /// Removes an image, by id or name. Instances started from it go on, but cannot be started again.
     pub fn remove(&self, which: &str) -> Result<StoredImage, String> {
         let image = self
             .list()
@@ -190,7 +190,7 @@ impl Images {
             .find(|image| image.id == which || image.name == which);
         let image = image.ok_or_else(|| format!("there is no image '{which}': see `forebay image list`"))?;
         let dir = self.dir.join(&image.id);
-        // It is gone at once, even if this is interrupted.
+        // Renamed first, so that it is gone at once even if the removal is interrupted.
         let gone = self.dir.join(format!(".removed-{}", image.id));
         fs::rename(&dir, &gone).tried(|| format!("remove {}", dir.display()))?;
         fs::remove_dir_all(&gone).tried(|| format!("remove {}", gone.display()))?;
@@ -203,8 +203,8 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
     hex(aws_lc_rs::digest::digest(&SHA256, bytes).as_ref())
 }
 
-/// Makes a working directory of an image. With a user of their own, instances own its directories and share its files, which they
-/// cannot write; else each has its own copies.
+/// Fills a working directory from an image. If instances have a user of their own, they own its directories and share its
+/// files, which they cannot write; otherwise each has copies.
 pub(crate) fn fill(image: &StoredImage, work: &Path, user: Option<(u32, u32)>) -> Result<(), String> {
     let _ = fs::remove_dir_all(work);
     copy(&image.root, work, user).tried(|| format!("copy the image {} to {}", image.id, work.display()))
@@ -229,7 +229,7 @@ fn copy(from: &Path, to: &Path, user: Option<(u32, u32)>) -> io::Result<()> {
     }
 }
 
-/// How much was taken in.
+/// The number and size of files copied so far.
 #[derive(Default)]
 struct Count {
     entries: usize,
@@ -289,7 +289,7 @@ fn take_in_directory(from: &Path, to: &Path, root: &Path, count: &mut Count) -> 
             set_mode(&there, found.mode())?;
         } else {
             return Err(format!(
-                "{} is a device, a socket or a pipe: images have none",
+                "{} is a device, a socket or a pipe, which images cannot contain",
                 path.display()
             ));
         }
@@ -309,7 +309,7 @@ fn take_in_archive(archive: impl Read, root: &Path, count: &mut Count) -> Result
             continue;
         }
         if let Some(parent) = there.parent() {
-            // Made one by one below: one that is a link would lead out of what was checked.
+            // Made one by one below: a directory that is a link would lead out of what was checked.
             make_parents(root, parent)?;
         }
         let kind = entry.header().entry_type();
@@ -337,7 +337,7 @@ fn take_in_archive(archive: impl Read, root: &Path, count: &mut Count) -> Result
                 let is_file = fs::symlink_metadata(&target).is_ok_and(|found| found.is_file());
                 if !is_file {
                     return Err(format!(
-                        "{} is a link to what is no file of the archive",
+                        "{} is a link to something that is not a file of the archive",
                         path.display()
                     ));
                 }
@@ -346,7 +346,7 @@ fn take_in_archive(archive: impl Read, root: &Path, count: &mut Count) -> Result
             (tar::EntryType::XGlobalHeader, _) => {}
             _ => {
                 return Err(format!(
-                    "{} is neither a file nor a directory nor a link: images have nothing else",
+                    "{} is neither a file nor a directory nor a link: images contain nothing else",
                     path.display()
                 ));
             }
@@ -355,7 +355,7 @@ fn take_in_archive(archive: impl Read, root: &Path, count: &mut Count) -> Result
     Ok(())
 }
 
-/// A path of an archive, below the image's root.
+/// The destination of an archive's path, below the image's root.
 pub(crate) fn within(root: &Path, path: &Path) -> Result<PathBuf, String> {
     let mut there = root.to_owned();
     for part in path.components() {
@@ -368,7 +368,7 @@ pub(crate) fn within(root: &Path, path: &Path) -> Result<PathBuf, String> {
     Ok(there)
 }
 
-/// Makes directories, one by one; refuses what is there and is none.
+/// Makes directories one by one; refuses existing entries that are not directories.
 pub(crate) fn make_parents(root: &Path, dir: &Path) -> Result<(), String> {
     let below = dir
         .strip_prefix(root)
@@ -380,7 +380,7 @@ pub(crate) fn make_parents(root: &Path, dir: &Path) -> Result<(), String> {
             Ok(found) if found.is_dir() => {}
             Ok(_) => {
                 return Err(format!(
-                    "{} is no directory, and something would be below it",
+                    "{} is no directory, but the archive has entries below it",
                     there.display()
                 ));
             }
@@ -403,7 +403,7 @@ fn check_link(link: &Path, target: &Path, root: &Path) -> Result<(), String> {
         .strip_prefix(root)
         .map_or(0, |below| below.components().count())
         .saturating_sub(1);
-    // Only dots at the beginning go up: after a name, which may be a link itself, nobody knows what is above.
+    // Only leading dots go up. After a name, which may be a link itself, it is unknown what is above.
     let mut has_name = false;
     for part in target.components() {
         match part {
@@ -416,7 +416,7 @@ fn check_link(link: &Path, target: &Path, root: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Instances may read all and write nothing; what was executable is.
+/// Instances may read everything and write nothing; executable files stay executable.
 fn set_mode(path: &Path, mode: u32) -> Result<(), String> {
     let mode = if mode & 0o111 == 0 { 0o644 } else { 0o755 };
     fs::set_permissions(path, Permissions::from_mode(mode)).tried(|| format!("change {}", path.display()))
@@ -426,7 +426,7 @@ pub(crate) fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
 }
 
-/// Adds all files below a directory, in the order of their names.
+/// Adds all files below a directory to the digest, in the order of their names.
 fn digest_tree(dir: &Path, root: &Path, content: &mut Context, count: &mut Count) -> Result<(), String> {
     let unreadable = || format!("read {}", dir.display());
     let mut paths = Vec::new();
@@ -481,13 +481,13 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 fn check_name(name: &str) -> Result<(), String> {
-    // As EC2 has names of images.
+    // EC2's rule for names of images.
     let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "()[] ./-'@_".contains(letter);
     if (3..=128).contains(&name.len()) && name.chars().all(is_allowed) {
         return Ok(());
     }
     Err(format!(
-        "'{name}' is no name of an image: 3 to 128 letters, digits, spaces and ()[]./-'@_"
+        "'{name}' is not a valid image name: use 3 to 128 letters, digits, spaces and ()[]./-'@_"
     ))
 }
 

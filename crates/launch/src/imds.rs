@@ -1,4 +1,4 @@
-//! The metadata service's protocol, as EC2 has it in version 2: a token by PUT, then values by GET.
+//! The protocol of EC2's metadata service, version 2: a token by PUT, then values by GET.
 
 use crate::metadata::Metadata;
 use aws_lc_rs::hmac;
@@ -12,17 +12,18 @@ use hyper::{Method, Response, StatusCode};
 
 const TOKEN: &str = "x-aws-ec2-metadata-token";
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
-/// The longest that a token is good: six hours.
+/// Longest validity of a token: six hours.
 const LONGEST_SECONDS: i64 = 21_600;
 
-/// What signs tokens. A new one makes old tokens void, and clients fetch new ones then.
+/// Signs tokens. A new key makes old tokens invalid; clients then fetch new ones.
 pub(crate) struct Tokens(hmac::Key);
 
 impl Tokens {
-    /// With a key of its own.
+    /// With a new key.
     pub(crate) fn new() -> Result<Tokens, String> {
         let mut key = [0; 32];
-        getrandom::fill(&mut key).map_err(|error| format!("the system has no random numbers: {error}"))?;
+        getrandom::fill(&mut key)
+            .map_err(|error| format!("the system's random number generator failed: {error}"))?;
         Ok(Tokens(hmac::Key::new(hmac::HMAC_SHA256, &key)))
     }
 
@@ -96,7 +97,7 @@ fn token(
     if path != "/latest/api/token" {
         return plain(StatusCode::NOT_FOUND, "404 - Not Found");
     }
-    // As EC2 does: what comes through a proxy does not come from the instance.
+    // As in EC2: a request through a proxy does not come from the instance.
     if headers.contains_key("x-forwarded-for") {
         return plain(StatusCode::FORBIDDEN, "403 - Forbidden");
     }
@@ -111,7 +112,7 @@ fn token(
     response
 }
 
-/// Whether it is `latest` or a date, as EC2's versions are.
+/// Whether it is `latest` or a date, like EC2's versions.
 fn is_version(word: &str) -> bool {
     let is_date = || {
         let parts: Vec<&str> = word.split('-').collect();

@@ -1,4 +1,4 @@
-//! What a fleet asks of whoever really starts and ends instances.
+//! The interface between a fleet and a launcher, which really starts and ends instances.
 
 use core::fmt;
 use core::time::Duration;
@@ -6,42 +6,42 @@ use forebay_control::fleet::{SeenInstance, Usage, WantedInstance};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Where an application is told to listen, unless its image says otherwise.
+/// The port on which an application is told to listen, unless its image sets another.
 pub const PORT: u16 = 8000;
 
 /// Called when something changed.
 pub type Poke = Arc<dyn Fn() + Send + Sync>;
 
-/// Makes single instances so. Its calls may take a while; of one instance, only one is under way at a time.
+/// Changes single instances. Its calls may take a while; for each instance only one is in progress at a time.
 pub trait Launcher: Send + Sync + 'static {
-    /// The instances that there is something of, whether they live or not.
+    /// The instances of which anything exists, whether they live or not.
     fn list(&self) -> Result<Vec<String>, String>;
 
-    /// What is seen of an instance, at once. Run 0 if there is something of it that was never started; none if there is nothing.
+    /// The current state of an instance. Run 0 if something of it exists that was never started; none if nothing exists.
     fn look(&self, id: &str) -> Option<SeenInstance>;
 
-    /// Starts a run. It is seen from then on; on an error nothing of it runs.
+    /// Starts a run. It is visible from then on; after an error nothing of it runs.
     fn start(&self, wanted: &WantedInstance) -> Result<(), StartError>;
 
-    /// Has it stand still.
+    /// Freezes the instance.
     fn pause(&self, id: &str) -> Result<(), String>;
 
-    /// Has it go on.
+    /// Lets the instance go on.
     fn resume(&self, id: &str) -> Result<(), String>;
 
-    /// Has it end in peace, without waiting for that.
+    /// Asks the instance to end, without waiting for that.
     fn stop(&self, id: &str) -> Result<(), String>;
 
-    /// Frees what only one that lives needs. Called once it has ended.
+    /// Frees what only a living instance needs. Called after it has ended.
     fn release(&self, _id: &str) {}
 
-    /// Removes all that is left of one that has ended.
+    /// Removes all that is left of an instance that has ended.
     fn remove(&self, id: &str) -> Result<(), String>;
 
-    /// Takes up one that lives since before this launcher was made.
+    /// Adopts an instance that was started before this launcher was made.
     fn adopt(&self, _wanted: &WantedInstance) {}
 
-    /// All instances as they are wanted now: what the metadata service tells.
+    /// Sets all wanted instances, for the metadata service.
     fn know(&self, _wanted: &[WantedInstance]) {}
 
     /// What an instance has used since it began.
@@ -49,25 +49,25 @@ pub trait Launcher: Send + Sync + 'static {
         Usage::default()
     }
 
-    /// Whom to call when one has ended. Whoever does not is looked at often enough.
+    /// Sets the function to call when an instance has ended. A launcher that ignores this is looked at often enough.
     fn tell(&self, _changed: Poke) {}
 
-    /// How often what is seen has to be asked for (`refresh`); none if looking is cheap.
+    /// How often `refresh` must be called; none if looking is cheap.
     fn refresh_interval(&self) -> Option<Duration> {
         None
     }
 
-    /// Asks anew what there is to see.
+    /// Refreshes what `look` returns.
     fn refresh(&self) {}
 }
 
 /// Why a run was not started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartError {
-    /// It cannot be: the text is for people.
+    /// It cannot be started; the text is for people.
     Failed(String),
-    /// Something of the instance is alive that was not seen yet, such as a run whose start a killed Forebay had just ordered. It must be
-    /// looked at again.
+    /// Something of the instance is alive that was not seen yet, such as a run that a killed Forebay had just started. It
+    /// must be looked at again.
     Busy(String),
 }
 
@@ -94,24 +94,24 @@ impl fmt::Debug for AccessKeys {
     }
 }
 
-/// The keys of an instance profile's role, by the profile's name.
+/// Returns the keys of an instance profile's role, by the profile's name.
 pub type FactsSource = Arc<dyn Fn(&str) -> Result<AccessKeys, String> + Send + Sync>;
 
-/// What instances are told of this Forebay.
+/// What instances are told about this Forebay.
 #[derive(Clone)]
 pub struct Facts {
-    /// Where the AWS APIs are served.
+    /// Address of the AWS APIs.
     pub api: SocketAddr,
-    /// The account.
+    /// The account id.
     pub account: String,
-    /// The addresses of load balancers and instances, as a prefix.
+    /// The pool of load balancers' and instances' addresses, as a prefix.
     pub pool: String,
-    /// Keys of roles.
+    /// The source of roles' keys.
     pub keys: FactsSource,
 }
 
 impl Facts {
-    /// The API as programs on this machine reach it.
+    /// The address at which programs on this machine reach the API.
     pub(crate) fn local_api(&self) -> SocketAddr {
         let mut api = self.api;
         if api.ip().is_unspecified() {

@@ -1,5 +1,11 @@
-//! Instances: makes of each what the state wants of it, and tells what it sees; images, shapes, and the metadata service beside them.
-//! Functions: runs them when they are invoked. Decides nothing about how many instances there should be, and changes no state.
+//! Instances and functions: starts and ends them as the state wants, reports what it observes, and keeps images, shapes and
+//! code.
+//! It never decides how many instances there should be, and changes no state.
+//!
+//! Instances, in reading order: `launcher` (the interface), `decide` (the next step), `fleet` (all instances), then the
+//! launchers `process`, `command` and `simulated`. A process instance: `record` (its files), `shim` (its supervisor),
+//! `program` (the last steps before it runs), `cgroup`, `network`, `user`, `processes`, `ends`, `console`. Beside them:
+//! `image`, `shapes`, `service` with `imds` and `metadata`. Functions: `functions`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cgroup;

@@ -1,4 +1,4 @@
-//! What the metadata service tells an instance about itself. Pure.
+//! The values that the metadata service gives an instance about itself. Pure.
 
 use forebay_control::fleet::WantedInstance;
 use forebay_model::INSTANCE_TOKEN;
@@ -6,20 +6,20 @@ use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// How long credentials are said to be good. They are longer; clients ask again before.
+/// Validity of credentials as reported. They are valid for longer; clients fetch them again earlier.
 const GOOD_FOR_SECONDS: i64 = 6 * 3600;
 
-/// Keys of the instance's role.
+/// The keys of the instance's role.
 pub(crate) struct RoleKeys {
     pub(crate) id: String,
     pub(crate) secret: String,
 }
 
-/// All values, by path below the version, without a slash at either end.
+/// All values, by path below the version, without slashes at the ends.
 pub(crate) struct Metadata(BTreeMap<String, String>);
 
 impl Metadata {
-    /// Of an instance. Its keys stand there only if it alone may ask.
+    /// The values of an instance. Keys are included only if nobody else can ask.
     pub(crate) fn new(
         instance: &WantedInstance,
         account: &str,
@@ -75,7 +75,7 @@ impl Metadata {
                     "Type": "AWS-HMAC",
                     "AccessKeyId": keys.id,
                     "SecretAccessKey": keys.secret,
-                    // By it the APIs know which instance calls.
+                    // By this token the APIs recognise the calling instance.
                     "Token": format!("{INSTANCE_TOKEN}{}", instance.id),
                     "Expiration": time(now_seconds + GOOD_FOR_SECONDS),
                 });
@@ -90,13 +90,13 @@ impl Metadata {
             identity(instance, account),
         );
         if instance.user_data.is_some() {
-            // What it holds is no text perhaps, and is given elsewhere.
+            // Its content may not be text, and is served elsewhere.
             values.insert("user-data".to_owned(), String::new());
         }
         Metadata(values)
     }
 
-    /// A value, or the names in a directory as AWS lists them: one a line, with a slash after those that are directories.
+    /// A value, or the names in a directory in AWS's form: one per line, directories with a slash behind.
     pub(crate) fn find(&self, path: &str) -> Option<String> {
         let path = path.trim_matches('/');
         if let Some(value) = self.0.get(path) {

@@ -1,8 +1,9 @@
-//! A network namespace for each instance: so that programs that listen on the same port of all addresses live side by side, each at its
-//! own address.
+//! A network namespace for each instance, so that programs that listen on the same port of all addresses can run side by
+//! side, each at its own address.
 //!
-//! The address is one of loopback's (127.0.0.0/8), which the kernel delivers to itself, unless a longer prefix in the table `local`
-//! says otherwise: so it leads through a pair of virtual interfaces into the namespace. The way back is made alike.
+//! The address is a loopback address (127.0.0.0/8), which the kernel delivers locally unless a longer prefix in the table
+//! `local` says otherwise. Such a route leads it through a pair of virtual interfaces into the namespace; the way back is
+//! made alike.
 
 use crate::errors::Tried as _;
 use core::str::FromStr;
@@ -17,21 +18,21 @@ use std::thread;
 
 /// Where `ip netns` keeps namespaces.
 const NAMESPACES: &str = "/run/netns";
-/// The machine, as seen from within.
+/// The machine's address as seen from within.
 const HOST: Ipv4Addr = Ipv4Addr::new(169, 254, 77, 1);
-/// Where AWS's tools look for the metadata service.
+/// The address at which AWS's tools expect the metadata service.
 pub(crate) const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
-/// Addresses of the two ends of a pair. No two pairs share a network, so these may be the same for all.
+/// MAC addresses of the two ends of a pair. No two pairs share a network, so all can have the same.
 const HOST_MAC: &str = "02:00:00:00:77:01";
 const INSIDE_MAC: &str = "02:00:00:00:77:02";
 
 /// Whether instances get network namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum NetworkMode {
-    /// If it works here.
+    /// If that works here.
     #[default]
     Auto,
-    /// Or nothing starts.
+    /// Required: otherwise nothing starts.
     Always,
     /// They share the network of the machine.
     Never,
@@ -53,9 +54,9 @@ impl FromStr for NetworkMode {
 /// The namespaces of one Forebay's instances.
 #[derive(Clone, Debug)]
 pub(crate) struct Networks {
-    /// How its namespaces' names begin, unlike those of any other Forebay on the machine.
+    /// Prefix of its namespaces' names, unique among all Forebays on the machine.
     prefix: String,
-    /// Where load balancers and other instances are.
+    /// The pool of addresses of load balancers and instances.
     pool: String,
 }
 
@@ -70,27 +71,27 @@ impl Networks {
             pool: pool.to_owned(),
         };
         let probe = format!("probe{owner}");
-        // Another Forebay may probe at the same time, so each has an address of its own for that.
+        // Another Forebay may probe at the same time, so each uses an address of its own for that.
         let [.., high, low] =
             (std::process::id() ^ u32::from_str_radix(owner, 16).unwrap_or_default()).to_be_bytes();
         let works = networks.make(&probe, Ipv4Addr::new(169, 254, 80 | (high & 0x0f), low));
         networks.remove(&probe);
         match (works, mode) {
             (Ok(_), _) => Ok(Some(networks)),
-            (Err(error), NetworkMode::Always) => {
-                Err(format!("instances can have no network namespaces here: {error}"))
-            }
+            (Err(error), NetworkMode::Always) => Err(format!(
+                "network namespaces for instances do not work here: {error}"
+            )),
             (Err(error), _) => {
                 tracing::warn!(
                     error,
-                    "instances have no network namespaces of their own: each must listen on FOREBAY_ADDRESS and PORT"
+                    "instances have no network namespaces: each must listen on FOREBAY_ADDRESS and PORT"
                 );
                 Ok(None)
             }
         }
     }
 
-    /// Makes an instance's namespace anew. The file by which it is entered.
+    /// Makes an instance's namespace anew; returns the file through which it is entered.
     pub(crate) fn make(&self, id: &str, address: Ipv4Addr) -> Result<PathBuf, String> {
         self.remove(id);
         let made = self.try_make(id, address);
@@ -103,7 +104,7 @@ impl Networks {
     fn try_make(&self, id: &str, address: Ipv4Addr) -> Result<PathBuf, String> {
         let (space, link, pool) = (self.name(id), link(id), &self.pool);
         ip(&["netns", "add", &space], "")?;
-        // One that was left behind by an instance whose namespace is gone already.
+        // It may be left from an instance whose namespace is gone already.
         let _ = ip(&["link", "del", &link], "");
         let outside = format!(
             "link add {link} address {HOST_MAC} type veth peer name eth0 address {INSIDE_MAC} netns {space}\n\
@@ -114,7 +115,7 @@ impl Networks {
         );
         ip(&["-batch", "-"], &outside).map_err(|error| match error.contains("File exists") {
             true => format!(
-                "{address} leads to another instance already: does another Forebay on this machine have the same --address-pool? ({error})"
+                "{address} already leads to another instance: does another Forebay on this machine use the same --address-pool? ({error})"
             ),
             false => error,
         })?;
@@ -135,13 +136,13 @@ impl Networks {
         Ok(self.path(id))
     }
 
-    /// Removes an instance's namespace, if there is one. What is still in it keeps it alive, nameless.
+    /// Removes an instance's namespace, if there is one. Processes that are still in it keep it alive, without a name.
     pub(crate) fn remove(&self, id: &str) {
         if self.path(id).exists() {
-            // The pair goes with either end; the namespace itself may be held by a socket for a moment.
+            // Deleting either end removes the pair; the namespace itself may be held by a socket for a moment.
             let _ = ip(&["link", "del", &link(id)], "");
             if let Err(error) = ip(&["netns", "del", &self.name(id)], "") {
-                tracing::warn!(instance = id, error, "a network namespace could not be removed");
+                tracing::warn!(instance = id, error, "cannot remove a network namespace");
             }
         }
     }
@@ -159,7 +160,7 @@ impl Networks {
         self.inside(id, || TcpListener::bind(address))?
     }
 
-    /// The file by which an instance's namespace is entered.
+    /// The file through which an instance's namespace is entered.
     pub(crate) fn path(&self, id: &str) -> PathBuf {
         Path::new(NAMESPACES).join(self.name(id))
     }
@@ -168,7 +169,7 @@ impl Networks {
         format!("{}{id}", self.prefix)
     }
 
-    /// Does something in an instance's namespace, by a thread that ends with it.
+    /// Calls `act` in an instance's namespace, on a thread that ends afterwards.
     fn inside<T: Send>(&self, id: &str, act: impl FnOnce() -> T + Send) -> io::Result<T> {
         let space = File::open(self.path(id))?;
         thread::scope(|scope| {
@@ -183,13 +184,13 @@ impl Networks {
     }
 }
 
-/// The machine's end of an instance's pair: names of interfaces have 15 characters at most.
+/// The machine's end of an instance's pair. Names of interfaces have at most 15 characters.
 fn link(id: &str) -> String {
     let end = id.len().saturating_sub(13);
     format!("fb{}", id.get(end..).unwrap_or(id))
 }
 
-/// Bytes that came to an instance, and that left it.
+/// Bytes that an instance received and sent.
 pub(crate) fn traffic(id: &str) -> Option<(u64, u64)> {
     let count = |name: &str| {
         let path = format!("/sys/class/net/{}/statistics/{name}", link(id));
@@ -199,7 +200,7 @@ pub(crate) fn traffic(id: &str) -> Option<(u64, u64)> {
     Some((count("tx_bytes")?, count("rx_bytes")?))
 }
 
-/// Lets addresses of loopback come and go by an interface, which the kernel refuses of itself.
+/// Allows loopback addresses on an interface, which the kernel refuses by default.
 fn accept_loopback(interface: &str) -> Result<(), String> {
     for (key, value) in [("route_localnet", "1"), ("rp_filter", "0")] {
         let path = format!("/proc/sys/net/ipv4/conf/{interface}/{key}");
@@ -208,7 +209,7 @@ fn accept_loopback(interface: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs iproute2, with these lines as its input.
+/// Runs iproute2 with these lines as input.
 fn ip(args: &[&str], lines: &str) -> Result<(), String> {
     let mut child = Command::new("ip")
         .args(args)
@@ -218,7 +219,7 @@ fn ip(args: &[&str], lines: &str) -> Result<(), String> {
         .spawn()
         .tried(|| "run `ip` (of iproute2)".to_owned())?;
     if let Some(mut stdin) = child.stdin.take() {
-        // One that has ended already tells why by its status.
+        // If it has ended already, its status says why.
         let _ = stdin.write_all(lines.as_bytes());
     }
     let output = child.wait_with_output().tried(|| "wait for `ip`".to_owned())?;

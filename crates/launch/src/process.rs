@@ -23,33 +23,33 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a shim may take to begin.
+/// Most time until a shim has begun.
 const BEGINNING: Duration = Duration::from_secs(10);
-/// How long the lock of an instance that has just ended is waited for.
+/// Most time to wait for the lock of an instance that has just ended.
 const LOCK: Duration = Duration::from_secs(2);
-/// Programs that a program is found among.
+/// The search path for programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// User data, in the working directory.
+/// Name of the user data script in the working directory.
 const USER_DATA: &str = ".user-data";
 
-/// How instances are started.
+/// Options of this launcher.
 #[derive(Clone)]
 pub struct ProcessOptions {
-    /// Where `instances` is.
+    /// The data directory, which contains `instances`.
     pub data_dir: PathBuf,
-    /// As whom they run.
+    /// The user that they run as.
     pub run_as: RunAs,
-    /// Whether they have networks of their own.
+    /// Whether they have network namespaces.
     pub network: NetworkMode,
-    /// Whether each is in a scope of systemd of its own: then it does not end with the service that Forebay is.
+    /// Whether each has a systemd scope of its own, so that it does not end with Forebay's service.
     pub scopes: bool,
-    /// Time to end in peace.
+    /// Time between SIGTERM and SIGKILL.
     pub stop: Duration,
-    /// What they are told.
+    /// What instances are told about this Forebay.
     pub facts: Facts,
-    /// What they are started from.
+    /// The images that they are started from.
     pub images: Arc<Images>,
-    /// What they may use.
+    /// The resources that they may use.
     pub shapes: Arc<ShapeFile>,
 }
 
@@ -60,14 +60,14 @@ pub struct ProcessLauncher {
     networks: Option<Networks>,
     cgroups: Cgroups,
     service: Service,
-    /// Shims that this process has started: to be waited for.
+    /// Shims started by this process, which must be waited for.
     shims: Mutex<Vec<Child>>,
     ends: Ends,
     told: Once,
 }
 
 impl ProcessLauncher {
-    /// Looks what this machine can do, and clears what was left behind.
+    /// Finds out what this machine can do, and removes what was left behind.
     pub fn start(options: ProcessOptions) -> Result<ProcessLauncher, String> {
         let dir = options.data_dir.join("instances");
         fs::create_dir_all(&dir).tried(|| format!("make {}", dir.display()))?;
@@ -87,7 +87,7 @@ impl ProcessLauncher {
         Ok(launcher)
     }
 
-    /// Removes namespaces and groups of instances that do not live, and directories that were half removed.
+    /// Removes namespaces and groups of instances that do not live, and directories whose removal was interrupted.
     fn clear(&self) {
         let lives = |id: &String| {
             let run = self.record(id).run();
@@ -117,7 +117,8 @@ impl ProcessLauncher {
         Record::new(self.dir.join(id))
     }
 
-    /// Writes down the end of a run whose shim died without doing so, and ends what it left. None while somebody holds the lock.
+    /// Writes down the end of a run whose shim died without doing so, and ends what it left. None while another holds the
+    /// lock.
     fn settle(&self, id: &str, record: &Record) -> Option<Exit> {
         let lock = record.lock(Duration::ZERO).ok()?;
         self.settle_under(id, record, &lock)
@@ -132,7 +133,7 @@ impl ProcessLauncher {
         self.cgroups.remove(id);
         let exit = Exit {
             run: run.run,
-            why: "it ended unseen: the machine was started anew, or its shim was killed".to_owned(),
+            why: "it ended unobserved: the machine was restarted, or its shim was killed".to_owned(),
             has_run: run.has_run,
             at_ms: now_ms(),
         };
@@ -148,13 +149,13 @@ impl ProcessLauncher {
 
     fn signal(&self, id: &str, signal: Signal) -> Result<(), String> {
         if let Some(run) = self.record(id).run() {
-            // One that has ended needs no signal; that it has is seen by the next look.
+            // If it has ended, it needs no signal, and the next look will see that.
             run.shim.signal(signal);
         }
         Ok(())
     }
 
-    /// Everything but the start itself. Under the lock.
+    /// Does everything except the start itself, under the lock.
     fn prepare(&self, wanted: &WantedInstance, record: &Record) -> Result<(), String> {
         let image = self.options.images.find(&wanted.image_id);
         let image = image
@@ -207,7 +208,7 @@ impl ProcessLauncher {
         let facts = &self.options.facts;
         let metadata = Service::endpoint(self.networks.is_some(), wanted.address);
         let port = match (facts.local_api(), &self.networks) {
-            // Within a namespace, a listener of its own leads to the API.
+            // Within a namespace, a listener on its loopback address leads to the API.
             (api, Some(_)) => format!("http://127.0.0.1:{}", api.port()),
             (api, None) => format!("http://{api}"),
         };
@@ -260,12 +261,12 @@ impl ProcessLauncher {
                 }
                 let said = fs::read_to_string(&log).unwrap_or_default();
                 let why = format!("its shim ended: {}", said.trim());
-                // Another's shim may have been first, of an earlier run.
+                // Another process's shim may have been first, with an earlier run.
                 record.lock(Duration::ZERO).map_err(StartError::Busy)?;
                 return Err(StartError::Failed(why));
             }
             if began.elapsed() > BEGINNING {
-                // It has begun nothing, so nothing runs that this could orphan.
+                // It has begun nothing, so killing it orphans nothing.
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(StartError::Failed("its shim did not begin in time".to_owned()));
@@ -274,7 +275,7 @@ impl ProcessLauncher {
         }
     }
 
-    /// Has its end seen at once.
+    /// Watches the shim, so that its end is seen at once.
     fn watch(&self, record: &Record) {
         if let Some(shim) = record.run().and_then(|run| run.shim.descriptor()) {
             self.ends.watch(shim);
@@ -315,7 +316,7 @@ impl Launcher for ProcessLauncher {
         if !is_alive {
             self.reap();
         }
-        // In this order: how it ended is written before the shim is gone.
+        // In this order, because a shim writes how the run ended before it ends itself.
         let exit = record.exit(run.run);
         let phase = match (is_alive, exit) {
             (false, None) => match self.settle(id, &record) {
@@ -323,7 +324,7 @@ impl Launcher for ProcessLauncher {
                 None => SeenPhase::Stopping,
             },
             (false, Some(exit)) => ended(exit),
-            // Its shim is about to go, and then the lock is free.
+            // Its shim is about to end, and then the lock is free.
             (true, Some(_)) => SeenPhase::Stopping,
             (true, None) => match run.phase {
                 RunPhase::Starting => SeenPhase::Starting,
@@ -341,7 +342,7 @@ impl Launcher for ProcessLauncher {
         let lock = record.lock(LOCK).map_err(StartError::Busy)?;
         self.settle_under(&wanted.id, &record, &lock);
         self.prepare(wanted, &record)?;
-        // Before the program runs, which may ask at once.
+        // Before the program runs, because that may ask at once.
         self.serve(wanted);
         drop(lock);
         self.begin(wanted, &record)?;
@@ -408,7 +409,8 @@ fn ended(exit: Exit) -> SeenPhase {
     }
 }
 
-/// Puts user data that is a script where it can be run. None if it is something else, which only the metadata service gives.
+/// Writes user data that is a script to a file that can be run. None if it is something else, which only the metadata
+/// service gives.
 fn user_data(data: &str, work: &Path, user: Option<(u32, u32)>) -> Result<Option<String>, String> {
     let script = base64::engine::general_purpose::STANDARD
         .decode(data.trim())
@@ -417,7 +419,7 @@ fn user_data(data: &str, work: &Path, user: Option<(u32, u32)>) -> Result<Option
         return Ok(None);
     }
     let path = work.join(USER_DATA);
-    // An image may bring something by this name, even a link to elsewhere.
+    // The image may contain something with this name, even a link to elsewhere.
     let _ = fs::remove_file(&path);
     let mut file = File::create_new(&path).tried(|| format!("make {}", path.display()))?;
     file.write_all(&script)

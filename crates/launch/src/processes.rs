@@ -1,4 +1,4 @@
-//! Processes by what /proc says of them: whether one still is the one that was meant, and which belong together.
+//! Processes as /proc describes them: whether one is still the one that was meant, and which belong together.
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
@@ -7,18 +7,18 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
-/// A process, so that no other is taken for it: numbers are used again, and after a reboot they begin anew.
+/// The identity of a process. Process ids are reused, and start anew after a reboot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessId {
-    /// Its number.
+    /// Its process id.
     pub(crate) pid: i32,
-    /// When it started, in the kernel's ticks since the boot.
+    /// Its start time, in kernel ticks since the boot.
     pub(crate) started: u64,
-    /// Which boot.
+    /// Id of the boot.
     pub(crate) boot: String,
 }
 
-/// What is read of /proc/PID/stat.
+/// Fields of /proc/PID/stat.
 struct Stat {
     state: char,
     parent: i32,
@@ -32,7 +32,7 @@ impl ProcessId {
         ProcessId::of(i32::try_from(std::process::id()).ok()?)
     }
 
-    /// The process that has this number now.
+    /// The process that has this id now.
     pub(crate) fn of(pid: i32) -> Option<ProcessId> {
         Some(ProcessId {
             pid,
@@ -41,17 +41,17 @@ impl ProcessId {
         })
     }
 
-    /// Whether it lives. One that has ended and was not waited for yet does not.
+    /// Whether it lives. A zombie does not.
     pub(crate) fn is_alive(&self) -> bool {
         let same = stat(self.pid)
             .is_some_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'));
         same && boot() == Some(&*self.boot)
     }
 
-    /// A descriptor of it, which no other process can get; none if it has ended.
+    /// A pidfd of it, which cannot refer to another process; none if it has ended.
     pub(crate) fn descriptor(&self) -> Option<OwnedFd> {
         let descriptor = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
-        // Looked at after it was opened: else the number might have gone to another in between.
+        // Checked after opening: before that, the id might have gone to another process.
         self.is_alive().then_some(descriptor)
     }
 
@@ -61,13 +61,13 @@ impl ProcessId {
             .is_some_and(|descriptor| pidfd_send_signal(descriptor, signal).is_ok())
     }
 
-    /// Kills what is left of the session that it led. Only for one that has ended: while any of its session lives, the kernel gives
-    /// its number to no new session.
+    /// Kills what is left of the session that it led. Only for one that has ended: as long as any process of its session
+    /// lives, the kernel does not reuse its id for a new session.
     pub(crate) fn kill_session(&self) {
         if boot() != Some(&*self.boot) {
             return;
         }
-        // Those that fork while they are looked for are found by the next look.
+        // Processes that fork during a search are found by the next one.
         for _ in 0..20 {
             let left: Vec<i32> = all()
                 .filter(|(_, stat)| {
@@ -93,7 +93,7 @@ pub(crate) fn kill_descendants(of: i32) {
 pub(crate) fn descendants(of: i32) -> Vec<i32> {
     let mut found = Vec::new();
     let mut parents = vec![of];
-    // Without the kernel's lists of children, all processes are looked at, but once.
+    // Without the kernel's lists of children, all processes are read, but only once.
     let all: OnceCell<Vec<(i32, i32)>> = OnceCell::new();
     while let Some(parent) = parents.pop() {
         let listed = children(parent).unwrap_or_else(|| {
@@ -103,7 +103,7 @@ pub(crate) fn descendants(of: i32) -> Vec<i32> {
                 .map(|&(pid, _)| pid)
                 .collect()
         });
-        // Numbers are used again, so what is found twice would be followed forever.
+        // Ids are reused, so following one twice could go on forever.
         let new: Vec<i32> = listed.into_iter().filter(|pid| !found.contains(pid)).collect();
         found.extend(&new);
         parents.extend(new);
@@ -111,7 +111,7 @@ pub(crate) fn descendants(of: i32) -> Vec<i32> {
     found
 }
 
-/// What the kernel lists as children of a process and its threads; none if it has no such lists.
+/// The children of a process and its threads from the kernel's list; none if the kernel has no such lists.
 fn children(of: i32) -> Option<Vec<i32>> {
     static HAS_LISTS: OnceLock<bool> = OnceLock::new();
     let own = std::process::id();
@@ -138,7 +138,7 @@ fn all_parents() -> impl Iterator<Item = (i32, i32)> {
     all().map(|(pid, stat)| (pid, stat.parent))
 }
 
-/// Kills a process by its number. For those that cannot have ended unseen.
+/// Kills a process by its id. Only for processes that cannot have ended unobserved.
 pub(crate) fn kill(pid: i32) {
     if let Some(pid) = Pid::from_raw(pid) {
         let _ = rustix::process::kill_process(pid, Signal::KILL);
@@ -155,7 +155,7 @@ fn all() -> impl Iterator<Item = (i32, Stat)> {
 
 fn stat(pid: i32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses and may hold anything, parentheses too.
+    // The name is in parentheses and may contain anything, even parentheses.
     let (_, rest) = text.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     Some(Stat {
@@ -166,7 +166,7 @@ fn stat(pid: i32) -> Option<Stat> {
     })
 }
 
-/// Which boot this is. It stays the same for as long as anybody can ask.
+/// Id of the current boot, which does not change as long as this process lives.
 fn boot() -> Option<&'static str> {
     static BOOT: OnceLock<Option<String>> = OnceLock::new();
     let read = || {

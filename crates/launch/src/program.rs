@@ -1,6 +1,6 @@
-//! The last steps before a program runs: its groups, its network, its user; then it takes this process over.
+//! The last steps before a program runs: its control groups, its network, its user; then it replaces this process.
 //!
-//! The process has one thread and was started for nothing else, so all of this is done by ordinary calls, none between fork and exec.
+//! The process has one thread and was started for this only, so ordinary calls do; nothing runs between a fork and an exec.
 
 use crate::cgroup;
 use crate::errors::Tried as _;
@@ -14,11 +14,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-/// The script that goes before the program, as the shim's argument names it.
+/// The shim's argument for the script that runs first.
 pub(crate) const FIRST: &str = "first";
-/// The program.
+/// The shim's argument for the program.
 pub(crate) const MAIN: &str = "main";
-/// The exit status that tells that there was nothing to run, as shells have it.
+/// The exit status when there was nothing to run, as in shells.
 pub(crate) const NOT_STARTED: u8 = 127;
 
 /// Becomes the program of an instance. Returns only if that fails.
@@ -49,7 +49,7 @@ fn prepare(dir: &Path, which: &str, shim: &str) -> Result<Vec<String>, String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     change_user(&spec)?;
     rustix::thread::set_no_new_privs(true).tried(|| "give up new privileges".to_owned())?;
-    // After the change of user, which forgets it. The shim may have ended before.
+    // After the change of user, which resets it. The shim may have ended before this, so that is checked next.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .tried(|| "follow the shim".to_owned())?;
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().to_string());
@@ -65,13 +65,13 @@ fn prepare(dir: &Path, which: &str, shim: &str) -> Result<Vec<String>, String> {
     })
 }
 
-/// Gives up all that the shim may do and its instance may not.
+/// Gives up everything that the shim may do and its instance may not.
 fn change_user(spec: &Spec) -> Result<(), String> {
     let Some((user, group)) = spec.user else {
         return Ok(());
     };
     for capability in CapabilitySet::all().iter() {
-        // One that this kernel does not know is not there either.
+        // Capabilities that the kernel does not know are not there either.
         let _ = rustix::thread::remove_capability_from_bounding_set(capability);
     }
     let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));

@@ -1,6 +1,7 @@
 //! The files of one instance, which are the truth about it: what to start, which run was begun, how it ended, and the lock.
 //!
-//! Whoever starts something of an instance, or removes it, holds the lock. Files are replaced whole, so readers need none.
+//! A process that starts something of an instance, or removes it, holds the lock. Files are replaced as a whole, so readers
+//! need no lock.
 
 use crate::errors::Tried as _;
 use crate::processes::ProcessId;
@@ -13,23 +14,23 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A larger file was not written by us.
+/// A larger file was not written by Forebay.
 const FILE_LIMIT: u64 = 1 << 20;
 
-/// What a shim is to start.
+/// What a shim must start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Spec {
-    /// Which run.
+    /// Number of the run.
     pub(crate) run: u32,
     /// The program and its arguments.
     pub(crate) argv: Vec<String>,
     /// The whole environment.
     pub(crate) env: Vec<(String, String)>,
-    /// The script that goes before, once; it lies in the working directory.
+    /// The script that runs once before the program; it is in the working directory.
     pub(crate) first: Option<String>,
     /// User and group; none keeps those of the shim.
     pub(crate) user: Option<(u32, u32)>,
-    /// The network namespace's file.
+    /// The file of the network namespace.
     pub(crate) network: Option<PathBuf>,
     /// Its control groups.
     pub(crate) cgroups: Vec<PathBuf>,
@@ -37,7 +38,7 @@ pub(crate) struct Spec {
     pub(crate) stop_ms: u64,
 }
 
-/// What a run does.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RunPhase {
@@ -54,7 +55,7 @@ pub(crate) struct Run {
     pub(crate) run: u32,
     /// Its shim.
     pub(crate) shim: ProcessId,
-    /// What it does.
+    /// Its phase.
     pub(crate) phase: RunPhase,
     /// Whether it was seen to live for a while.
     pub(crate) has_run: bool,
@@ -63,13 +64,13 @@ pub(crate) struct Run {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Exit {
-    /// Which.
+    /// Number of the run.
     pub(crate) run: u32,
-    /// Why, for people.
+    /// The reason, for people.
     pub(crate) why: String,
-    /// Whether it had run before.
+    /// Whether it had been running.
     pub(crate) has_run: bool,
-    /// When, in milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub(crate) at_ms: u64,
 }
 
@@ -96,19 +97,19 @@ impl Record {
         self.dir.join(name)
     }
 
-    /// Makes the directory and the file of the lock.
+    /// Makes the directory and the lock file.
     pub(crate) fn make(&self) -> Result<(), String> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.dir);
         made.tried(|| format!("make {}", self.dir.display()))?;
         self.open_lock(true).map(drop)
     }
 
-    /// What is to be started.
+    /// What to start.
     pub(crate) fn spec(&self) -> Option<Spec> {
         read(&self.path("spec.json"))
     }
 
-    /// Says what is to be started.
+    /// Writes what to start.
     pub(crate) fn write_spec(&self, spec: &Spec) -> Result<(), String> {
         self.write("spec.json", spec, true)
     }
@@ -118,7 +119,7 @@ impl Record {
         read(&self.path("run.json"))
     }
 
-    /// Begins a run, or says what it does. Durable if it begins.
+    /// Begins a run, or writes its phase. The beginning is durable.
     pub(crate) fn write_run(&self, run: &Run) -> Result<(), String> {
         self.write("run.json", run, run.phase == RunPhase::Starting)
     }
@@ -128,12 +129,12 @@ impl Record {
         read::<Exit>(&self.path("exit.json")).filter(|exit| exit.run == run)
     }
 
-    /// Says how a run ended.
+    /// Writes how a run ended.
     pub(crate) fn write_exit(&self, exit: &Exit) -> Result<(), String> {
         self.write("exit.json", exit, true)
     }
 
-    /// Takes the lock within this time. Fails if somebody else holds it, and if the directory was removed meanwhile.
+    /// Takes the lock within this time. Fails if another process holds it, or if the directory was removed meanwhile.
     pub(crate) fn lock(&self, within: Duration) -> Result<Lock, String> {
         let file = self.open_lock(false)?;
         let began = Instant::now();
@@ -143,16 +144,16 @@ impl Record {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        // What was locked may be a file that is at this path no more: then another may hold the lock of what is there now.
+        // The locked file may no longer be the one at this path; another process may hold the lock of the new one.
         let held = file.metadata().tried(|| "look at the lock".to_owned())?;
         let named = fs::metadata(self.path("lock")).tried(|| format!("find {}", self.dir.display()))?;
         if (held.dev(), held.ino()) != (named.dev(), named.ino()) {
-            return Err(format!("{} was removed and made anew", self.dir.display()));
+            return Err(format!("{} was removed and created again", self.dir.display()));
         }
         Ok(Lock { _file: file })
     }
 
-    /// Removes the directory under its lock. What is half removed when this is interrupted has a name of no instance.
+    /// Removes the directory under its lock. If this is interrupted, the rest has a name that no instance has.
     pub(crate) fn remove(&self, lock: &Lock) -> Result<(), String> {
         let _ = lock;
         let name = self
@@ -209,7 +210,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// Now, in milliseconds since 1970.
+/// The current time in milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))

@@ -20,19 +20,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Where the metadata service is at an instance's address, if it has no namespace. Port 80 is for applications.
+/// Port of the metadata service at the address of an instance without a namespace. Port 80 is for applications.
 const SHARED_PORT: u16 = 16_254;
-/// Connections to the metadata service from one instance at once.
+/// Most connections of one instance to the metadata service at once.
 const METADATA_CONNECTIONS: usize = 64;
-/// Connections to the API from one instance at once.
+/// Most connections of one instance to the API at once.
 const API_CONNECTIONS: usize = 256;
-/// Time for the head of a request.
+/// Most time for the head of a request.
 const HEAD: Duration = Duration::from_secs(5);
-/// How long a connection to the metadata service may last.
+/// Most time of a connection to the metadata service.
 const CONNECTION: Duration = Duration::from_secs(60);
-/// The most bytes of a request's head.
+/// Longest head of a request in bytes.
 const HEAD_LIMIT: usize = 16 << 10;
-/// How long one waits for listeners to be closed.
+/// Most time to wait until listeners are closed.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Serves instances.
@@ -52,10 +52,10 @@ enum Order {
     End(String, std::sync::mpsc::Sender<()>),
 }
 
-/// What a listener leads to.
+/// The service behind a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Served {
-    /// The metadata service. Nobody but the instance reaches a private one.
+    /// The metadata service. A private one can be reached by its instance only.
     Metadata {
         is_private: bool,
     },
@@ -83,7 +83,7 @@ impl Service {
         Ok(Service { orders, shared })
     }
 
-    /// Where an instance finds the metadata service.
+    /// The URL of an instance's metadata service.
     pub(crate) fn endpoint(has_network: bool, address: Ipv4Addr) -> String {
         if has_network {
             format!("http://{METADATA}")
@@ -92,14 +92,14 @@ impl Service {
         }
     }
 
-    /// All instances as they are now.
+    /// Sets all current instances.
     pub(crate) fn know(&self, instances: &[WantedInstance]) {
         let mut known = self
             .shared
             .instances
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        // What did not change stays where it is.
+        // Unchanged ones are kept.
         let mut new = BTreeMap::new();
         for instance in instances {
             let kept = known.remove(&instance.id).filter(|kept| **kept == *instance);
@@ -138,7 +138,7 @@ impl Service {
         for (listener, served) in listeners {
             match listener {
                 Ok(listener) => open.push((listener, served)),
-                Err(error) => tracing::warn!(instance = id, %error, ?served, "an instance is not served"),
+                Err(error) => tracing::warn!(instance = id, %error, ?served, "cannot serve an instance"),
             }
         }
         let mut known = self
@@ -153,7 +153,7 @@ impl Service {
         let _ = self.orders.send(Order::Serve(id.clone(), open));
     }
 
-    /// Serves an instance no more; its listeners are closed when this returns.
+    /// Stops serving an instance; its listeners are closed when this returns.
     pub(crate) fn end(&self, id: &str) {
         let (done, is_done) = std::sync::mpsc::channel();
         if self.orders.send(Order::End(id.to_owned(), done)).is_ok() {
@@ -184,7 +184,7 @@ async fn obey(mut orders: mpsc::UnboundedReceiver<Order>, shared: Arc<Shared>) {
     }
 }
 
-/// Serves one listener. Aborted, it ends its connections too.
+/// Serves one listener. If aborted, its connections end, too.
 async fn listen(listener: StdListener, served: Served, id: String, shared: Arc<Shared>) {
     let listener = listener
         .set_nonblocking(true)
@@ -200,7 +200,7 @@ async fn listen(listener: StdListener, served: Served, id: String, shared: Arc<S
             return;
         };
         let Ok((stream, _)) = listener.accept().await else {
-            // No descriptors perhaps: others must end first.
+            // Perhaps out of descriptors; others must end first.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -256,7 +256,7 @@ impl Shared {
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let asked = (request.method(), request.uri().path(), request.headers());
         imds::answer(asked, &instance, &self.tokens, now, || {
-            // Where others could ask too, keys are in the environment alone.
+            // Where others could ask too, keys are given in the environment only.
             let profile = instance.profile.as_ref().filter(|_| is_private);
             let keys = profile.and_then(|profile| (self.facts.keys)(profile).ok());
             let keys = keys.map(|keys| RoleKeys {

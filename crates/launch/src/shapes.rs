@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 /// The largest file that is read.
 const FILE_LIMIT: u64 = 4 << 20;
-/// Time between two looks whether it changed.
+/// Interval between checks for changes.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A file of shapes. One that turns bad is told of, and what was read last stays.
+/// A file of shapes. If it becomes invalid, that is logged, and the last valid shapes stay.
 #[derive(Debug)]
 pub struct ShapeFile {
     path: Option<PathBuf>,
@@ -29,10 +29,10 @@ struct Kept {
     looked: Instant,
 }
 
-/// What the file looked like: inode, length, time of change.
+/// How the file looked: inode, length, time of change.
 type Mark = (u64, u64, i64, i64);
 
-/// A shape, as the file has it.
+/// A shape as declared in the file.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Declared {
@@ -54,12 +54,12 @@ struct Declared {
 }
 
 impl ShapeFile {
-    /// No shapes are declared.
+    /// Without any shapes.
     pub fn none() -> ShapeFile {
         ShapeFile::with(None, Vec::new(), None)
     }
 
-    /// Those of the file at `path`, which must be good now.
+    /// The shapes of the file at `path`, which must be valid now.
     pub fn open(path: &Path) -> Result<ShapeFile, String> {
         let mark = mark(path);
         Ok(ShapeFile::with(Some(path.to_owned()), read(path)?, mark))
@@ -76,12 +76,12 @@ impl ShapeFile {
         }
     }
 
-    /// The shapes as they are now.
+    /// The current shapes.
     pub fn shapes(&self) -> Arc<Vec<Shape>> {
         self.look(LOOK)
     }
 
-    /// Reads it again if it changed, now.
+    /// Reads the file again now, if it changed.
     pub fn look_again(&self) {
         self.look(Duration::ZERO);
     }
@@ -94,11 +94,13 @@ impl ShapeFile {
             kept.looked = Instant::now();
             let mark = mark(path);
             if mark != kept.mark {
-                // Whatever comes of it, the same file is not read twice.
+                // Whatever the result, the same file is not read twice.
                 kept.mark = mark;
                 match read(path) {
                     Ok(shapes) => kept.shapes = Arc::new(shapes),
-                    Err(error) => tracing::warn!(error, "the shapes stay what they were"),
+                    Err(error) => {
+                        tracing::warn!(error, "the file of shapes is invalid; the previous shapes stay")
+                    }
                 }
             }
         }
@@ -115,7 +117,7 @@ fn read(path: &Path) -> Result<Vec<Shape>, String> {
     let shown = path.display();
     let len = fs::metadata(path).tried(|| format!("read {shown}"))?.len();
     if len > FILE_LIMIT {
-        return Err(format!("{shown} is no list of shapes: it has {len} bytes"));
+        return Err(format!("{shown} is not a list of shapes: it has {len} bytes"));
     }
     let text = fs::read(path).tried(|| format!("read {shown}"))?;
     parse(&text).map_err(|why| format!("{shown}: {why}"))
@@ -130,16 +132,16 @@ fn parse(text: &[u8]) -> Result<Vec<Shape>, String> {
             let name = declared.name.clone();
             let wrong = |what: &str| Err(format!("shape '{name}' {what}"));
             if name.is_empty() || name.len() > 64 || !name.bytes().all(is_allowed) {
-                return wrong("has a name that is no word: letters, digits, '.' and '-', such as c6i.large");
+                return wrong("has an invalid name: use letters, digits, '.' and '-', such as c6i.large");
             }
             if !names.insert(name.clone()) {
                 return wrong("is declared twice");
             }
             if declared.vcpus == 0 || declared.memory_mib == 0 {
-                return wrong("has no processors or no memory: vcpus and memoryMib are 1 at least");
+                return wrong("has no processors or no memory: vcpus and memoryMib must be at least 1");
             }
             if !["x86_64", "arm64"].contains(&&*declared.architecture) {
-                return wrong("has an unknown architecture: it is x86_64 or arm64");
+                return wrong("has an unknown architecture: use x86_64 or arm64");
             }
             let prices = [Some(declared.on_demand_price), declared.spot_price];
             if prices
@@ -147,10 +149,10 @@ fn parse(text: &[u8]) -> Result<Vec<Shape>, String> {
                 .flatten()
                 .any(|price| !price.is_finite() || price < 0.0)
             {
-                return wrong("has a price below zero");
+                return wrong("has a negative price");
             }
             if !(0.0..=1.0).contains(&declared.interruption_rate) {
-                return wrong("has an interruptionRate that is no share from 0 to 1");
+                return wrong("has an interruptionRate that is not between 0 and 1");
             }
             Ok(declared.into())
         })

@@ -1,5 +1,5 @@
-//! The process that supervises one run of an instance. It holds the instance's lock for as long as anything of it lives, and outlives
-//! Forebay, which finds it again by lock and record.
+//! The process that supervises one run of an instance. It holds the instance's lock as long as anything of it lives, and
+//! outlives Forebay, which finds it again by lock and record.
 
 use crate::cgroup;
 use crate::console::{CONSOLE_LIMIT, Console};
@@ -19,20 +19,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// The hidden subcommand that makes a program a shim.
+/// The hidden subcommand that turns the program into a shim.
 pub const SHIM: &str = "instance-shim";
-/// What lists of processes show.
+/// The name of shims in lists of processes.
 pub(crate) const ARG0: &str = "forebay";
-/// A program that lived this long has started.
+/// A program that lived this long counts as started.
 const BOOT: Duration = Duration::from_millis(100);
-/// How long the lock is waited for: whoever holds it for longer runs.
+/// Most time to wait for the lock: a process that holds it for longer is running.
 const LOCK: Duration = Duration::from_secs(2);
-/// Time between two looks at whether its directory is still there: whoever removes that wants no instance.
+/// Interval between checks that the directory still exists. If it was removed, no instance is wanted.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long what was killed may take to end.
+/// Time that killed processes have to end.
 const DYING: Duration = Duration::from_secs(10);
 
-/// Runs as a shim, if the command line says so. To be asked first of all in `main`: a shim has one thread.
+/// Runs as a shim, if the command line says so. To be called first in `main`, because a shim must have one thread.
 pub fn intercept() -> Option<ExitCode> {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
     if args.first().is_some_and(|word| word == functions::SHIM) {
@@ -61,7 +61,7 @@ pub fn intercept() -> Option<ExitCode> {
 }
 
 fn supervise(dir: &Path) -> Result<(), String> {
-    // It fails if this is a session's leader already.
+    // Fails if this is a session leader already.
     let _ = rustix::process::setsid();
     close_fds::set_fds_cloexec(3, &[]);
     let mut mask = SigSet::empty();
@@ -93,8 +93,9 @@ fn supervise(dir: &Path) -> Result<(), String> {
         phase: RunPhase::Starting,
         has_run: false,
     };
-    // From here on, this run is never started again, whatever happens.
+    // From here on, this run is never started again, whatever happens: an instance must not run twice.
     record.write_run(&run)?;
+    // Orphans of the instance become children of this process, so that it can end all of them.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .tried(|| "adopt orphans".to_owned())?;
     let (reader, writer) = std::io::pipe().tried(|| "make a pipe".to_owned())?;
@@ -115,7 +116,7 @@ fn supervise(dir: &Path) -> Result<(), String> {
     shim.run()
 }
 
-/// What runs now.
+/// The running script or program.
 struct Child {
     pid: Pid,
     began: Instant,
@@ -151,6 +152,7 @@ impl Shim {
             self.look_at_the_time();
             if let Some(status) = self.reap() {
                 let child = self.child.take();
+                // As on EC2, an instance whose user data has failed still starts.
                 if child.is_some_and(|child| child.is_first) && !self.told_to_stop {
                     if status.exit_status() != Some(0) {
                         let how = describe(status);
@@ -168,22 +170,25 @@ impl Shim {
         }
     }
 
-    /// Starts the script that goes first, or the program.
+    /// Starts the script that runs first (user data), or the program.
     fn start(&mut self, is_first: bool) -> Result<(), String> {
         let out = || self.writer.try_clone().tried(|| "open the console".to_owned());
         let own = std::process::id().to_string();
         let which = if is_first { FIRST } else { MAIN };
+        // By way of /proc, because the program's file may have been replaced by an upgrade.
         let child = Command::new("/proc/self/exe")
             .arg0(ARG0)
             .arg(SHIM)
             .arg(&self.record.dir)
             .args([OsStr::new(which), OsStr::new(&own)])
+            // The instance must not see the server's own environment.
             .env_clear()
             .envs(self.spec.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.record.path("work"))
             .stdin(Stdio::null())
             .stdout(out()?)
             .stderr(out()?)
+            // A process group of its own, so that signals reach what the program has started as well.
             .process_group(0)
             .spawn()
             .tried(|| "start a process".to_owned())?;
@@ -225,29 +230,32 @@ impl Shim {
         }
     }
 
-    /// Has it end in peace, and later without.
+    /// Asks the instance to end, and schedules the kill.
     fn stop(&mut self) {
         self.told_to_stop = true;
         self.kill_at = Some(Instant::now() + Duration::from_millis(self.spec.stop_ms));
         self.becomes(RunPhase::Stopping);
         self.tell(Signal::TERM);
+        // A frozen instance could not handle the signal.
         self.still(false);
     }
 
-    /// Has all of the instance stand still, or go on.
+    /// Freezes the whole instance, or lets it go on.
     fn still(&self, still: bool) {
         if !cgroup::freeze(&self.spec.cgroups, still) {
             self.tell(if still { Signal::STOP } else { Signal::CONT });
         }
     }
 
-    /// Signals the process group of what runs now.
+    /// Signals the process group of the running script or program.
     fn tell(&self, signal: Signal) {
         if let Some(child) = &self.child {
             let _ = kill_process_group(child.pid, signal);
         }
     }
 
+    /// Does what is due. The record says "running" only once the program has lived for a while, so that a start that fails
+    /// at once is seen as a failure.
     fn look_at_the_time(&mut self) {
         let now = Instant::now();
         let lives = self.child.as_ref().is_some_and(|child| now >= child.began + BOOT);
@@ -255,6 +263,7 @@ impl Shim {
             self.run.has_run = true;
             self.becomes(RunPhase::Running);
         }
+        // Without its record, nobody can find or end this instance any more.
         if !self.told_to_stop && !self.record.dir.exists() {
             self.stop();
         }
@@ -265,7 +274,7 @@ impl Shim {
         }
     }
 
-    /// Whether what runs now is over, though nobody has waited for it yet.
+    /// Whether the running process has ended, although it was not waited for yet.
     fn has_ended(&self) -> bool {
         let options = rustix::process::WaitIdOptions::EXITED
             | rustix::process::WaitIdOptions::NOHANG
@@ -286,7 +295,7 @@ impl Shim {
 
     fn read_console(&mut self) {
         let mut buffer = [0; 16 << 10];
-        // Bounded, so that one who writes without end is still told to stop.
+        // Bounded, so that a program that writes without end can still be told to stop.
         for _ in 0..64 {
             match self.reader.read(&mut buffer) {
                 Ok(count @ 1..) => self.console.write(&buffer[..count]),
@@ -295,7 +304,7 @@ impl Shim {
         }
     }
 
-    /// Waits for all that has ended. The status of what ran, if that is among it.
+    /// Waits for everything that has ended. Returns the status of the running process, if it is among it.
     fn reap(&self) -> Option<WaitStatus> {
         let mut ended = None;
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
@@ -314,7 +323,7 @@ impl Shim {
         }
     }
 
-    /// Ends what the program has left behind. Orphans come to this process, so none gets away.
+    /// Kills what the program has left behind. Orphans become children of this process, so none escapes.
     fn clear(&mut self) {
         let began = Instant::now();
         while began.elapsed() < DYING {
@@ -329,7 +338,7 @@ impl Shim {
         self.read_console();
     }
 
-    /// Why it ended, with its last words.
+    /// Why it ended, with its last lines of output.
     fn why(&self, status: WaitStatus) -> String {
         let has_run = self.run.has_run;
         let words = self.console.last_lines(if has_run { 1 } else { 5 });
@@ -376,14 +385,14 @@ fn describe(status: WaitStatus) -> String {
     }
 }
 
-/// How a shim is started for this directory, in a scope of systemd of this name if there is to be one.
+/// The command that starts a shim for this directory, in a systemd scope with this name if there should be one.
 pub(crate) fn command(dir: PathBuf, scope: Option<&str>) -> Result<Command, String> {
     let Some(unit) = scope else {
         let mut command = Command::new("/proc/self/exe");
         command.arg0(ARG0).arg(SHIM).arg(dir).env_clear();
         return Ok(command);
     };
-    // It becomes the shim once it is in its scope, so it can't be told the program as "itself".
+    // systemd-run becomes the shim inside its scope, so `/proc/self/exe` would name the wrong program.
     let program = std::env::current_exe().tried(|| "find the program that this is".to_owned())?;
     let mut command = Command::new("systemd-run");
     command
@@ -400,7 +409,7 @@ pub(crate) fn command(dir: PathBuf, scope: Option<&str>) -> Result<Command, Stri
         .arg(dir)
         .env_clear();
     if let Some(path) = std::env::var_os("PATH") {
-        // Where systemd-run is found. What an instance is given does not come from here.
+        // Needed to find systemd-run. The environment of an instance does not come from here.
         command.env("PATH", path);
     }
     Ok(command)

@@ -1,4 +1,4 @@
-//! A launcher that starts nothing: instances are as they are wanted after a while. For test suites.
+//! A launcher that starts nothing: instances appear as wanted after a while. For test suites.
 
 use crate::launcher::{Launcher, StartError};
 use forebay_control::fleet::{SeenInstance, SeenPhase, WantedInstance};
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Pretends.
+/// Simulates instances.
 #[derive(Debug)]
 pub struct SimulatedLauncher {
     delay: Duration,
@@ -17,12 +17,12 @@ pub struct SimulatedLauncher {
 struct Simulated {
     run: u32,
     phase: SeenPhase,
-    /// When it becomes another.
+    /// When it changes, and to which phase.
     becomes: Option<(Instant, SeenPhase)>,
 }
 
 impl SimulatedLauncher {
-    /// Starting and ending takes this long.
+    /// With this duration of starts and ends.
     pub fn new(delay: Duration) -> SimulatedLauncher {
         SimulatedLauncher {
             delay,

@@ -1,27 +1,27 @@
-//! As whom instances and functions run.
+//! The users that instances and functions run as.
 
 use core::str::FromStr;
 use nix::unistd::User;
 
-/// User and group of nobody.
+/// User and group id of nobody.
 const NOBODY: u32 = 65534;
 
-/// As whom instances or functions run.
+/// The user that instances or functions run as.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum RunAs {
-    /// As user and group 65534.
+    /// User and group 65534.
     #[default]
     Nobody,
-    /// As this user and its group.
+    /// This user and its group.
     User(String),
-    /// As whoever runs Forebay. Its files are open to them then, the keys of the API among them.
+    /// Forebay's own user. Its files, including the keys of the API, are then open to them.
     Own,
 }
 
-/// What runs as somebody, and which flag says as whom.
+/// What runs as another user, and the flag that sets the user.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Whose {
-    /// In plural.
+    /// A plural.
     pub(crate) what: &'static str,
     /// With its dashes.
     pub(crate) flag: &'static str,
@@ -54,7 +54,7 @@ impl FromStr for RunAs {
 }
 
 impl RunAs {
-    /// User and group for these to change to; none to stay. An error tells which flag helps.
+    /// The user and group to change to; none to keep the own ones. An error names the flag that helps.
     pub(crate) fn resolve(&self, whose: Whose) -> Result<Option<(u32, u32)>, String> {
         let Whose { what, flag } = whose;
         let ids = match self {

@@ -1,6 +1,6 @@
-//! What tasks run on.
+//! The runtime of tasks.
 
-/// The runtime of everything but traffic, which has threads of its own.
+/// The runtime for everything but traffic, which has its own threads.
 pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

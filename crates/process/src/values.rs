@@ -1,4 +1,4 @@
-//! What was said on the command line and in the environment, before it means anything.
+//! Values of flags and environment variables, parsed but not interpreted.
 
 use anyhow::{Context as _, bail};
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Reads the command line. A variable that is set to nothing counts as not set: files for systemd and Compose have such lines.
+/// Reads the command line. A variable that is set to the empty string counts as not set, because files for systemd and
+/// Compose have such lines.
 pub fn parse<C: CommandFactory + FromArgMatches>() -> C {
     let matches = without_empty(C::command()).get_matches();
     C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
@@ -23,7 +24,7 @@ fn without_empty(command: Command) -> Command {
         .mut_subcommands(without_empty)
 }
 
-/// A variable of the environment that is set to something.
+/// An environment variable, if it is set to a value that is not empty.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -34,28 +35,30 @@ pub fn address(text: &str) -> anyhow::Result<SocketAddr> {
         return Ok(address);
     }
     if let Ok(port) = text.parse::<u16>() {
-        bail!("that is a port alone; an address has an IP address before it, such as 127.0.0.1:{port}");
+        bail!("that is only a port; put an IP address before it, such as 127.0.0.1:{port}");
     }
     if let Ok(ip) = text.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
-        bail!("there is no port; write {}", SocketAddr::new(ip, 4566));
+        bail!("the port is missing; write {}", SocketAddr::new(ip, 4566));
     }
     match text.strip_prefix(':').map(str::parse::<u16>) {
-        Some(Ok(port)) => bail!("there is no IP address; 0.0.0.0:{port} is every one of this machine"),
+        Some(Ok(port)) => {
+            bail!("the IP address is missing; 0.0.0.0:{port} means every address of this machine")
+        }
         _ => bail!("an address is an IP address and a port, such as 127.0.0.1:4566"),
     }
 }
 
-/// What to log. A word that is no level would be read as a library's name, and all else would be silent.
+/// A log filter. A word that is not a level would be taken for a library's name, and everything else would be silent.
 pub fn filter(text: &str) -> anyhow::Result<String> {
     let levels = "a level is off, error, warn, info, debug or trace";
     for part in text.split(',') {
         let part = part.trim();
         let is_alone = !part.contains(['=', '[']);
         if part.is_empty() || is_alone && part.parse::<LevelFilter>().is_err() {
-            bail!("'{part}' is no level: {levels}; of a library it is written as h2=debug");
+            bail!("'{part}' is not a level: {levels}; for a library, write h2=debug");
         }
     }
-    EnvFilter::try_new(text).with_context(|| format!("this is no filter; {levels}"))?;
+    EnvFilter::try_new(text).with_context(|| format!("this is not a log filter; {levels}"))?;
     Ok(text.to_owned())
 }
 
@@ -73,7 +76,7 @@ pub fn ratio(text: &str) -> anyhow::Result<f64> {
 mod tests {
     use super::*;
 
-    /// `--api 4566` was answered with "invalid socket address syntax".
+    /// A regression: `--api 4566` was answered with "invalid socket address syntax".
     #[test]
     fn addresses_are_explained() {
         let wrong = |text| address(text).unwrap_err().to_string();
@@ -85,7 +88,7 @@ mod tests {
         assert_eq!(address("[::1]:0").unwrap().port(), 0);
     }
 
-    /// `--log bogus` was taken for a library's name: nothing was logged, and nobody told.
+    /// A regression: `--log bogus` was taken for a library's name, so nothing was logged and no error shown.
     #[test]
     fn filters_have_levels() {
         for good in ["warn", "INFO", "info,h2=warn", "off", "warn,forebay_proxy=debug"] {

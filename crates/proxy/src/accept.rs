@@ -1,4 +1,4 @@
-//! Stage one: takes connections and keeps each for its lifetime.
+//! Stage one: accepts connections and serves each until it ends.
 
 use crate::connection::{ClientConnection, Next};
 use crate::deadlines::{Deadline, Ended};
@@ -28,7 +28,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// Takes connections until `closed` fires or is dropped.
+/// Accepts connections until `closed` fires or is dropped.
 pub(crate) async fn listen(
     worker: Rc<Worker>,
     socket: Rc<TcpListener>,
@@ -68,11 +68,11 @@ pub(crate) async fn listen(
                     begin(worker, stream, connection, open);
                 }
             }
-            // The client was gone before it was taken: its own affair.
+            // The client was gone before its connection was accepted.
             Err(error) if is_clients(&error) => {}
             Err(error) => {
                 worker.tell_of_shortage(&error);
-                // Out of descriptors or memory: by the next sweep some will be free.
+                // Out of descriptors or memory. Retrying at once would spin; by the next sweep some may be free.
                 tokio::select! {
                     () = worker.swept.notified() => {}
                     _ = &mut closed => return,
@@ -92,7 +92,7 @@ fn begin(worker: Rc<Worker>, stream: TcpStream, connection: ClientConnection, op
     }
 }
 
-/// One that begins with whose it is; without that it ends here.
+/// A connection that must begin with a PROXY header; it ends here if that is missing.
 async fn proxied_connection(
     worker: Rc<Worker>,
     stream: TcpStream,
@@ -104,10 +104,11 @@ async fn proxied_connection(
     }
 }
 
-/// A descriptor for a client's connection. One connection too many is told so and closed: at once if it is in plaintext, else once it
-/// can be told. What is open keeps its memory and descriptors.
+/// Takes a descriptor for a client's connection. A connection beyond the limit is told so and closed: at once if it is
+/// plaintext, otherwise once the handshake makes that possible. Open connections keep their memory and descriptors.
 fn take_in(worker: &Worker, stream: &TcpStream, connection: &mut ClientConnection) -> Option<Held> {
     let descriptors = &worker.descriptors;
+    // An idle connection to a target is worth less than a client.
     if descriptors.has_room() || (worker.pools.borrow_mut().close_one() && descriptors.has_room()) {
         return Some(descriptors.take_client());
     }
@@ -131,16 +132,16 @@ fn refuse(worker: &Worker, stream: &TcpStream, connection: &ClientConnection) {
         stats.rejected.fetch_add(1, Relaxed);
         if !connection.listener_address.secure {
             let page = respond::page(worker, Reason::TooManyConnections, listener.settings());
-            // A fresh socket takes this much at once.
+            // The send buffer of a fresh socket has room for this.
             let _ = stream.try_write(&page);
         }
     }
     worker.tell_of_shortage(&io::Error::other(
-        "as many connections are open as may be; --max-connections or the limit on open files says how many",
+        "connection limit reached: raise --max-connections or the limit on open files",
     ));
 }
 
-/// Errors of one connection that accept passes on (accept(2)); all others would come again at once.
+/// Errors of a single connection that accept(2) passes on; all others would come again at once.
 fn is_clients(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut};
     matches!(
@@ -149,8 +150,8 @@ fn is_clients(error: &io::Error) -> bool {
     )
 }
 
-/// One connection in plaintext, from accept to close. Its future is what an idle connection costs, so all that only an
-/// active request needs is behind a box.
+/// One plaintext connection, from accept to close. Its future is the cost of an idle connection, so everything that only an
+/// active request needs is boxed.
 async fn plaintext_connection(
     worker: Rc<Worker>,
     stream: TcpStream,
@@ -168,11 +169,11 @@ enum First {
     Tls,
     Http1,
     Http2,
-    /// It ended before it began.
+    /// It ended before its first byte.
     Nothing,
 }
 
-/// One connection to an agent: in plaintext or over TLS, HTTP/1.1 or HTTP/2, as its first bytes say.
+/// One connection to an agent: plaintext or TLS, HTTP/1.1 or HTTP/2, according to its first bytes.
 async fn sniffed(worker: Rc<Worker>, stream: TcpStream, mut connection: ClientConnection, open: Open) {
     let Some(until) = idle_deadline(&worker, &connection) else {
         return;
@@ -180,8 +181,9 @@ async fn sniffed(worker: Rc<Worker>, stream: TcpStream, mut connection: ClientCo
     let deadline = worker.sweep.deadline(connection.listener_address);
     deadline.arm(until, true);
     let first = deadline.until(sniff(&worker, &stream)).await;
+    // Each of the protocols below has a deadline of its own.
     drop(deadline);
-    // A handshake's time begins with its first byte.
+    // The handshake's deadline counts from the first byte, not from accept.
     connection.accepted = worker.now();
     let http2 = {
         let snapshot = worker.snapshot();
@@ -204,9 +206,9 @@ async fn sniffed(worker: Rc<Worker>, stream: TcpStream, mut connection: ClientCo
 }
 
 async fn sniff(worker: &Worker, stream: &TcpStream) -> First {
-    /// A TLS record that holds handshake messages (RFC 8446 section 5.1).
+    /// Content type of a TLS record with handshake messages (RFC 8446, section 5.1).
     const HANDSHAKE: u8 = 22;
-    /// RFC 9113 section 3.4.
+    /// The connection preface of HTTP/2 (RFC 9113, section 3.4).
     const PREFACE: &[u8] = b"PRI * HTTP/2.0";
     loop {
         let mut first = [0; PREFACE.len()];
@@ -215,13 +217,14 @@ async fn sniff(worker: &Worker, stream: &TcpStream) -> First {
             Ok(_) if first[0] == HANDSHAKE => return First::Tls,
             Ok(read) if first[..read] != PREFACE[..read] => return First::Http1,
             Ok(read) if read == PREFACE.len() => return First::Http2,
-            // It could still become either, and stays readable: looked at again with the next sweep.
+            // It may still become either. The socket stays readable, so waiting for it would spin: check again at the next
+            // sweep.
             Ok(_) => worker.swept.notified().await,
         }
     }
 }
 
-/// The same over TLS.
+/// One TLS connection, from accept to close.
 async fn secure_connection(
     worker: Rc<Worker>,
     stream: TcpStream,
@@ -230,13 +233,14 @@ async fn secure_connection(
 ) {
     let _ = stream.set_nodelay(true);
     let deadline = worker.sweep.deadline(connection.listener_address);
-    // Who says nothing costs no more than in plaintext.
+    // Until its first byte a silent client costs no more than in plaintext: the TLS state is not allocated yet.
     deadline.arm(connection.accepted + HANDSHAKE_TIMEOUT, true);
     let spoke = deadline.until(stream.peek(&mut [0])).await;
     if !matches!(spoke, Ok(Ok(1..))) {
         log::log_connection(&worker, &connection, Some("UnmappedConnectionError"));
         return;
     }
+    // Which certificate is served depends on the load balancer, so its name is read before the handshake.
     if connection.listener_address.shared
         && let Ok(Some(name)) = deadline.until(tls::server_name(&stream, &worker.swept)).await
         && let Some(own) = connection.to(&worker.snapshot(), name.as_bytes())
@@ -252,7 +256,7 @@ async fn secure_connection(
         return;
     };
     let shaken = Box::pin(secure(&worker, stream, &tls, &connection, &deadline)).await;
-    // Not held on to: a certificate that was replaced must not stay in memory for as long as its connections.
+    // Dropped here: a certificate that was replaced must not stay in memory as long as its connections.
     drop(tls);
     let Some(shaken) = shaken else {
         log::log_connection(&worker, &connection, Some("UnmappedConnectionError"));
@@ -277,7 +281,7 @@ async fn keep<W: Pooled>(
     let (connection, deadline) = (Rc::new(connection), Rc::new(deadline));
     let (mut first, mut left) = (true, None);
     while let Some(fresh) = idle_deadline(worker, &connection) {
-        // Who sent nothing that counts has not begun anew.
+        // A client that sent nothing that counts must not extend its idle time.
         let until = left.take().unwrap_or(fresh);
         deadline.arm(until, true);
         match deadline.until(readable(&mut stream)).await {
@@ -296,7 +300,7 @@ async fn keep<W: Pooled>(
         };
         let next;
         (stream, next) =
-            task_pool::serve(W::task_pool(worker), job, |counter| Box::pin(serve_jobs(counter))).await;
+            task_pool::serve(W::task_pool(worker), job, |handoff| Box::pin(serve_jobs(handoff))).await;
         match next {
             Next::Idle if !worker.leaving.get() => first = false,
             Next::Nothing if !worker.leaving.get() => left = Some(until),
@@ -306,17 +310,17 @@ async fn keep<W: Pooled>(
     }
 }
 
-/// What a pooled task does: it serves the requests of job after job.
-async fn serve_jobs<W: Pooled>(counter: Rc<Handoff<Job<W>, (W, Next)>>) -> Infallible {
+/// The loop of a pooled task: it serves the requests of job after job.
+async fn serve_jobs<W: Pooled>(handoff: Rc<Handoff<Job<W>, (W, Next)>>) -> Infallible {
     loop {
         let Job {
             worker,
             mut stream,
             connection,
             deadline,
-        } = counter.job().await;
+        } = handoff.job().await;
         let next = read::serve(&worker, &mut stream, &connection, &deadline).await;
-        counter.part((stream, next));
+        handoff.part((stream, next));
     }
 }
 

@@ -1,4 +1,4 @@
-//! An answer's head as the client will see it: the target's, less what is of its own connection.
+//! An answer's head as the client will see it: the target's, without the headers of its own connection.
 
 use crate::cookies::Extra;
 use crate::fields::{Field, has_word, write_lines};
@@ -10,14 +10,14 @@ use forebay_node::phrase;
 use forebay_units::digits::decimal;
 use std::io::Write as _;
 
-/// Whether the answer calls this header its connection's own (RFC 9110 section 7.6.1). The length of a body that HEAD
-/// or 304 leave out cannot be called away.
+/// Whether the answer's Connection header names this header (RFC 9110, section 7.6.1). Content-Length cannot be removed
+/// that way: with HEAD and 304 it is all that describes the body.
 fn is_named(fields: &[Field], head: &[u8], field: &Field) -> bool {
     !field.is(Known::ContentLength)
         && connection_words(fields, head).any(|value| has_word(value, field.name(head)))
 }
 
-/// Header lines of an answer that are of the target's connection only, or written anew.
+/// Whether a header belongs to the target's connection only, or is written anew.
 fn is_dropped(known: Known, keeps_length: bool) -> bool {
     match known {
         Known::Connection
@@ -26,7 +26,7 @@ fn is_dropped(known: Known, keeps_length: bool) -> bool {
         | Known::Trailer
         | Known::TransferEncoding
         | Known::Upgrade
-        // Applications may not say it in an agent's place.
+        // Only an agent may set this header: from an application it would be taken for a refused permit.
         | Known::WorkRefused => true,
         Known::ContentLength => !keeps_length,
         _ => false,
@@ -44,16 +44,17 @@ pub(crate) struct Relayed<'a> {
     /// The request was HEAD.
     pub(crate) to_head: bool,
     pub(crate) settings: &'a ListenerSettings,
-    /// Lines of our own.
+    /// Header lines that we add.
     pub(crate) extras: &'a [Extra],
 }
 
-/// Which of an answer's header lines its client sees.
+/// Decides which of an answer's header lines the client sees.
 pub(crate) struct Kept<'a> {
     bytes: &'a [u8],
     fields: &'a [Field],
     keeps_length: bool,
-    /// It says what a client that asks again must speak, which HTTP/1.1 does in a header of the connection.
+    /// Keeps Upgrade: with it a target says which protocol a client must speak, which in HTTP/1.1 is a header of the
+    /// connection.
     keeps_upgrade: bool,
     names_others: bool,
     settings: &'a ListenerSettings,
@@ -64,7 +65,7 @@ impl<'a> Kept<'a> {
         Kept {
             bytes: answer.bytes,
             fields: answer.fields,
-            // HEAD and 304 say how long the body would be; they have none.
+            // HEAD and 304 state the length of a body that they do not have.
             keeps_length: answer.to_head || answer.head.status == 304,
             keeps_upgrade: false,
             names_others: answer.head.says.names_others,
@@ -87,7 +88,7 @@ impl<'a> Kept<'a> {
     }
 }
 
-/// The head of 101: the connection becomes a WebSocket's.
+/// Writes the head of a 101: the connection becomes a WebSocket.
 pub(crate) fn write_upgrade_head(out: &mut Vec<u8>, answer: &Relayed<'_>) {
     out.clear();
     out.extend_from_slice(
@@ -112,7 +113,7 @@ fn write_set(out: &mut Vec<u8>, settings: &ListenerSettings) {
     }
 }
 
-/// The length of a status line that may go on as it is; 0 if it has to be written anew.
+/// The length of a status line that can be passed on unchanged; 0 if it must be written anew.
 fn status_line(bytes: &[u8], head: &AnswerHead) -> usize {
     const BEFORE: &[u8] = b"HTTP/1.1 200 ";
     let end = head.phrase.end as usize;
@@ -136,14 +137,15 @@ fn write_status(out: &mut Vec<u8>, bytes: &[u8], head: &AnswerHead) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Whether one line says the length as we would write it.
+/// Whether a single Content-Length line has the form that we would write.
 fn has_plain_length(fields: &[Field], bytes: &[u8]) -> bool {
     let mut lines = fields.iter().filter(|field| field.is(Known::ContentLength));
     let plain = |field: &Field| matches!(field.value(bytes), [b'0'] | [b'1'..=b'9', ..]);
     lines.next().is_some_and(plain) && lines.next().is_none()
 }
 
-/// An answer's head for a client of HTTP/1.1. `to_chunks`: its body goes out in chunks; `keep`: the connection stays open.
+/// Writes an answer's head for an HTTP/1.1 client. `to_chunks`: the body is sent in chunks; `keep`: the connection stays
+/// open.
 pub(crate) fn write_answer_head(out: &mut Vec<u8>, answer: &Relayed<'_>, to_chunks: bool, keep: bool) {
     let Relayed {
         bytes,
@@ -177,7 +179,7 @@ pub(crate) fn write_answer_head(out: &mut Vec<u8>, answer: &Relayed<'_>, to_chun
         decimal(out, length);
         out.extend_from_slice(b"\r\n");
     }
-    // RFC 9110 section 7.8: who sends Upgrade says so here, too.
+    // RFC 9110, section 7.8: a sender of Upgrade must also name it in Connection.
     out.extend_from_slice(match (keep, kept.keeps_upgrade) {
         (true, false) => &b"Connection: keep-alive\r\n\r\n"[..],
         (false, false) => b"Connection: close\r\n\r\n",

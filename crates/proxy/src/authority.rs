@@ -1,6 +1,6 @@
-//! Who a request is for, in the words of RFC 3986 and RFC 9112: host, port, and what may be neither.
+//! The authority of a request, in the terms of RFC 3986 and RFC 9112: host, port, and invalid bytes.
 
-/// Authority and the rest of `http://authority/rest`.
+/// The authority and the rest of `http://authority/rest`.
 pub(crate) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     let lower = |prefix: &[u8]| {
         target
@@ -22,10 +22,10 @@ pub(crate) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     (!authority.is_empty() && !authority.contains(&b'@')).then_some((authority, rest))
 }
 
-/// Whether a target will read this host and port as rules did. What ends an authority or begins one anew for its reader must
-/// not be within (RFC 3986 section 3.2, RFC 9112 section 3.2): rules would take `a:x@b` for a, and its target for b.
+/// Whether a target will read this host and port as rules did. Bytes that end an authority or start another part of it must
+/// not occur (RFC 3986, section 3.2; RFC 9112, section 3.2): rules would read `a:x@b` as a, and its target as b.
 pub(crate) fn is_authority(host: &[u8], port: &[u8]) -> bool {
-    /// Bytes that may not be within.
+    /// Bytes that must not occur.
     const OUTSIDE: [bool; 256] = {
         let mut outside = [false; 256];
         let mut byte = 0;
@@ -40,7 +40,7 @@ pub(crate) fn is_authority(host: &[u8], port: &[u8]) -> bool {
         && port.iter().all(u8::is_ascii_digit)
 }
 
-/// Host without its port, and the port's text. Addresses in brackets keep their colons.
+/// The host without its port, and the port's text. Addresses in brackets keep their colons.
 pub(crate) fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
     match authority.iter().rposition(|byte| matches!(byte, b':' | b']')) {
         Some(at) if authority[at] == b':' => (&authority[..at], Some(&authority[at + 1..])),

@@ -5,59 +5,59 @@ use crate::memory::{Held, Meter};
 use crate::request_log::RequestLog;
 use std::rc::Rc;
 
-/// Room for a request's head; grows to the limit when a head needs it. What most requests need lies close together
-/// (this, the answer's room, the head being written): a request then touches few pages, and costs 2 % less.
+/// Room for a request's head; it grows to the limit when a head needs that. What most requests need (this, the answer's
+/// room, the head being written) lies close together in memory: a request then touches few pages, and costs 2 % less.
 const INPUT_BYTES: usize = 3 * 1024 + 64;
 /// Room for an answer's head and a short body.
 const BODY_BYTES: usize = 4 * 1024 + 64;
-/// Room for a body that goes on.
+/// Room for a longer body.
 const LARGE_BYTES: usize = 64 * 1024;
-/// Bytes of input request buffers may keep for the next request's head.
+/// The largest input that free request buffers may keep.
 const INPUT_KEPT: usize = 16 * 1024;
-/// Free request buffers a worker keeps, and free large buffers. Above that, memory goes back to the system.
+/// Free request buffers, and free large buffers, that a worker keeps. Beyond that, memory is returned to the system.
 const KEPT: usize = 64;
-/// Memory of request buffers, counted against the ceiling: its buffers and lists, and what `out` grows to for short answers.
+/// Memory counted for one set of request buffers: its buffers and lists, and what `out` grows to for short answers.
 const REQUEST_BUFFERS_BYTES: usize = 16 * 1024;
-/// What a head that is larger than its room takes of `out` and of the request log, for each byte of the input: a copy each.
+/// Bytes counted for each byte that a head exceeds its room: the input and its copies in `out` and in the request log.
 const COPIES: usize = 3;
-/// What packed buffers hold besides its head.
+/// Bytes counted for packed buffers in addition to the head.
 const PACKED_BYTES: usize = size_of::<RequestBuffers>() + 512;
-/// Request buffers a worker makes beyond the ceiling, to say so to clients.
+/// Request buffers that a worker makes beyond the memory ceiling, to answer clients with 503.
 const SPARE: usize = 32;
 
 /// All memory that an active request works with.
 #[derive(Debug)]
 pub(crate) struct RequestBuffers {
-    /// Bytes from the client; what is unread lies between `start` and `end`.
+    /// Bytes from the client; the unread ones lie between `start` and `end`.
     pub(crate) input: Vec<u8>,
     pub(crate) start: usize,
     pub(crate) end: usize,
-    /// The request's header lines, offsets relative to the head's first byte.
+    /// The request's header lines, with offsets relative to the head's first byte.
     pub(crate) fields: Vec<Field>,
-    /// The head being written.
+    /// The head that is being written.
     pub(crate) out: Vec<u8>,
-    /// Bytes from the target; an answer's head begins at HEADROOM. Empty until they first serve a request that is
-    /// forwarded: a client that is slow with its head must not cost this much.
+    /// Bytes from the target; an answer's head begins at HEADROOM. Empty until a request is forwarded: a client that is
+    /// slow with its head must not cost this much.
     pub(crate) body: Vec<u8>,
-    /// Where the bytes read with an answer's head end.
+    /// End of the bytes that were read with an answer's head.
     pub(crate) body_end: usize,
     /// The answer's header lines.
     pub(crate) answer_fields: Vec<Field>,
     /// What the request's log line will say.
     pub(crate) request_log: RequestLog,
-    /// There is no memory for this request: it is answered 503.
+    /// There is no memory for this request: it is answered with 503.
     pub(crate) refuses: bool,
-    /// They are beyond the ceiling.
+    /// They are beyond the memory ceiling.
     spare: bool,
-    /// Bytes counted for it, large buffers aside.
+    /// Bytes counted for these buffers, without large ones.
     counted: usize,
-    /// Bytes that others may come to hold on its behalf.
+    /// Bytes counted that others (the `h2` crate) may come to hold for this request.
     promised: usize,
-    /// What its stream to a target may hold of the body is counted.
+    /// The memory of a stream to an HTTP/2 target was counted.
     pub(crate) streams: bool,
-    /// Its request waits, and its room is elsewhere.
+    /// The request waits for a slot, and its room was given back.
     packed: bool,
-    /// What stood in place of large buffers.
+    /// The buffers that large ones have replaced.
     small_input: Vec<u8>,
     small_body: Vec<u8>,
 }
@@ -74,7 +74,7 @@ impl RequestBuffers {
         })
     }
 
-    /// One without room for anything.
+    /// Buffers without any room.
     fn bare() -> RequestBuffers {
         RequestBuffers {
             input: Vec::new(),
@@ -104,7 +104,7 @@ impl RequestBuffers {
         }
     }
 
-    /// Bytes from the client that nobody has read yet.
+    /// Bytes from the client that were not read yet.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.input[self.start..self.end]
     }
@@ -132,7 +132,7 @@ impl BufferPool {
         }
     }
 
-    /// Request buffers; none if all memory is held, and all that could say so too.
+    /// Request buffers; none if the memory ceiling and the spare ones are used up.
     pub(crate) fn take(&mut self) -> Option<Box<RequestBuffers>> {
         if let Some(buffers) = self.free.pop() {
             return Some(buffers);
@@ -150,7 +150,7 @@ impl BufferPool {
         buffers
     }
 
-    /// Takes request buffers' large buffers back. What stands in them is gone.
+    /// Takes the large buffers back. Their contents are lost.
     fn shrink(&mut self, buffers: &mut RequestBuffers) {
         let RequestBuffers {
             input,
@@ -172,7 +172,7 @@ impl BufferPool {
         }
     }
 
-    /// Lends request buffers' room to others, whose request is over but for what its client still sends.
+    /// Gives a request's room back that is over, except that its client may still send.
     pub(crate) fn clear(&mut self, buffers: &mut RequestBuffers) {
         (buffers.start, buffers.end) = (0, 0);
         self.shrink(buffers);
@@ -203,8 +203,8 @@ impl BufferPool {
         self.free.push(buffers);
     }
 
-    /// Leaves in the buffers only what stands there, while their request waits for a slot: their room serves others meanwhile. Call
-    /// [`BufferPool::unpack`] before anything else is done with it.
+    /// Reduces the buffers to their contents while the request waits for a slot, so that their room can serve others.
+    /// [`BufferPool::unpack`] must be called before anything else is done with them.
     pub(crate) fn pack(&mut self, buffers: &mut RequestBuffers) {
         if buffers.spare || !buffers.small_input.is_empty() || !buffers.small_body.is_empty() {
             return;
@@ -259,7 +259,7 @@ impl BufferPool {
         free.or_else(|| self.meter.try_take(LARGE_BYTES).then(|| vec![0; LARGE_BYTES]))
     }
 
-    /// Counts an input that is to hold a head of so many bytes. False if there is no memory for that.
+    /// Counts an input for a head of `bytes` bytes. False if there is no memory for that.
     pub(crate) fn count_head(&self, buffers: &mut RequestBuffers, bytes: usize) -> bool {
         let wanted = REQUEST_BUFFERS_BYTES + bytes.saturating_sub(INPUT_BYTES) * COPIES;
         let more = wanted.saturating_sub(buffers.counted);
@@ -270,7 +270,7 @@ impl BufferPool {
         fits
     }
 
-    /// Counts what others may come to hold on the buffers' behalf. False if there is no memory for that.
+    /// Counts memory that others may come to hold for this request. False if there is not enough.
     pub(crate) fn promise(&self, buffers: &mut RequestBuffers, bytes: usize) -> bool {
         let fits = self.meter.try_take(bytes);
         if fits {
@@ -279,12 +279,12 @@ impl BufferPool {
         fits
     }
 
-    /// What a request holds besides its buffers: nothing yet.
+    /// A counter, at zero, for memory that a request holds in addition to its buffers.
     pub(crate) fn hold(&self) -> Held {
         Held::new(Rc::clone(&self.meter))
     }
 
-    /// Gives the buffers a large buffer for what comes from the target, if there is memory. What is there stays.
+    /// Gives the buffers a large buffer for bytes from the target, if there is memory. The contents are kept.
     pub(crate) fn enlarge_body(&mut self, buffers: &mut RequestBuffers) {
         if buffers.small_body.is_empty()
             && let Some(large) = self.large()
@@ -293,7 +293,7 @@ impl BufferPool {
         }
     }
 
-    /// Gives the buffers a large buffer for what comes from the client, if there is memory. What is there stays.
+    /// Gives the buffers a large buffer for bytes from the client, if there is memory. The contents are kept.
     pub(crate) fn enlarge_input(&mut self, buffers: &mut RequestBuffers) {
         // An input that grew for its head may be as large already.
         if buffers.small_input.is_empty()
@@ -305,7 +305,7 @@ impl BufferPool {
     }
 }
 
-/// Puts `large` in the place of `buffer`, with the same bytes at its beginning; returns what was there.
+/// Replaces `buffer` by `large` and copies the contents; returns the old buffer.
 fn replace_by(buffer: &mut Vec<u8>, mut large: Vec<u8>) -> Vec<u8> {
     large[..buffer.len()].copy_from_slice(buffer);
     core::mem::replace(buffer, large)

@@ -1,4 +1,4 @@
-//! Stage five: from a chosen target to a connection that can carry the request. (Which target: `node` says.)
+//! Stage five: from a chosen target to a connection that can carry the request. (Which target is chosen by `node`.)
 
 use crate::deadlines::{Deadline, Ended};
 use crate::head::host_of;
@@ -22,9 +22,9 @@ pub(crate) struct Connection {
     pub(crate) reused: bool,
 }
 
-/// Why there is none.
+/// Why there is no connection.
 pub(crate) enum Missing {
-    /// The connection failed.
+    /// Connecting failed.
     Error(ConnectError),
     /// The wait was ended from outside.
     Ended(Ended),
@@ -38,6 +38,7 @@ pub(crate) async fn connection<W>(
 ) -> Result<Connection, Missing> {
     let (worker, deadline) = (session.worker, session.deadline);
     let now = worker.recent();
+    // A TLS connection may be used again only under the name of its handshake.
     let name = match &target.tls {
         TargetTls::Plaintext => None,
         tls => tls::name_for(tls, host_of(&session.buffers.out)),
@@ -52,16 +53,17 @@ pub(crate) async fn connection<W>(
     }
     let descriptors = &worker.descriptors;
     let held = descriptors.try_take_target();
+    // An idle connection to another target is worth less than this request.
     let Some(held) = held.or_else(|| {
         let closed = worker.pools.borrow_mut().close_one();
         closed.then(|| descriptors.try_take_target()).flatten()
     }) else {
         worker.tell_of_shortage(&io::Error::other(
-            "as many connections are open as the limit on open files allows",
+            "no connection to a target can be opened: raise the limit on open files",
         ));
         return Err(Missing::Error(ConnectError::OutOfResources));
     };
-    // Functions have none, and are not connected to.
+    // Functions have no address, and are not connected to.
     let Some(address) = target.address else {
         return Err(Missing::Error(ConnectError::Refused));
     };
@@ -71,7 +73,7 @@ pub(crate) async fn connection<W>(
             let _ = stream.set_nodelay(true);
             let stream = match &target.tls {
                 TargetTls::Plaintext if !target.proxy_protocol => TargetStream::plaintext(stream),
-                // Boxed: what only such a new connection needs must not make the future of all requests larger.
+                // Boxed: what only such a new connection needs must not enlarge the future of every request.
                 _ => Box::pin(prepare(session, target, address, stream, name)).await?,
             };
             Ok(Connection {
@@ -85,7 +87,8 @@ pub(crate) async fn connection<W>(
                 worker.tell_of_shortage(&error);
             }
             if cause == ConnectError::Refused {
-                // Told to the slow path, which takes the target out. If the channel is full, it is busy doing that.
+                // Reported to the slow path, which takes the target out. If the channel is full, it is busy with that
+                // already.
                 let _ = worker.events.try_send(Event::Refused { target: target.id });
             }
             Err(Missing::Error(cause))
@@ -95,13 +98,14 @@ pub(crate) async fn connection<W>(
     }
 }
 
-/// Whose a connection to the target is, if the target is told that.
+/// The client connection that a connection to this target belongs to, if the target is told about clients.
 pub(crate) fn ends<'s, W>(session: &Session<'s, W>, target: &TargetView) -> Option<&'s Rc<Ends>> {
     let own = || session.connection.ends(&session.worker.snapshot());
     target.proxy_protocol.then(own)
 }
 
-/// Says whose the connection is, if its target is told that, and secures it, if it is to be.
+/// Prepares a fresh connection: sends a PROXY header if the target expects one, and does the TLS handshake if it speaks
+/// TLS.
 async fn prepare<W>(
     session: &Session<'_, W>,
     target: &TargetView,
@@ -111,6 +115,7 @@ async fn prepare<W>(
 ) -> Result<TargetStream, Missing> {
     let (worker, deadline, ends) = (session.worker, session.deadline, ends(session, target));
     if let Some(ends) = ends {
+        // In plaintext before the handshake, as the PROXY protocol demands.
         let header = proxy_protocol::header(Origin::Client(**ends));
         match deadline.until(stream.write_all(&header)).await {
             Ok(Ok(())) => {}
@@ -129,7 +134,7 @@ async fn prepare<W>(
     })
 }
 
-/// Shakes hands with a target. As ALB: ten seconds of its own.
+/// Does the TLS handshake with a target, with ten seconds of its own as in ALB.
 async fn secure(
     worker: &Worker,
     deadline: &Deadline,
@@ -160,7 +165,7 @@ pub(crate) fn connect_error(error: &io::Error) -> ConnectError {
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse | io::ErrorKind::OutOfMemory => {
             ConnectError::OutOfResources
         }
-        // ENFILE, EMFILE and ENOBUFS have no kind of their own.
+        // ENFILE, EMFILE and ENOBUFS have no `ErrorKind` of their own.
         _ if matches!(error.raw_os_error(), Some(23 | 24 | 105)) => ConnectError::OutOfResources,
         _ => ConnectError::Refused,
     }

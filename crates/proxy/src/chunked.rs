@@ -1,12 +1,12 @@
-//! The chunked coding, decoded in place. Extensions and trailers are read over (RFC 9112 section 7.1 allows it), but must have
-//! their form: what one reader takes for an extension must not be a line's end for the next.
+//! The chunked coding, decoded in place. Extensions and trailers are skipped (RFC 9112, section 7.1 allows that), but must
+//! be well formed: what one parser takes for an extension could be a line end to the next.
 
 use crate::head::is_token;
 
-/// Bytes that may follow a chunk's size on its line, zeros that lead it included. Per chunk: a long body in signed chunks
-/// (`;chunk-signature=...`) is as good as a short one.
+/// Bytes that may follow a chunk's size on its line, including leading zeros. The limit is per chunk, because a long body
+/// in signed chunks (`;chunk-signature=...`) is as legitimate as a short one.
 const LINE_BYTES: u32 = 4 * 1024;
-/// Bytes of trailers allowed. They carry nothing here, so a sender that needs more is wasting our time on purpose.
+/// Bytes of trailers allowed. They are dropped here, so a sender of more only wastes time.
 const TRAILER_BYTES: u32 = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +17,11 @@ enum State {
     Size,
     /// In blanks behind a size, an extension's name or its value.
     Blank(Behind),
-    /// Behind a semicolon: an extension's name comes.
+    /// Behind a semicolon, before an extension's name.
     NameStart,
     /// Inside an extension's name.
     Name,
-    /// Behind an equals sign: an extension's value comes.
+    /// Behind an equals sign, before an extension's value.
     ValueStart,
     /// Inside a value that is a token.
     Value,
@@ -53,7 +53,7 @@ enum State {
     Done,
 }
 
-/// What blanks on a size line come behind, which says what may follow them.
+/// What the blanks on a size line follow, which determines what may come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behind {
     Size,
@@ -61,23 +61,23 @@ enum Behind {
     Value,
 }
 
-/// A body that breaks the coding.
+/// The body breaks the chunked coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadChunk;
 
-/// A decoder of one body.
+/// The decoder of one body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decoder {
     state: State,
     left: u64,
-    /// Bytes of this line, or of the trailers, that carry nothing.
+    /// Skipped bytes of this line, or of the trailers.
     idle: u32,
     /// Sizes may be padded with blanks, as some old servers write them.
     padded: bool,
 }
 
 impl Decoder {
-    /// A decoder of a request's body.
+    /// A decoder for a request's body.
     pub(crate) const fn new() -> Decoder {
         Decoder {
             state: State::SizeStart,
@@ -87,7 +87,8 @@ impl Decoder {
         }
     }
 
-    /// A decoder of an answer's body. What a target says is written anew for one client only: padding can't mislead anybody.
+    /// A decoder for an answer's body. An answer is framed anew for one client only, so padding cannot mislead another
+    /// parser.
     pub(crate) const fn of_answer() -> Decoder {
         Decoder {
             padded: true,
@@ -99,8 +100,8 @@ impl Decoder {
         self.state == State::Done
     }
 
-    /// Decodes `bytes[from..to]`, moving the data together at `from`. Returns the data's end and where reading
-    /// stopped (short of `to` only when the body is done).
+    /// Decodes `bytes[from..to]`, moving the data together at `from`. Returns the data's end and the offset where reading
+    /// stopped (before `to` only if the body is done).
     pub(crate) fn decode(
         &mut self,
         bytes: &mut [u8],
@@ -136,7 +137,7 @@ impl Decoder {
             (SizeStart | State::Size, byte) if byte.is_ascii_hexdigit() => {
                 let digit = u64::from(char::from(byte).to_digit(16).ok_or(BadChunk)?);
                 if self.left == 0 {
-                    // Zeros that lead are legal, as many as a line may have.
+                    // Leading zeros are legal, as many as a line may have.
                     self.spend(LINE_BYTES)?;
                 }
                 // 60 bits are enough for any body.
@@ -174,8 +175,8 @@ impl Decoder {
         })
     }
 
-    /// The rest of a size line (RFC 9112 section 7.1.1). A bare line feed in it is how extensions smuggle requests past lenient
-    /// parsers; so is whatever else has not quite their form.
+    /// The rest of a size line (RFC 9112, section 7.1.1). A bare line feed in it is a known way to smuggle requests past
+    /// lenient parsers, and so is any other deviation from the grammar.
     fn extension(&self, state: State, byte: u8) -> Result<State, BadChunk> {
         use State::{Blank, Escaped, Name, NameStart, Quoted, QuotedEnd, Size, SizeEnd, Value, ValueStart};
         Ok(match (state, byte) {
@@ -203,7 +204,7 @@ impl Decoder {
     }
 }
 
-/// Bytes that values may have: no control byte but the tab (RFC 9110 section 5.5).
+/// Whether a value may contain the byte: no control character except tab (RFC 9110, section 5.5).
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
@@ -248,7 +249,7 @@ mod tests {
         }
     }
 
-    /// All of these were taken for chunks.
+    /// All of these were once accepted as chunks.
     #[test]
     fn size_lines_and_trailers_have_their_form() {
         for bad in [
@@ -297,7 +298,7 @@ mod tests {
         }
     }
 
-    /// More than 15 digits were refused, however small the number.
+    /// Sizes of more than 15 digits were once refused, however small the number.
     #[test]
     fn zeros_may_lead_a_size() {
         for zeros in [15, 16, 1_000] {
@@ -312,7 +313,7 @@ mod tests {
         assert_eq!(decode(endless.as_bytes()), Err(BadChunk));
     }
 
-    /// The bound was one of the whole body: signed chunks of a large file broke off after 64 KiB of signatures.
+    /// The limit once applied to the whole body: signed chunks of a large file broke off after 64 KiB of signatures.
     #[test]
     fn extensions_are_bounded_by_chunk() {
         let signature = "a".repeat(64);

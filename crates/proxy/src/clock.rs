@@ -1,4 +1,4 @@
-//! The process's two clocks, read here and passed on as values.
+//! The process's two clocks, which are read here and passed on as values.
 
 use forebay_units::{Mono, Wall};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -10,14 +10,14 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Clocks that begin now.
+    /// Clocks that start now.
     pub fn start() -> Clock {
         Clock {
             began: Instant::now(),
         }
     }
 
-    /// The monotonic clock.
+    /// The time of the monotonic clock.
     pub fn now(&self) -> Mono {
         Mono(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
@@ -27,7 +27,7 @@ impl Clock {
         self.began + at.since(Mono::ZERO)
     }
 
-    /// The wall clock.
+    /// The time of the wall clock.
     pub fn wall(&self) -> Wall {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Wall(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))

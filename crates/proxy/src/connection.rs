@@ -1,4 +1,4 @@
-//! What is known of a client's connection.
+//! What is known about a client's connection.
 
 use crate::head::Bounds;
 use crate::listener_address::ListenerAddress;
@@ -16,29 +16,29 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct ClientConnection {
     pub(crate) listener_address: ListenerAddress,
-    /// The client's address: its peer's, or what a proxy that may say so says.
+    /// The client's address: the peer's, or the one in the PROXY header of a trusted proxy.
     pub(crate) peer: SocketAddr,
-    /// That, and where the client connected to, for targets that are told of it. Their connections are for whoever holds this very
-    /// value, and end when nobody does.
+    /// The client's address and the address that it connected to, for targets that are told about clients. Their
+    /// connections belong to the holders of this very value, and end when there are none.
     pub(crate) ends: OnceCell<Rc<Ends>>,
     pub(crate) accepted: Mono,
     /// Its name in logs.
     pub(crate) id: ConnectionId,
-    /// What its TLS handshake came to; none in plaintext.
+    /// The result of its TLS handshake; none in plaintext.
     pub(crate) tls: Option<Rc<TlsFacts>>,
-    /// It is one too many, let in only to be told so.
+    /// It is beyond the limit of connections, accepted only to be told so.
     pub(crate) spare: bool,
     /// A span was begun on it (kept only if spans are taken).
     pub(crate) spoke: Cell<bool>,
 }
 
 impl ClientConnection {
-    /// The listener it came to, while that is there and speaks the protocol that the connection came by.
+    /// The listener that it came to, while that exists and speaks the protocol of the connection.
     pub(crate) fn listener<'p>(&self, snapshot: &'p Snapshot) -> Option<&'p Arc<ListenerView>> {
         self.listener_address.find(snapshot)
     }
 
-    /// The same connection, as one to the load balancer with this name, if that is another one.
+    /// The same connection as one to the load balancer with this name; none if it belongs to that already.
     pub(crate) fn to(&self, snapshot: &Snapshot, host: &[u8]) -> Option<ClientConnection> {
         let listener_address = self.listener_address.named(snapshot, host)?;
         Some(ClientConnection {
@@ -47,9 +47,9 @@ impl ClientConnection {
         })
     }
 
-    /// Whose connection it is, as targets are told.
+    /// The client's address and the one that it connected to, as targets are told.
     pub(crate) fn ends(&self, snapshot: &Snapshot) -> &Rc<Ends> {
-        // One that came before any target was to be told: its node's own address is the nearest that is known.
+        // It was accepted before any target was to be told: the address of its node is the nearest that is known.
         self.ends.get_or_init(|| {
             let own = self.listener(snapshot).and_then(|listener| {
                 let mut nodes = listener.nodes.iter();
@@ -63,7 +63,7 @@ impl ClientConnection {
         })
     }
 
-    /// How long a request's head may be.
+    /// The limits on a request's head.
     pub(crate) fn bounds(&self) -> &'static Bounds {
         if self.listener_address.sniffs {
             &Bounds::NODE
@@ -82,12 +82,12 @@ impl ClientConnection {
     }
 }
 
-/// What becomes of a connection after a request.
+/// What happens to a connection after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// It waits for another request.
     Idle,
-    /// Nothing had come, though it looked so: it waits on, without buffers, for as long as it had.
+    /// Nothing had come after all: it waits on without buffers, until its old deadline.
     Nothing,
     /// It ends.
     Close,

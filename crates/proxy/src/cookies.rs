@@ -1,5 +1,5 @@
-//! Header lines of ours on targets' answers: the cookies that keep a client with its target or its group, and the word that
-//! the group fails open.
+//! Header lines that we add to targets' answers: the cookies that keep a client with its target or its group, and the note
+//! that the group fails open.
 
 use crate::buffers::RequestBuffers;
 use crate::fields::is;
@@ -8,13 +8,13 @@ use crate::session::RequestContext;
 use forebay_node::{CookieValue, Cookies, cookie};
 use std::time::{Duration, SystemTime};
 
-/// ALB's cookies always expire after seven days; how long a client stays is sealed inside.
+/// ALB's cookies always expire after seven days; the duration of the stickiness is sealed inside.
 const EXPIRES: Duration = Duration::from_secs(7 * 86_400);
-/// What ALB gives shards of a cookie that needs fewer.
+/// The value that ALB gives to surplus shards of a cookie that needs fewer.
 const NO_SHARD: &str = "_remove_";
 
-/// Whether the application must see to it that its cookie comes along to other sites: the request is from another one,
-/// and its browser wants to be told (Chromium since 80).
+/// Whether the cookie must be marked for cross-site use: the request comes from another site, and its browser demands the
+/// mark (Chromium since version 80).
 pub(crate) fn crosses_sites(buffers: &RequestBuffers, incoming: &Incoming) -> bool {
     let head = &buffers.input[buffers.start..buffers.start + incoming.head.length];
     let value = |name: &[u8]| {
@@ -35,7 +35,7 @@ pub(crate) fn crosses_sites(buffers: &RequestBuffers, incoming: &Incoming) -> bo
     value(b"origin").is_some() && value(b"user-agent").is_some_and(chromium)
 }
 
-/// Whether a value of Set-Cookie sets the cookie of this name.
+/// Whether a Set-Cookie value sets the cookie of this name.
 pub(crate) fn sets(value: &[u8], name: &str) -> bool {
     let rest = value.trim_ascii_start().strip_prefix(name.as_bytes());
     rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
@@ -47,7 +47,7 @@ pub(crate) type Extra = (&'static str, String);
 /// The header that says why all targets get traffic; see the tag `forebay:fail-open-header`.
 const FAIL_OPEN: &str = "X-Forebay-Fail-Open";
 
-/// What an answer of the exchange's target carries beyond its own. `sets`: whether the answer sets a cookie of this name.
+/// The lines added to an answer of the exchange's target. `sets`: whether the answer sets a cookie of this name.
 pub(crate) fn of_answer<W>(context: &RequestContext<'_, W>, sets: impl Fn(&str) -> bool) -> Vec<Extra> {
     let (worker, exchange) = (context.session.worker, &context.exchange);
     let mut extras: Vec<Extra> = Vec::new();

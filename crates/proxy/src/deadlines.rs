@@ -1,5 +1,5 @@
-//! Deadlines of a worker's connections. Arming one is a store, not a timer: a sweep every quarter of a second looks
-//! who is late, so deadlines are kept to within that time. Cost of a sweep: a few nanoseconds a connection.
+//! The deadlines of a worker's connections. Arming one is a store, not a timer: a sweep every quarter of a second finds the
+//! late ones, so deadlines are exact to within that time. A sweep costs a few nanoseconds per connection.
 
 use crate::listener_address::ListenerAddress;
 use forebay_node::{Snapshot, TargetStats};
@@ -25,7 +25,7 @@ pub(crate) enum Ended {
     Late,
     /// Its target's deregistration delay is over.
     Cut,
-    /// Its listener is gone (told to idle connections only), or the process ends (told to tunnels).
+    /// The listener is gone (idle connections only), or the process is about to end (tunnels only).
     Closing,
 }
 
@@ -36,7 +36,7 @@ struct Entry {
     waker: Option<Waker>,
     listener_address: ListenerAddress,
     idle: bool,
-    /// It carries a protocol that can be told of its end.
+    /// It carries a protocol in which the peer can be told about the end.
     tunnel: bool,
     /// A sweep has passed since it was armed.
     looked: bool,
@@ -80,6 +80,8 @@ impl DeadlineTable {
             {
                 entry.end(Ended::Cut);
             } else if !entry.idle && !entry.looked {
+                // One wake-up per wait: the future now checks what it skips during short waits, such as whether its client
+                // left.
                 entry.looked = true;
                 if let Some(waker) = &entry.waker {
                     waker.wake_by_ref();
@@ -88,7 +90,7 @@ impl DeadlineTable {
         }
     }
 
-    /// Has every connection look around once.
+    /// Wakes every connection, so that each checks its state once.
     pub(crate) fn wake_all(&self) {
         for (_, entry) in self.entries.borrow().iter() {
             if let Some(waker) = &entry.waker {
@@ -97,7 +99,8 @@ impl DeadlineTable {
         }
     }
 
-    /// Ends the waits of idle connections whose listener is gone or speaks another protocol now, or of all idle ones.
+    /// Ends the waits of idle connections whose listener is gone or speaks another protocol now; of all idle ones without a
+    /// snapshot.
     pub(crate) fn close_idle(&self, snapshot: Option<&Snapshot>) {
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
             if entry.idle && snapshot.is_none_or(|snapshot| !entry.listener_address.is_served(snapshot)) {
@@ -106,7 +109,7 @@ impl DeadlineTable {
         }
     }
 
-    /// Ends the waits of all tunnels; whether there are any.
+    /// Ends the waits of all tunnels; returns whether there are any.
     pub(crate) fn end_tunnels(&self) -> bool {
         let mut any = false;
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
@@ -146,8 +149,8 @@ impl Deadline {
         act(&mut self.sweep.entries.borrow_mut()[self.key as usize])
     }
 
-    /// Sets the deadline and forgets that an earlier one passed. A cut is not forgotten while its target is watched:
-    /// bodies that never pause arm their deadline again and again.
+    /// Sets the deadline and forgets that an earlier one passed. A cut is not forgotten while its target is watched: bodies
+    /// that never pause arm their deadline again and again, and would otherwise outlive the deregistration delay.
     pub(crate) fn arm(&self, until: Mono, idle: bool) {
         self.with(|entry| {
             entry.until = until;
@@ -159,12 +162,12 @@ impl Deadline {
         });
     }
 
-    /// It carries a protocol that can be told of its end.
+    /// Marks the connection as carrying a tunnel, whose peers can be told about the end.
     pub(crate) fn carries_tunnel(&self) {
         self.with(|entry| entry.tunnel = true);
     }
 
-    /// The target whose cut ends this wait too.
+    /// Sets the target whose cut also ends this wait.
     pub(crate) fn watch(&self, target: Option<Arc<TargetStats>>) {
         self.with(|entry| {
             entry.target = target;
@@ -172,8 +175,8 @@ impl Deadline {
         });
     }
 
-    /// Whether a sweep has passed since the deadline was armed. What is too costly to watch on each short wait can be
-    /// left until then: the sweep polls the waiting future once.
+    /// Whether a sweep has passed since the deadline was armed. Checks that are too costly for every short wait can be left
+    /// until then: the sweep polls the waiting future once.
     pub(crate) fn waits_long(&self) -> bool {
         self.with(|entry| entry.looked)
     }
@@ -186,7 +189,7 @@ impl Deadline {
         }
     }
 
-    /// Why the wait was ended; if it was not, who waits is woken when it is.
+    /// Why the wait was ended. Until it is, the task of `cx` is registered to be woken.
     fn poll_ended(&self, cx: &Context<'_>) -> Poll<Ended> {
         self.with(|entry| match entry.ended {
             Some(ended) => Poll::Ready(ended),
@@ -202,7 +205,7 @@ impl Deadline {
 }
 
 pin_project! {
-    /// A wait with a deadline. An asynchronous function would hold the future twice, and copy it on the way.
+    /// A wait with a deadline. Written by hand, because an `async fn` would store the future twice and copy it.
     pub(crate) struct Until<'a, F> {
         deadline: &'a Deadline,
         #[pin]
@@ -215,6 +218,7 @@ impl<F: Future> Future for Until<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        // The future comes first: a result that is there must not be lost to a sweep.
         match this.future.poll(cx) {
             Poll::Ready(output) => Poll::Ready(Ok(output)),
             Poll::Pending => this.deadline.poll_ended(cx).map(Err),

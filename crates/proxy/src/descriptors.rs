@@ -1,32 +1,33 @@
-//! The file descriptors of connections: one budget for clients and targets of all workers, so that neither side can take what the
-//! other needs, nor what the API, probes, logs and the store do.
+//! The file descriptors of connections: one budget for clients and targets of all workers, so that neither side can use up
+//! what the other needs, or what the API, probes, logs and the store need.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// One part of so many is out of reach for either side alone: clients that are there can always be answered, and whoever asks can
-/// always come in.
+/// One part in this many is out of reach for either side alone: clients that are connected can always be answered, and new
+/// ones can always be accepted.
 const SHARE: usize = 8;
 
-/// Descriptors for what is no connection of a client or to a target, at most: calls of the API, probes, logs, the store.
+/// Most descriptors kept back for everything that is not a connection of a client or to a target: API calls, probes, logs,
+/// the store.
 const RESERVE: usize = 1536;
-/// And at least: what starts at all needs some.
+/// Fewest descriptors kept back: even an idle process needs some.
 const LEAST_RESERVE: usize = 64;
-/// Connections of callers of the API, at most.
+/// Most connections of API callers.
 const API: usize = 192;
-/// Calls that wait for messages, at most: each costs some 20 KiB.
+/// Most API calls that wait for messages; each costs about 20 KiB.
 const POLLS: usize = 4096;
 
 /// How the limit on open files is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Affordable {
-    /// For connections of clients and to targets, listening sockets included.
+    /// For client connections, target connections and listening sockets.
     pub traffic: usize,
-    /// For connections of callers of the API.
+    /// For connections of API callers.
     pub api: usize,
-    /// For calls that wait for messages at once, beside them.
+    /// For API calls that wait for messages, in addition to `api`.
     pub polls: usize,
-    /// For probes under way at once.
+    /// For probes in progress at the same time.
     pub probes: usize,
 }
 
@@ -38,8 +39,9 @@ impl Affordable {
         Affordable::of(usize::try_from(limit).unwrap_or(usize::MAX))
     }
 
-    /// What a limit of so many open files allows: a quarter is kept back, within bounds; three eighths of that are the API's, an
-    /// eighth the probes', the rest is for admin addresses, logs and the store. A sixteenth of the limit is for calls that wait.
+    /// What a limit of `limit` open files allows. A quarter is kept back, within bounds: three eighths of that for the API,
+    /// an eighth for probes, the rest for admin addresses, logs and the store. A sixteenth of the limit is for calls that
+    /// wait.
     pub fn of(limit: usize) -> Affordable {
         let reserve = (limit / 4).clamp(LEAST_RESERVE, RESERVE);
         let polls = (limit / 16).min(POLLS);
@@ -52,22 +54,22 @@ impl Affordable {
     }
 }
 
-/// Connections of all workers, and how many there may be.
+/// The connections of all workers, and their limits.
 #[derive(Debug)]
 pub(crate) struct Descriptors {
     clients: AtomicUsize,
     targets: AtomicUsize,
-    /// Clients that are told that there is no room, see [`Descriptors::take_spare`].
+    /// Clients accepted only to be told that there is no room, see [`Descriptors::take_spare`].
     spare: AtomicUsize,
-    /// Sockets that listen, and channels to agents.
+    /// Listening sockets, and channels to agents.
     fixed: AtomicUsize,
-    /// Clients that may be there at once.
+    /// Most clients connected at once.
     most_clients: usize,
-    /// Descriptors for both sides and what is fixed.
+    /// Descriptors for both sides and for what is fixed.
     traffic: usize,
 }
 
-/// Clients beyond all bounds that are let in at once to be told so: over TLS a refusal takes a handshake.
+/// Most clients beyond the limit that are accepted to be told so: over TLS a refusal takes a handshake.
 const SPARE: usize = 32;
 
 impl Descriptors {
@@ -82,7 +84,7 @@ impl Descriptors {
         }
     }
 
-    /// What both sides may hold together.
+    /// Descriptors that both sides may hold together.
     fn budget(&self) -> usize {
         self.traffic.saturating_sub(self.fixed.load(Relaxed))
     }
@@ -91,12 +93,12 @@ impl Descriptors {
         self.clients.load(Relaxed) + self.targets.load(Relaxed)
     }
 
-    /// Notes how many sockets listen, and channels stand.
+    /// Notes the number of listening sockets and channels.
     pub(crate) fn set_fixed(&self, fixed: usize) {
         self.fixed.store(fixed, Relaxed);
     }
 
-    /// Whether one more client may come. Workers that ask at once may exceed the bound by one each.
+    /// Whether one more client may connect. Workers that check at the same time may exceed the limit by one each.
     pub(crate) fn has_room(&self) -> bool {
         let (clients, budget) = (self.clients.load(Relaxed), self.budget());
         clients < self.most_clients && clients < budget - budget / SHARE && self.held() < budget
@@ -110,7 +112,7 @@ impl Descriptors {
         }
     }
 
-    /// A place for a client that is only told that there is no room; none if all are taken.
+    /// A descriptor for a client that is only told that there is no room; none if all spare ones are in use.
     pub(crate) fn take_spare(self: &Arc<Self>) -> Option<Held> {
         if self.spare.load(Relaxed) >= SPARE {
             return None;
@@ -122,7 +124,7 @@ impl Descriptors {
         })
     }
 
-    /// A place for a connection to a target; none if there is none.
+    /// A descriptor for a connection to a target, if there is one left.
     pub(crate) fn try_take_target(self: &Arc<Self>) -> Option<Held> {
         let (targets, budget) = (self.targets.load(Relaxed), self.budget());
         if targets >= budget - budget / SHARE || self.held() >= budget {
@@ -135,7 +137,7 @@ impl Descriptors {
         })
     }
 
-    /// Whether connections that carry nothing are better closed: others may need their descriptors.
+    /// Whether idle connections should be closed, because others may need their descriptors.
     pub(crate) fn is_scarce(&self) -> bool {
         let budget = self.budget();
         self.held() >= budget - budget / 4
@@ -149,7 +151,7 @@ enum Side {
     Spare,
 }
 
-/// A descriptor that is counted until dropped.
+/// A descriptor that counts as held until dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     of: Arc<Descriptors>,

@@ -1,4 +1,4 @@
-//! Requests that servers may read differently, as ALB's own classifier (`http_desync_guardian`) judges them.
+//! Requests that servers may read differently, as judged by ALB's own classifier (`http_desync_guardian`).
 //!
 //! Most requests are plain, and are known to follow the RFC without asking it: see [`is_plain`].
 
@@ -10,18 +10,18 @@ use forebay_node::logging::{Classified, Tier};
 use http_desync_guardian::request_analyzer::HttpRequestData;
 use http_desync_guardian::{ClassificationReason, RequestSafetyTier};
 
-/// What becomes of a request because of its class.
+/// What happens to a request because of its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Course {
-    /// It goes on.
+    /// It is served.
     Pass,
-    /// It goes on, and both its connections are closed afterwards.
+    /// It is served, and both its connections are closed afterwards.
     CloseAfter,
     /// It is refused.
     Refuse,
 }
 
-/// How this request's head is judged; none if it follows the RFC.
+/// The class of this request's head; none if it follows the RFC.
 pub(crate) fn classify(head: &RequestHead, bytes: &[u8], fields: &[Field]) -> Option<Classified> {
     let bytes = &bytes[..head.length];
     if is_plain(head, bytes, fields) {
@@ -35,14 +35,14 @@ pub(crate) fn classify(head: &RequestHead, bytes: &[u8], fields: &[Field]) -> Op
     }
 }
 
-/// A list of codings with empty elements is legal (RFC 9110 section 5.6.1.2), and read so here. Others may read it differently, which
-/// the classifier calls worse than that.
+/// A list of codings with empty elements is legal (RFC 9110, section 5.6.1.2), and accepted here. Others may read it
+/// differently; the classifier would give it a worse class.
 const LIST: Classified = Classified {
     tier: Tier::Ambiguous,
     reason: "BadTransferEncoding",
 };
 
-/// The head with `chunked` in the place of a list that comes to the same; none if it has no such list.
+/// The head with `chunked` in the place of an equivalent list; none if it has no such list.
 fn without_list(bytes: &[u8], fields: &[Field]) -> Option<Vec<u8>> {
     let mut codings = fields.iter().filter(|field| field.is(Known::TransferEncoding));
     let (field, None) = (codings.next()?, codings.next()) else {
@@ -64,7 +64,7 @@ fn without_list(bytes: &[u8], fields: &[Field]) -> Option<Vec<u8>> {
     Some([&bytes[..start], b"chunked", &bytes[end..]].concat())
 }
 
-/// How bytes that are no head we understand are judged, as far as they are there.
+/// The class of bytes that are not a valid head, as far as they have come.
 pub(crate) fn classify_unread(bytes: &[u8]) -> Option<Classified> {
     let end = memchr::memchr_iter(b'\n', bytes).find_map(|at| {
         let rest = &bytes[at + 1..];
@@ -91,14 +91,15 @@ fn classify_raw(bytes: &[u8]) -> Option<Classified> {
     })
 }
 
-/// What the classifier says of a GET or HEAD in chunks. HTTP/2 needs no coding for a body whose length is not told; the head that
+/// The class of a GET or HEAD with a chunked body. HTTP/2 needs no coding for a body of unknown length, but the head that
 /// goes to the target does.
 pub(crate) const CHUNKS_OF_GET: Classified = Classified {
     tier: Tier::Ambiguous,
     reason: "UndefinedTransferEncodingSemantics",
 };
 
-/// What the load balancer's mode makes of it (ALB's page on desync mitigation modes).
+/// The course under the load balancer's mode (Elastic Load Balancing user guide for Application Load Balancers, "Desync
+/// mitigation mode").
 pub(crate) fn course(mode: DesyncMode, classified: Option<Classified>) -> Course {
     let Some(classified) = classified else {
         return Course::Pass;
@@ -110,7 +111,7 @@ pub(crate) fn course(mode: DesyncMode, classified: Option<Classified>) -> Course
     }
 }
 
-/// The classifier's reasons in the words of logs.
+/// The classifier's reasons as the logs write them.
 fn word(reason: ClassificationReason) -> &'static str {
     use ClassificationReason as Why;
     match reason {
@@ -143,17 +144,17 @@ fn word(reason: ClassificationReason) -> &'static str {
     }
 }
 
-/// Whether a head is beyond doubt: then the classifier would find nothing, and need not be asked (a property test
-/// holds this). It may say no to heads that are fine.
+/// Whether a head is beyond doubt, so that the classifier would find nothing and can be skipped (a property test ensures
+/// this). May be false for a compliant head.
 ///
-/// The parser has seen to the characters: method and names are tokens, the target holds no space and no control byte,
-/// values hold no control byte but the tab. What is left is the form of lines, framing, and names that resemble those
-/// of framing.
+/// The parser has checked the characters: the method and names are tokens, the target contains no space or control byte,
+/// and values no control byte except tab. What remains is the form of lines, framing, and names that resemble those of
+/// framing.
 fn is_plain(head: &RequestHead, bytes: &[u8], fields: &[Field]) -> bool {
     let at = |offset: u32| offset as usize;
     let target = at(head.target.end);
     let version = bytes.get(target..target + VERSION_END);
-    // An empty line before the head is read over by the parser, and by the room that reads; the classifier would see it.
+    // Both our reader and the parser skip empty lines before a head; the classifier would see them.
     if head.method.start != 0
         || head.method.end + 1 != head.target.start
         || !matches!(version, Some(b" HTTP/1.1\r\n" | b" HTTP/1.0\r\n"))
@@ -163,7 +164,7 @@ fn is_plain(head: &RequestHead, bytes: &[u8], fields: &[Field]) -> bool {
     let mut line = target + VERSION_END;
     let mut lengths = 0;
     for field in fields {
-        // One line after the other, each `name:value CRLF` with nothing between value and CRLF.
+        // Lines must follow each other without gaps, each as `name:value CRLF` with nothing between value and CRLF.
         let end = at(field.value.end);
         if at(field.name.start) != line
             || bytes.get(at(field.name.end)) != Some(&b':')
@@ -191,14 +192,14 @@ fn is_plain(head: &RequestHead, bytes: &[u8], fields: &[Field]) -> bool {
     line + 2 == bytes.len() && bytes.ends_with(b"\r\n") && lengths <= usize::from(!bodiless)
 }
 
-/// Bytes of ` HTTP/1.1` and its line end.
+/// Length of ` HTTP/1.1` and its line end.
 const VERSION_END: usize = 11;
-/// Shorter names can't be taken for `Content-Length` or `Transfer-Encoding`.
+/// Shorter names cannot be taken for `Content-Length` or `Transfer-Encoding`.
 const SHORTEST_FRAMING_NAME: usize = 14;
 
-/// Whether the classifier might take a name for `Content-Length` or `Transfer-Encoding`: it compares letters and digits
-/// and passes over most of what is between them. A name that does not begin with their first letter, or ends in
-/// another letter or digit than they do, is too far from both.
+/// Whether the classifier might take a name for `Content-Length` or `Transfer-Encoding`. It compares letters and digits and
+/// ignores most of what is between them. A name that begins or ends with another letter or digit than they do is too far
+/// from both.
 fn resembles_framing(name: &[u8]) -> bool {
     let first = name.iter().find(|byte| byte.is_ascii_alphanumeric());
     let ends_with =
@@ -227,7 +228,7 @@ mod tests {
         "GET / HTTP/1.1\r\nHost: a\r\nCookie: a=b; c=d\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\r\nT-------------------: 1\r\n\r\n",
     ];
 
-    /// These were refused as a coding that is not spoken here.
+    /// These were once refused as an unknown coding.
     #[test]
     fn a_list_of_one_coding_is_that_coding() {
         let judged = |value: &str, more: &str| {
@@ -300,7 +301,7 @@ mod tests {
         );
     }
 
-    /// One change of a head: a byte replaced, put in or taken out, a piece repeated.
+    /// One mutation of a head: a byte replaced, inserted or removed, or a piece repeated.
     #[derive(Clone, Debug)]
     enum Change {
         Set(usize, u8),
@@ -340,7 +341,7 @@ mod tests {
         bytes
     }
 
-    /// Names near those of framing, for the rule that is subtle.
+    /// Names that are close to those of framing.
     fn near_names() -> impl Strategy<Value = String> {
         let signs = "[-_.~!]{0,3}";
         let word = prop::sample::select(vec![

@@ -1,8 +1,8 @@
-//! Parts of a head that was parsed, as offsets into it.
+//! Parts of a parsed head, as offsets into it.
 
 use crate::names::Known;
 
-/// A part of a parsed head, as offsets of its first byte and of the byte behind its last.
+/// A part of a parsed head: the offset of its first byte and the offset behind its last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) start: u32,
@@ -10,7 +10,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// Where `part`, a slice of `head`, lies in it.
+    /// The position of `part`, a slice of `head`, in it.
     pub(crate) fn within(head: &[u8], part: &[u8]) -> Span {
         let start = (part.as_ptr() as usize).saturating_sub(head.as_ptr() as usize);
         Span {
@@ -19,7 +19,7 @@ impl Span {
         }
     }
 
-    /// From one offset to another. Heads are far shorter than 4 GiB.
+    /// The span between two offsets. Heads are far shorter than 4 GiB.
     pub(crate) fn between(start: usize, end: usize) -> Span {
         Span {
             start: start as u32,
@@ -35,7 +35,7 @@ impl Span {
         self.start == self.end
     }
 
-    /// What lies before its byte number `at`, and what lies behind that byte.
+    /// Splits at byte `at`: the part before it and the part behind it, without that byte.
     pub(crate) fn split(&self, at: usize) -> (Span, Option<Span>) {
         let cut = self.start + u32::try_from(at).unwrap_or(0);
         let before = Span {
@@ -55,7 +55,7 @@ impl Span {
 pub(crate) struct Field {
     pub(crate) name: Span,
     pub(crate) value: Span,
-    /// Which name it is.
+    /// The name's meaning, if it has one here.
     pub(crate) known: Known,
 }
 
@@ -73,8 +73,8 @@ impl Field {
     }
 }
 
-/// Appends the first bytes of a head, `before` the others, and the header lines that `keeps` picks, as `name: value`. What stands
-/// so in the head already goes in one piece with its neighbours.
+/// Appends the first bytes of a head, `before` its lines, and the header lines that `keeps` selects, as `name: value`.
+/// Neighbouring lines that already have this form are copied in one piece.
 pub(crate) fn write_lines(
     out: &mut Vec<u8>,
     head: &[u8],
@@ -105,12 +105,12 @@ pub(crate) fn write_lines(
     out.extend_from_slice(&head[run]);
 }
 
-/// Whether this is the name `lower`, which is in lower case, in any case.
+/// Whether the name equals `lower`, which is in lower case, ignoring case.
 pub(crate) fn is(name: &[u8], lower: &[u8]) -> bool {
     name.len() == lower.len() && name.eq_ignore_ascii_case(lower)
 }
 
-/// Whether a comma-separated header value holds this word, in any case.
+/// Whether a comma-separated header value contains this word, ignoring case.
 pub(crate) fn has_word(value: &[u8], word: &[u8]) -> bool {
     value
         .split(|&byte| byte == b',')

@@ -1,4 +1,5 @@
-//! Where a body ends: decided once per message, here, and nowhere else (RFC 9112 section 6.3).
+//! Where a body ends. Decided here, once per message, and nowhere else (RFC 9112, section 6.3): two decisions that differ
+//! are how requests are smuggled.
 
 use crate::fields::Field;
 use crate::names::Known;
@@ -7,7 +8,7 @@ use forebay_node::Reason;
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// There is none.
+    /// There is no body.
     None,
     /// After this many bytes.
     Length(u64),
@@ -17,12 +18,12 @@ pub(crate) enum Framing {
     UntilClose,
 }
 
-/// Why a body's end can't be told.
+/// Why a body's end cannot be determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unclear {
-    /// The lengths given make no sense or contradict each other.
+    /// The lengths are invalid or contradict each other.
     Malformed,
-    /// A transfer coding that is not spoken here.
+    /// A transfer coding that is not supported.
     UnknownCoding,
 }
 
@@ -39,7 +40,7 @@ impl From<Unclear> for Reason {
 struct Claims {
     length: Option<u64>,
     chunked: bool,
-    /// Identity was named as a coding, which it no longer is (RFC 9112 section 7).
+    /// Identity was named as a coding, which is obsolete (RFC 9112, section 7).
     identity: bool,
     codings: u32,
 }
@@ -49,7 +50,7 @@ fn claims(fields: &[Field], head: &[u8]) -> Result<Claims, Unclear> {
     for field in fields {
         if field.is(Known::ContentLength) {
             let length = digits(field.value(head)).ok_or(Unclear::Malformed)?;
-            // RFC 9112 section 6.3, item 5: differing lengths are an unrecoverable error.
+            // RFC 9112, section 6.3, item 5: differing lengths are an unrecoverable error.
             if claims.length.is_some_and(|known| known != length) {
                 return Err(Unclear::Malformed);
             }
@@ -64,7 +65,8 @@ fn claims(fields: &[Field], head: &[u8]) -> Result<Claims, Unclear> {
     Ok(claims)
 }
 
-/// A list of codings, of whose elements some may be empty (RFC 9110 section 5.6.1.2). One without any coding is none.
+/// Reads a list of codings, of which some elements may be empty (RFC 9110, section 5.6.1.2). A list without any coding is
+/// invalid.
 fn codings(value: &[u8], claims: &mut Claims) -> Result<(), Unclear> {
     let before = claims.codings;
     for coding in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
@@ -96,16 +98,16 @@ fn digits(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// A request's framing, and whether both a length and a coding were claimed (the connection then ends with this
-/// request: RFC 9112 section 6.1).
+/// A request's framing, and whether both a length and a coding were given (the connection then ends with this request: RFC
+/// 9112, section 6.1).
 pub(crate) fn of_request(fields: &[Field], head: &[u8], http_10: bool) -> Result<(Framing, bool), Unclear> {
     let claims = claims(fields, head)?;
-    // Beside a length it is passed over; alone it says nothing of where the body ends.
+    // With a length, identity is ignored; alone it does not say where the body ends.
     if claims.identity && claims.length.is_none() {
         return Err(Unclear::Malformed);
     }
     match (claims.chunked, claims.length) {
-        // A coding in HTTP/1.0 is a sign of faulty framing (RFC 9112 section 6.1).
+        // A transfer coding in HTTP/1.0 is a sign of faulty framing (RFC 9112, section 6.1).
         (true, _) if http_10 => Err(Unclear::Malformed),
         (true, length) => Ok((Framing::Chunked, length.is_some())),
         (false, Some(length)) if length > 0 => Ok((Framing::Length(length), claims.identity)),
@@ -126,7 +128,7 @@ pub(crate) fn of_answer(
     let claims = claims(fields, head)?;
     Ok(match (claims.chunked, claims.length) {
         (true, None) => Framing::Chunked,
-        // A target that claims both may be confused or confusing: no answer is better than a split one.
+        // Choosing one of two claims would let a target's confusion split the answer for the client; refuse it.
         (true, Some(_)) => return Err(Unclear::Malformed),
         (false, Some(length)) => Framing::Length(length),
         (false, None) => Framing::UntilClose,
@@ -185,13 +187,13 @@ mod tests {
                 Err(Unclear::UnknownCoding),
             ),
             ("Transfer-Encoding: xchunked\r\n", Err(Unclear::UnknownCoding)),
-            // These were a coding that is not spoken here: 501.
+            // These were once refused as an unknown coding, with 501.
             ("Transfer-Encoding: , chunked\r\n", Ok((Framing::Chunked, false))),
             ("Transfer-Encoding: chunked,\r\n", Ok((Framing::Chunked, false))),
             ("Transfer-Encoding: chunked, ,\r\n", Ok((Framing::Chunked, false))),
             ("Transfer-Encoding: chunked, chunked\r\n", Err(Unclear::Malformed)),
             ("Transfer-Encoding: ,\r\n", Err(Unclear::Malformed)),
-            // These passed as requests without a body.
+            // These once passed as requests without a body.
             ("Transfer-Encoding: identity\r\n", Err(Unclear::Malformed)),
             ("Transfer-Encoding: \r\n", Err(Unclear::Malformed)),
             (

@@ -1,5 +1,5 @@
-//! Doors for `fuzz/`: each function takes any bytes and panics where a rule of ours is broken. The corpora pass through
-//! them as ordinary tests.
+//! Entry points for `fuzz/`: each function takes any bytes and panics where an invariant is broken. The corpora also pass
+//! through them as ordinary tests.
 
 use crate::answer::{Relayed, write_answer_head};
 use crate::buffers::BufferPool;
@@ -16,10 +16,10 @@ use crate::pump::{HEADROOM, Pump, TAILROOM};
 use forebay_model::ListenerSettings;
 use http::uri::PathAndQuery;
 
-/// A target's name, and what takes its bytes.
+/// A target's name and the function that takes its input.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All targets here, by the names of their corpora.
+/// All fuzz targets of this crate, by the names of their corpora.
 pub const TARGETS: &[Target] = &[
     ("request_head", request_head),
     ("answer_head", answer_head),
@@ -29,7 +29,7 @@ pub const TARGETS: &[Target] = &[
     ("proxy_protocol", proxy_protocol),
 ];
 
-/// A PROXY header and what follows it.
+/// A PROXY header and the bytes behind it.
 pub fn proxy_protocol(data: &[u8]) {
     proxy_protocol::judge(data);
 }
@@ -42,7 +42,7 @@ fn lines<'a>(fields: &[Field], head: &'a [u8]) -> Vec<(&'a [u8], &'a [u8])> {
         .collect()
 }
 
-/// Empty lines before a head are passed over by the reader, not by the parser.
+/// Empty lines before a head are skipped by the reader, not by the parser.
 fn without_empty_lines(mut bytes: &[u8]) -> &[u8] {
     while let [b'\r' | b'\n', rest @ ..] = bytes {
         bytes = rest;
@@ -78,7 +78,7 @@ pub fn request_head(data: &[u8]) {
         assert!(!value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
     }
     judge_framing(&seen, head.http_10, framing);
-    // Written as a target will see it, it must be the same again.
+    // Written as a target will see it, it must parse to the same again.
     let mut again = [head.method(whole), b" ", head.target(whole)].concat();
     again.extend_from_slice(if head.http_10 {
         b" HTTP/1.0\r\n"
@@ -95,13 +95,13 @@ pub fn request_head(data: &[u8]) {
             assert_eq!(lines(&fields, &again), seen);
             assert_eq!(framing::of_request(&fields, &again, head.http_10), framing);
         }
-        // It grows by the spaces and returns that were left out.
+        // It grew by the spaces and carriage returns that were left out.
         Err(_) if again.len() > head.length => {}
         other => panic!("what was a head is {other:?}"),
     }
 }
 
-/// The rule of RFC 9112 section 6.3 in other words than `framing` has it.
+/// RFC 9112, section 6.3, implemented a second time, independently of `framing`.
 fn judge_framing(seen: &[(&[u8], &[u8])], http_10: bool, framing: Result<(Framing, bool), Unclear>) {
     let lengths = values(seen, b"content-length");
     let codings = values(seen, b"transfer-encoding");
@@ -174,7 +174,7 @@ pub fn answer_head(data: &[u8]) {
     let mut fields = Vec::new();
     let again = match AnswerHead::parse(&out, &mut fields) {
         Ok(Some(again)) => again,
-        // At the limits, our own lines may be those too many.
+        // At the limits, the lines that we add may exceed them.
         Err(_) if fields.len() > 250 || out.len() > forebay_model::limits::RESPONSE_HEAD_BYTES => return,
         Err(_) if out.iter().filter(|&&byte| byte == b'\n').count() > 250 => return,
         other => panic!("the client gets no head: {other:?}"),
@@ -201,7 +201,7 @@ pub fn answer_head(data: &[u8]) {
     assert_eq!(connection, [if keep { &b"keep-alive"[..] } else { b"close" }]);
 }
 
-/// How a body in chunks ends.
+/// How a chunked body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// At this byte.
@@ -218,7 +218,7 @@ fn is_text(byte: u8) -> bool {
     byte == b'\t' || byte >= b' ' && byte != 0x7f
 }
 
-/// Behind this byte, which must come.
+/// The offset behind this byte, which must come next.
 fn byte(bytes: &[u8], at: usize, wanted: u8) -> Result<usize, End> {
     match bytes.get(at) {
         None => Err(End::More),
@@ -227,7 +227,7 @@ fn byte(bytes: &[u8], at: usize, wanted: u8) -> Result<usize, End> {
     }
 }
 
-/// Behind a token.
+/// The offset behind a token.
 fn word(bytes: &[u8], at: usize) -> Result<usize, End> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     match run(bytes, at, is_token) {
@@ -237,7 +237,7 @@ fn word(bytes: &[u8], at: usize) -> Result<usize, End> {
     }
 }
 
-/// Behind a value in quotes whose first is behind us.
+/// The offset behind a quoted value whose opening quote was read.
 fn quoted(bytes: &[u8], mut at: usize) -> Result<usize, End> {
     loop {
         match bytes[at..] {
@@ -250,7 +250,7 @@ fn quoted(bytes: &[u8], mut at: usize) -> Result<usize, End> {
     }
 }
 
-/// Behind a chunk's extensions (RFC 9112 section 7.1.1).
+/// The offset behind a chunk's extensions (RFC 9112, section 7.1.1).
 fn extensions(bytes: &[u8], mut at: usize) -> Result<usize, End> {
     let blanks = |at: usize| at + run(bytes, at, |byte| matches!(byte, b' ' | b'\t'));
     loop {
@@ -269,7 +269,7 @@ fn extensions(bytes: &[u8], mut at: usize) -> Result<usize, End> {
     }
 }
 
-/// The chunked coding as RFC 9112 section 7.1 has it, of a body that is there as a whole: the long way.
+/// A reference decoder of the chunked coding (RFC 9112, section 7.1) for a complete body.
 fn chunks(bytes: &[u8]) -> (Vec<u8>, End) {
     let mut data = Vec::new();
     let mut at = 0;
@@ -319,10 +319,11 @@ fn chunks(bytes: &[u8]) -> (Vec<u8>, End) {
     (data, end)
 }
 
-/// A body of any framing in pieces of any size: the pump moves what the reference says, and leaves what follows it.
+/// A body of any framing in pieces of any size: the pump moves what the reference decoder finds, and leaves what follows
+/// it.
 pub fn chunked(data: &[u8]) {
     let [mode, seed, bytes @ ..] = data else { return };
-    // Beyond the bound for a line the reference, which has none, would differ.
+    // Beyond the limit of a line, the reference decoder, which has none, would differ.
     if bytes.len() > 4 * 1024 {
         return;
     }
@@ -388,13 +389,13 @@ pub fn chunked(data: &[u8]) {
     }
 }
 
-/// What the quick look calls plain, the classifier finds nothing in; and it takes any bytes.
+/// Where the quick check says plain, the classifier finds nothing; and the classifier takes any bytes.
 pub fn desync(data: &[u8]) {
     let bytes = without_empty_lines(data);
     let _ = desync::classify_unread(bytes);
     let mut fields = Vec::new();
     if let Ok(Some(head)) = RequestHead::parse(bytes, &mut fields) {
-        // A list of codings is judged by ourselves.
+        // Lists of codings are judged by this crate, not by the classifier.
         let listed = |field: &Field| field.is(Known::TransferEncoding) && field.value(bytes).contains(&b',');
         if fields.iter().any(listed) {
             return;
@@ -405,8 +406,8 @@ pub fn desync(data: &[u8]) {
     }
 }
 
-/// A request of HTTP/2 becomes one head of HTTP/1.1 that says the same, or is refused. The first byte tells whether it
-/// has a body; then come lines: method, path, authority (if any), and headers as `name:value`.
+/// An HTTP/2 request becomes one HTTP/1.1 head that says the same, or is refused. The first byte says whether it has a
+/// body; then come lines: method, path, authority (if any), and headers as `name:value`.
 pub fn h2_request(data: &[u8]) {
     let [mode, text @ ..] = data else { return };
     let mut parts = text.split(|&byte| byte == b'\n');

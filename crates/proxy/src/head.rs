@@ -1,4 +1,4 @@
-//! Heads of requests and answers, parsed once into offsets.
+//! Heads of requests and answers, parsed once into offsets. `plain` parses most of them, `offsets` holds the results.
 
 use crate::fields::{Field, Span};
 use crate::names::Known;
@@ -14,12 +14,12 @@ pub(crate) use plain::is_token;
 
 use offsets::LINES;
 
-/// Why bytes are no head.
+/// Why bytes are not a valid head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeadError {
-    /// No HTTP.
+    /// Not HTTP.
     Malformed,
-    /// A version that is not spoken here.
+    /// An unsupported version.
     Version,
     /// Longer than allowed.
     TooLong,
@@ -38,8 +38,8 @@ fn keep(headers: &[httparse::Header<'_>], bytes: &[u8], fields: &mut Vec<Field>)
     }
 }
 
-/// Where a request line that is one but for its version has that, as two digits; else a space may have come into the target, or
-/// the version is none.
+/// The offset and the two digits of the version in a request line that is valid except for it. None if a space may have got
+/// into the target, or if there is no version.
 fn other_version(bytes: &[u8]) -> Option<(usize, u8, u8)> {
     let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
     let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
@@ -90,7 +90,7 @@ impl RequestHead {
         Ok(Some(head))
     }
 
-    /// A head of any form, as long as it is.
+    /// Parses a head of any form and length.
     fn parse_any(
         bytes: &[u8],
         fields: &mut Vec<Field>,
@@ -126,7 +126,7 @@ impl RequestHead {
                 }))
             }
             Err(httparse::Error::Version) => match other_version(bytes) {
-                // A later minor version is served as the latest that is spoken here (RFC 9110 section 2.5).
+                // A later minor version is served as the latest that is supported (RFC 9110, section 2.5).
                 Some((at, b'1', b'2'..=b'9')) => {
                     let mut as_11 = bytes.to_vec();
                     as_11[at..at + VERSION.len()].copy_from_slice(VERSION);
@@ -141,7 +141,7 @@ impl RequestHead {
     }
 }
 
-/// The host that a head of our own making asks for, without its port.
+/// The host in a head that we wrote, without its port.
 pub(crate) fn host_of(head: &[u8]) -> Option<&str> {
     let mut lines = head.split(|&byte| byte == b'\n').skip(1);
     let value = lines.find_map(|line| {
@@ -149,7 +149,7 @@ pub(crate) fn host_of(head: &[u8]) -> Option<&str> {
         name.eq_ignore_ascii_case(b"host:").then_some(value)
     })?;
     let value = std::str::from_utf8(value).ok()?.trim();
-    // An address in brackets keeps its colons, and is no name anyway.
+    // An address in brackets keeps its colons; it is not a name anyway.
     Some(value.rsplit_once(':').map_or(value, |(host, _)| host))
 }
 
@@ -160,7 +160,7 @@ impl AnswerHead {
             Some(head) => Some(head),
             None => AnswerHead::parse_any(bytes, fields)?,
         };
-        // What is longer may not be complete yet.
+        // A longer head may be incomplete here.
         if head.map_or(bytes.len() >= limits::RESPONSE_HEAD_BYTES, |head| {
             head.length > limits::RESPONSE_HEAD_BYTES
         }) {
@@ -169,7 +169,7 @@ impl AnswerHead {
         Ok(head)
     }
 
-    /// A head of any form.
+    /// Parses a head of any form.
     fn parse_any(bytes: &[u8], fields: &mut Vec<Field>) -> Result<Option<AnswerHead>, HeadError> {
         let mut headers = [const { MaybeUninit::uninit() }; LINES];
         let mut answer = httparse::Response::new(&mut []);
@@ -182,7 +182,7 @@ impl AnswerHead {
                     .ok_or(HeadError::Malformed)?;
                 let phrase = answer
                     .reason
-                    // Without one the parser names an empty text that is no part of the head.
+                    // Without a reason phrase, httparse returns an empty text that is not part of the head.
                     .filter(|reason| !reason.is_empty())
                     .map_or_else(Span::default, |reason| Span::within(bytes, reason.as_bytes()));
                 let http_10 = answer.version == Some(0);
@@ -200,7 +200,7 @@ impl AnswerHead {
     }
 }
 
-/// What the quick way takes for a head is what the general one makes of it.
+/// Whether each parser accepts these bytes; where the quick one does, both must agree.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn agree(bytes: &[u8]) -> (bool, bool) {
     let (mut quick, mut general) = (Vec::new(), Vec::new());
@@ -261,7 +261,7 @@ mod tests {
             let head = format!("GET / {version}\r\n\r\n");
             assert_eq!(parse(head.as_bytes()), Err(HeadError::Version), "{version}");
         }
-        // 505 was the answer to HTTP/1.2, which any server of HTTP/1.1 can serve, and to what is no version.
+        // HTTP/1.2, which any HTTP/1.1 server can serve, was once answered with 505, and so was an invalid version.
         assert_eq!(parse(b"GET / HTTP/1.2\r\n\r\n"), Ok(true));
         assert_eq!(parse(b"GET / HTTP/1.9\r\nHost: a\r\n"), Ok(false));
         for version in [

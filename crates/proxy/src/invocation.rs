@@ -1,13 +1,13 @@
-//! How a function that is a target is asked.
+//! Invokes a function that is a target.
 
 use forebay_functions::alb::function_of;
 use forebay_functions::{Functions, Invocation, InvokeError, Invoked};
 use tokio::sync::oneshot;
 
-/// What will come of an invocation. Who drops it does not wait any more; the function runs on.
+/// The result of an invocation, once it has come. If it is dropped the function runs on, but nobody waits for it.
 pub(crate) type Pending = oneshot::Receiver<Result<Invoked, InvokeError>>;
 
-/// Asks the function that this target's ARN names.
+/// Invokes the function that this target's ARN names.
 pub(crate) fn invoke(
     functions: &dyn Functions,
     target: &str,
@@ -21,7 +21,7 @@ pub(crate) fn invoke(
         trace,
         ..Invocation::default()
     };
-    // A client that has left does not wait for it.
+    // Sending fails if the client has left; nobody waits then.
     functions.invoke(invocation, Box::new(move |result| drop(done.send(result))));
     pending
 }

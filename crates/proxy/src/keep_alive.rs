@@ -1,4 +1,4 @@
-//! Whether a client's connection is kept, and for how long.
+//! Decides whether a client's connection is kept, and for how long.
 
 use crate::connection::ClientConnection;
 use crate::request::Incoming;
@@ -8,7 +8,7 @@ use forebay_node::ListenerView;
 use forebay_units::Mono;
 use std::time::Duration;
 
-/// Until when a connection may idle; none if its listener is gone or speaks another protocol now.
+/// When an idle connection is closed; none if its listener is gone or speaks another protocol now.
 pub(crate) fn idle_deadline(worker: &Worker, connection: &ClientConnection) -> Option<Mono> {
     let snapshot = worker.snapshot();
     let settings = &connection.listener(&snapshot)?.balancer.settings();
@@ -21,7 +21,7 @@ pub(crate) fn idle_deadline(worker: &Worker, connection: &ClientConnection) -> O
     )
 }
 
-/// How long a connection may stay that is one too many.
+/// How long a spare connection, one beyond the limit, may stay.
 const SPARE_TIME: Duration = Duration::from_secs(2);
 
 impl<W> Session<'_, W> {
@@ -34,7 +34,8 @@ impl<W> Session<'_, W> {
             && !self.worker.leaving.get()
     }
 
-    /// The same after a wait, as things are then: who is told that a connection stays must not see it closed.
+    /// Like [`Session::keeps`], but checked again after a wait, against the current snapshot: a client that was told its
+    /// connection stays open must not find it closed.
     pub(crate) fn still_keeps(&self, incoming: &Incoming) -> bool {
         let snapshot = self.worker.snapshot();
         let listener = self.connection.listener(&snapshot);

@@ -1,7 +1,10 @@
-//! The data plane's hands: sockets, HTTP/1.1, pooled connections to targets, probes. Asks `node`, obeys.
-//! Never decides where a request goes, whether it is sent again, or who is healthy.
+//! The I/O of the data plane: sockets, HTTP, TLS, pooled connections, probes. It executes what `node` decides.
+//! It never decides where a request goes, whether it is sent again, or which targets are healthy.
 //!
-//! A request passes eight stages: `accept`, `secure`, `read`, `route`, `choose`, `forward`, `respond`, `log`.
+//! A request passes eight stages, one module each: `accept`, `secure`, `read`, `route`, `choose`, `forward`, `respond`,
+//! `log`. HTTP/2 has its own entry, `h2`, and joins at `route`. Around the stages, in reading order: `worker` (the state of
+//! one thread) and `worker_pool` (all of them), `slow` (the thread that runs the node and its probes), `deadlines`,
+//! `buffers` and `memory` (what requests may hold), `pool` (idle connections to targets), `tls`.
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod accept;

@@ -1,4 +1,5 @@
-//! After the last answer of a connection: what its client still sends is read over, so that the answer is not lost to a reset.
+//! Lingering close: what a client still sends after the last answer of its connection is read and dropped, so that the
+//! answer is not lost to a reset.
 
 use crate::session::Session;
 use crate::wire::Wire;
@@ -9,21 +10,21 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::io::ReadBuf;
 
-/// Time in which a client that owes nothing may still send and close, after an answer that closes its connection.
+/// Time that a client which owes nothing has to send and close, after an answer that closes its connection.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
-/// Silence allowed to a client whose body is read over.
+/// Longest silence of a client whose remaining body is read.
 const OWED_SILENCE: Duration = Duration::from_secs(30);
-/// How long such a client may be slow, and what it must have sent by then for each second.
+/// How long such a client may be slow, and the bytes per second that it must have sent after that.
 const OWED_GRACE: Duration = Duration::from_secs(5);
 const OWED_RATE: u64 = 1024;
 
-/// What a client still owes when its answer is out and its connection is to close.
+/// The rest of the request that a client still owes when its answer is out and its connection is about to close.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Owes {
-    /// Bytes of the rest of its request's body; [`u64::MAX`] if that is not known. Many clients read nothing before they have written
-    /// all of that: their answer would be lost to a reset.
+    /// Bytes left of its request's body; [`u64::MAX`] if unknown. Many clients read nothing before they have written their
+    /// whole body: a reset would destroy their answer.
     body: u64,
-    /// How long it may take for it, in all.
+    /// The most time that it may take for that, in all.
     within: Duration,
 }
 
@@ -32,7 +33,7 @@ impl Owes {
         Owes { body, within }
     }
 
-    /// When the wait for more ends, so much having come since it began.
+    /// When the wait for more ends, after `read` bytes since it began.
     fn until(self, began: Mono, now: Mono, read: u64) -> Mono {
         if self.body == 0 {
             return began + LINGER;
@@ -47,9 +48,9 @@ impl Owes {
     }
 }
 
-/// Says that nothing more comes, and reads what the client still sends, so that the answer is not lost to a reset (RFC 9112
-/// section 9.6). The buffers' room serves others meanwhile. (A stream of HTTP/2 that is dropped before its request's end takes the
-/// answer along that still waits to be written.)
+/// Closes the sending half, and reads what the client still sends, so that the answer is not lost to a reset (RFC 9112,
+/// section 9.6). The request buffers serve others meanwhile. An HTTP/2 stream needs this too: dropping it before its
+/// request's end would discard the part of the answer that still waits to be written.
 pub(crate) async fn linger<W: Wire>(session: &mut Session<'_, W>, owes: Owes) {
     let Session {
         worker,
@@ -73,6 +74,7 @@ pub(crate) async fn linger<W: Wire>(session: &mut Session<'_, W>, owes: Owes) {
                 return Poll::Ready(std::io::Result::Ok(()));
             }
             read += count as u64;
+            // Bytes beyond the owed body do not extend the wait, or a client could stay forever.
             if owes.body > 0 && read - (count as u64) < owes.body {
                 deadline.arm(owes.until(began, worker.recent(), read), false);
             }

@@ -1,34 +1,34 @@
-//! Which listener and zone a socket serves, and the snapshot in which both are looked up.
+//! The listener and zone that a socket serves, and the snapshot in which both are looked up.
 
 use forebay_model::Protocol;
 use forebay_node::{ListenerId, ListenerView, Snapshot, ZoneId};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The snapshot in force. Requests count references to it here, on their own thread: the count behind the `Arc` is
-/// shared by all workers, and would travel between their cores with each request.
+/// The snapshot in force. Requests count references to it here, on their own thread: the counter behind the `Arc` is shared
+/// by all workers, and its cache line would move between their cores with each request.
 pub(crate) type Current = Rc<Arc<Snapshot>>;
 
-/// Whose connections a socket takes.
+/// The listener and zone whose connections a socket accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ListenerAddress {
     pub(crate) listener: ListenerId,
     pub(crate) zone: ZoneId,
     pub(crate) port: u16,
-    /// Connections are secured.
+    /// Connections use TLS.
     pub(crate) secure: bool,
     /// Other load balancers are reached here by their names.
     pub(crate) shared: bool,
-    /// An agent's: whether a connection is secured, and speaks HTTP/2, shows with its first bytes.
+    /// It is an agent's: whether a connection uses TLS or HTTP/2 shows in its first bytes.
     pub(crate) sniffs: bool,
-    /// Connections of some peers begin with whose they are.
+    /// Connections from some peers begin with a PROXY header.
     pub(crate) proxied: bool,
-    /// Some targets are told whose connections they get, and where those came to.
+    /// Some targets are told, in a PROXY header, who the client is and where it connected to.
     pub(crate) tells_clients: bool,
 }
 
 impl ListenerAddress {
-    /// Whether its listener is there and speaks the protocol that connections came by.
+    /// Whether its listener exists and speaks the protocol of its connections.
     pub(crate) fn is_served(&self, snapshot: &Snapshot) -> bool {
         self.find(snapshot).is_some()
     }
@@ -39,7 +39,7 @@ impl ListenerAddress {
             .filter(|listener| (listener.blueprint.protocol == Protocol::Https) == self.secure)
     }
 
-    /// The place of the load balancer with this name, if that is another one.
+    /// The same address for the load balancer with this name, if that is another one.
     pub(crate) fn named(&self, snapshot: &Snapshot, host: &[u8]) -> Option<ListenerAddress> {
         let named = self.find(snapshot)?.named(host)?;
         if named.listener == self.listener {

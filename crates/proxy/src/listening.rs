@@ -1,4 +1,4 @@
-//! Listening sockets: made, taken over from another process, and those of one worker.
+//! Listening sockets: how they are made, taken over from another process, and kept by one worker.
 
 use crate::accept;
 use crate::listener_address::ListenerAddress;
@@ -14,13 +14,14 @@ use std::rc::Rc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Connections the kernel holds until they are taken.
+/// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 4096;
 
-/// Listening sockets of another process, by address. Connections that wait at them are not lost: they belong to the socket.
+/// Listening sockets of another process, by address. Connections that wait at them are not lost, because they belong to the
+/// socket.
 pub type Inherited = BTreeMap<SocketAddr, Vec<TcpListener>>;
 
-/// One socket for each of `count` workers: those that were inherited first.
+/// One socket for each of `count` workers, the inherited ones first.
 pub(crate) fn sockets(
     address: SocketAddr,
     count: usize,
@@ -33,16 +34,17 @@ pub(crate) fn sockets(
     for socket in &sockets {
         socket.set_nonblocking(true)?;
     }
-    // More workers than there were before. Fewer have several each, so that nobody waits at a socket that none looks at.
+    // There are more workers than before. If there are fewer, some get several sockets: a connection at a socket that
+    // nobody accepts from would wait forever.
     if sockets.len() < count {
         sockets.extend(bind(address, count - sockets.len(), true)?);
     }
     Ok(sockets)
 }
 
-/// One socket per worker on this address. SO_REUSEPORT would share a port silently with another process of the same
-/// user, so the first try is without it, unless it would only meet sockets of our own (`shares`): of an address and of any address the
-/// kernel chooses the one that was asked for.
+/// One socket per worker on this address. With SO_REUSEPORT, a port could be shared unnoticed with another process of the
+/// same user; so the first try is without it, unless it would only conflict with our own sockets (`shares`). Between a
+/// specific address and the wildcard, the kernel prefers the specific one.
 fn bind(address: SocketAddr, count: usize, shares: bool) -> io::Result<Vec<TcpListener>> {
     let socket = |shared: bool| -> io::Result<Socket> {
         let socket = Socket::new(
@@ -56,6 +58,7 @@ fn bind(address: SocketAddr, count: usize, shares: bool) -> io::Result<Vec<TcpLi
         }
         socket.set_reuse_port(shared)?;
         match (socket.bind(&address.into()), address) {
+            // The kernel binds to an address that is local only by a route if told to.
             (Err(error), SocketAddr::V6(address))
                 if error.kind() == io::ErrorKind::AddrNotAvailable && is_routed_here(*address.ip()) =>
             {
@@ -79,14 +82,14 @@ fn bind(address: SocketAddr, count: usize, shares: bool) -> io::Result<Vec<TcpLi
         .collect()
 }
 
-/// Whether one of two addresses is any, and takes what the other would.
+/// Whether one of two addresses is the wildcard and covers the other.
 pub(crate) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port()
         && one.is_ipv4() == other.is_ipv4()
         && (one.ip().is_unspecified() || other.ip().is_unspecified())
 }
 
-/// What to do about an address that cannot be listened on.
+/// The error with a hint what to do about an address that cannot be bound.
 pub fn explain(error: &io::Error, address: SocketAddr) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => format!(
@@ -105,11 +108,11 @@ pub fn explain(error: &io::Error, address: SocketAddr) -> String {
     }
 }
 
-/// A socket, and the task that takes its connections.
+/// A socket, and the task that accepts its connections.
 struct Socketed {
     listener_address: Rc<Cell<ListenerAddress>>,
     socket: Rc<tokio::net::TcpListener>,
-    /// None while no connections are taken.
+    /// None while connections are not accepted.
     accepting: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -136,7 +139,7 @@ impl Socketed {
 /// The sockets of one worker.
 pub(crate) struct Listening {
     worker: Rc<Worker>,
-    /// By address, and a number where there are several.
+    /// By address, with a number where a worker has several for one.
     sockets: HashMap<(SocketAddr, usize), Socketed>,
     accepts: bool,
 }
@@ -150,7 +153,7 @@ impl Listening {
         }
     }
 
-    /// Listens where it is told to, and no longer elsewhere.
+    /// Listens on these addresses, and no longer on others.
     pub(crate) async fn at(
         &mut self,
         open: Vec<(SocketAddr, TcpListener)>,
@@ -167,7 +170,7 @@ impl Listening {
             });
         let gone: Vec<Socketed> = gone.map(|(_, socketed)| socketed).collect();
         for mut socketed in gone {
-            // It is closed once the task is over; only then can another listener take the address.
+            // The socket closes when its task has ended; only then can another listener bind the address.
             socketed.end().await;
         }
         for (address, socket) in open {
@@ -188,12 +191,12 @@ impl Listening {
                     self.sockets
                         .insert((address, number.unwrap_or_default()), socketed);
                 }
-                Err(error) => tracing::error!(%error, %address, "a socket could not be used"),
+                Err(error) => tracing::error!(%error, %address, "a listening socket could not be used"),
             }
         }
     }
 
-    /// Takes connections, or leaves them in the kernel's queue.
+    /// Accepts connections, or leaves them in the kernel's queue.
     pub(crate) async fn accept(&mut self, accepts: bool) {
         self.accepts = accepts;
         for socketed in self.sockets.values_mut() {
@@ -205,7 +208,7 @@ impl Listening {
         }
     }
 
-    /// Other descriptors of the same sockets.
+    /// Duplicates of the descriptors of these sockets.
     pub(crate) fn copies(&self) -> io::Result<Vec<(SocketAddr, OwnedFd)>> {
         let sockets = self.sockets.iter();
         sockets

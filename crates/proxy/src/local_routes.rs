@@ -1,20 +1,20 @@
-//! Prefixes of IPv6 that are this machine's by a route alone (`ip -6 route add local PREFIX dev lo`). Unlike with IPv4, the kernel binds
-//! sockets to addresses in them only if it is told that these are meant.
+//! IPv6 prefixes that belong to this machine only by a route (`ip -6 route add local PREFIX dev lo`). Unlike with IPv4, the
+//! kernel binds sockets to addresses in them only with the freebind option.
 
 use std::net::Ipv6Addr;
 
-/// Where the kernel lists its routes of IPv6.
+/// The kernel's list of IPv6 routes.
 const ROUTES: &str = "/proc/net/ipv6_route";
 /// The flag of routes that lead to this machine itself.
 const LOCAL: u32 = 0x8000_0000;
 
-/// Whether a route says that this address is the machine's own. Costs a line for each route that there is.
+/// Whether a route says that this address belongs to this machine. Reads one line per route.
 pub fn is_routed_here(address: Ipv6Addr) -> bool {
     let routes = std::fs::read_to_string(ROUTES).unwrap_or_default();
     routes.lines().any(|line| leads_here(line, address))
 }
 
-/// Whether that is a local route for the address: its prefix, in hexadecimal, comes first and its flags last but one.
+/// Whether the line is a local route for the address: the prefix comes first, in hexadecimal, and the flags last but one.
 fn leads_here(line: &str, address: Ipv6Addr) -> bool {
     let mut words = line.split_whitespace();
     let (Some(prefix), Some(length), Some(flags)) = (words.next(), words.next(), words.nth(6)) else {
@@ -29,7 +29,7 @@ fn leads_here(line: &str, address: Ipv6Addr) -> bool {
         return false;
     };
     let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
-    // A local route to everything would be none of ours.
+    // A local route to everything would not be one that the user made for addresses.
     length > 0 && flags & LOCAL != 0 && (u128::from(address) ^ prefix) & mask == 0
 }
 

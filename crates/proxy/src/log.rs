@@ -1,4 +1,4 @@
-//! Stage eight: what is written of a request when it has ended, and of a connection once it stands.
+//! Stage eight: writes the log line and the span of a request that has ended, and the log line of a connection.
 
 use crate::authority::absolute;
 use crate::buffers::RequestBuffers;
@@ -20,14 +20,14 @@ use std::sync::atomic::Ordering::Relaxed;
 /// How a request ended, besides its record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Closing<'a> {
-    /// The status the client got, or would have got.
+    /// The status that the client got, or would have got.
     pub(crate) status: u16,
-    /// Where it was redirected to.
+    /// The URL that it was redirected to.
     pub(crate) location: Option<&'a str>,
 }
 
 impl<'a> Closing<'a> {
-    /// An answer made here.
+    /// For an answer made here.
     pub(crate) fn of(answer: &'a Answer) -> Closing<'a> {
         Closing {
             status: answer.status,
@@ -35,7 +35,7 @@ impl<'a> Closing<'a> {
         }
     }
 
-    /// A target's answer; or none, if something came between.
+    /// For a target's answer; without a status if there was none.
     pub(crate) fn relayed(record: &Record) -> Closing<'static> {
         let status = record
             .target_status
@@ -49,7 +49,7 @@ impl<'a> Closing<'a> {
 }
 
 impl<W> RequestContext<'_, W> {
-    /// Settles a request that a target answered or nobody did, and writes what is kept of it.
+    /// Settles and logs a request that a target answered, or nobody.
     pub(crate) fn log(&mut self, now: Mono) {
         let worker = self.session.worker;
         let record = self
@@ -58,7 +58,7 @@ impl<W> RequestContext<'_, W> {
         log(&mut self.session, self.listener, record, Closing::relayed(record));
     }
 
-    /// The same of a request that was answered here.
+    /// Settles and logs a request that was answered here.
     pub(crate) fn log_own(&mut self, now: Mono, answer: &Answer) {
         let worker = self.session.worker;
         let own = Some(answer.status);
@@ -69,8 +69,8 @@ impl<W> RequestContext<'_, W> {
     }
 }
 
-/// Writes the request's line in the access log, if its load balancer keeps one, and its span, if those are taken. The request's
-/// head must still stand in the input at `buffers.start`, or have been copied to the request log.
+/// Writes the request's line in the access log, if its load balancer keeps one, and its span, if spans are taken. The
+/// request's head must still be in the input at `buffers.start`, or have been copied to the request log.
 pub(crate) fn log<W>(
     session: &mut Session<'_, W>,
     listener: &ListenerView,
@@ -84,7 +84,7 @@ pub(crate) fn log<W>(
             reason = reason.word(),
             ?target,
             retries = record.retries,
-            "request ended by the balancer"
+            "request ended by the load balancer"
         );
     }
     let received = buffers.request_log.head.map_or(0, |head| head.length as u64) + buffers.request_log.body;
@@ -108,7 +108,7 @@ pub(crate) fn log<W>(
     }
 }
 
-/// Counts what a request's line in the access log would say came and went, whether or not there is one.
+/// Counts the bytes that the access log would report as received and sent, whether or not there is a log.
 fn count_bytes(
     worker: &Worker,
     connection: &ClientConnection,
@@ -118,7 +118,7 @@ fn count_bytes(
 ) {
     let zone = connection.listener_address.zone;
     let stats = listener.balancer.stats.of(zone, worker.state.borrow().index);
-    // A worker writes its own alone: no locked addition.
+    // Only this worker writes its counters: no atomic addition is needed.
     let add = |counter: &AtomicU64, more| counter.store(counter.load(Relaxed) + more, Relaxed);
     add(&stats.received_bytes, received);
     add(&stats.sent_bytes, sent);
@@ -151,7 +151,7 @@ fn write_line(
     let wants_line = worker.worker_log.wants_access(listener.balancer.settings());
     let lacks_id = wants_line && request_log.trace.is_empty() && record.priority.is_some();
     if let (true, Some(head)) = (lacks_id, request_log.head) {
-        // An answer made here: no target saw an id, but the line has one.
+        // An answer made here: no target saw a trace id, but the log line has one.
         let mut trace = core::mem::take(&mut request_log.trace);
         write_trace_id(
             worker,
@@ -203,7 +203,7 @@ fn write_line(
     }
 }
 
-/// What the request asked for, and its User-Agent.
+/// The URL that the request asked for, and its User-Agent.
 fn asked<'a>(
     request_log: &'a RequestLog,
     input: &'a [u8],
@@ -256,8 +256,8 @@ fn tls_log(facts: &TlsFacts) -> TlsLog<'_> {
     }
 }
 
-/// Writes the connection's line in the connection log, if its load balancer keeps one: once it can carry requests, or
-/// can't. `failed`: why TLS failed, in ALB's words.
+/// Writes the connection's line in the connection log, if its load balancer keeps one: when it can carry requests, or has
+/// failed. `failed`: why TLS failed, in ALB's words.
 pub(crate) fn log_connection(worker: &Worker, connection: &ClientConnection, failed: Option<&'static str>) {
     let snapshot = worker.snapshot();
     let Some(listener) = snapshot.listener(connection.listener_address.listener) else {

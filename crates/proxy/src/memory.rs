@@ -1,5 +1,5 @@
-//! Counts the memory that buffers hold, of all workers, and says when it is all that may be. Counting happens where memory
-//! is allocated, not where it is used: requests that find a free buffer pay nothing.
+//! Counts the memory that the buffers of all workers hold, against a ceiling. Memory is counted where it is allocated, not
+//! where it is used: requests that find a free buffer pay nothing.
 
 use forebay_node::Shards;
 use std::cell::Cell;
@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The buffers of all workers.
+/// The memory of all workers' buffers.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    /// Bytes held, by worker: each writes its own only.
+    /// Bytes held, by worker; each writes only its own.
     held: Shards<AtomicUsize>,
     ceiling: usize,
-    /// Above this a worker keeps no free buffers: they are missing elsewhere.
+    /// Above this many bytes a worker keeps no free buffers, because others lack them.
     frugal: usize,
 }
 
@@ -32,7 +32,7 @@ impl Memory {
     }
 }
 
-/// One worker's count.
+/// One worker's counter.
 #[derive(Debug)]
 pub(crate) struct Meter {
     memory: Arc<Memory>,
@@ -41,7 +41,7 @@ pub(crate) struct Meter {
 }
 
 impl Default for Meter {
-    /// Counts for nobody, without a ceiling.
+    /// A counter on its own, without a ceiling.
     fn default() -> Meter {
         Meter::new(Arc::new(Memory::new(usize::MAX, 1)), 0)
     }
@@ -56,7 +56,8 @@ impl Meter {
         }
     }
 
-    /// Takes these bytes if they are to be had. Workers that ask at once may exceed the ceiling by one buffer each.
+    /// Takes these bytes if they are available. Workers that take at the same time may exceed the ceiling by one buffer
+    /// each.
     pub(crate) fn try_take(&self, bytes: usize) -> bool {
         let fits = self.memory.held().saturating_add(bytes) <= self.memory.ceiling;
         if fits {
@@ -65,7 +66,7 @@ impl Meter {
         fits
     }
 
-    /// Takes these bytes, come what may.
+    /// Takes these bytes even beyond the ceiling.
     pub(crate) fn take(&self, bytes: usize) {
         self.set(self.own.get() + bytes);
     }
@@ -74,7 +75,7 @@ impl Meter {
         self.set(self.own.get() - bytes);
     }
 
-    /// Whether free buffers are better given back to the system.
+    /// Whether free buffers should be returned to the system.
     pub(crate) fn is_frugal(&self) -> bool {
         self.own.get() > self.memory.frugal
     }
@@ -85,7 +86,7 @@ impl Meter {
     }
 }
 
-/// Bytes that one request holds besides its buffers. Given back when this is dropped.
+/// Bytes that one request holds in addition to its buffers. Given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     meter: Rc<Meter>,
@@ -93,12 +94,12 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Nothing yet.
+    /// Nothing held yet.
     pub(crate) fn new(meter: Rc<Meter>) -> Held {
         Held { meter, bytes: 0 }
     }
 
-    /// Takes these bytes as well, if they are to be had.
+    /// Takes these bytes in addition, if they are available.
     pub(crate) fn try_take(&mut self, bytes: usize) -> bool {
         let fits = self.meter.try_take(bytes);
         if fits {
@@ -107,13 +108,13 @@ impl Held {
         fits
     }
 
-    /// Takes these bytes as well, which are there already.
+    /// Takes these bytes, which are allocated already, in addition.
     pub(crate) fn take(&mut self, bytes: usize) {
         self.meter.take(bytes);
         self.bytes += bytes;
     }
 
-    /// Gives all back but so many bytes.
+    /// Gives back all but this many bytes.
     pub(crate) fn keep(&mut self, bytes: usize) {
         let rest = self.bytes.saturating_sub(bytes);
         self.meter.give_back(rest);
@@ -127,7 +128,8 @@ impl Drop for Held {
     }
 }
 
-/// Memory this process may use: the least of the machine's and of what its control groups allow. None if neither says.
+/// The memory that this process may use: the least of the machine's memory and its control groups' limits. None if neither
+/// is known.
 pub fn affordable_memory() -> Option<u64> {
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
@@ -146,7 +148,7 @@ pub fn affordable_memory() -> Option<u64> {
         .lines()
         .filter_map(|line| line.strip_prefix("0::"))
         .flat_map(|path| {
-            // Each group above may allow less.
+            // Each parent group may have a lower limit.
             std::path::Path::new(path)
                 .ancestors()
                 .map(|group| format!("/sys/fs/cgroup{}/memory.max", group.display()))

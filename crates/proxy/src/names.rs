@@ -1,6 +1,6 @@
-//! Header names that the balancer itself reads or writes, told apart once per header line, when its head is parsed.
+//! Header names that the load balancer itself reads or writes, recognised once per header line, when its head is parsed.
 
-/// A header's name, if it means something here.
+/// A header name that has a meaning here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     /// Any other name.
@@ -20,16 +20,16 @@ pub(crate) enum Known {
     Trailer,
     TransferEncoding,
     Upgrade,
-    /// The permit that comes with a request to an agent.
+    /// The permit in a request to an agent.
     WorkId,
-    /// With this an agent says that a request's permit is not one of its own, and its application saw nothing.
+    /// With this header an agent says that it refused a request's permit, and that its application did not see the request.
     WorkRefused,
 }
 
 impl Known {
-    /// Which name this is, in any case.
+    /// The known name that this is, ignoring case.
     pub(crate) fn of(name: &[u8]) -> Known {
-        // Most names are none of these: their length and first letter tell.
+        // Most names are none of these; their length and first letter show that.
         let first = name.first().copied().unwrap_or_default() | 0x20;
         let (candidate, text): (Known, &[u8]) = match (name.len(), first) {
             (2, b't') => (Known::Te, b"te"),
@@ -61,9 +61,10 @@ impl Known {
     }
 }
 
-/// Whether a name is this one, which is in lower case and as long, in any case. Eight bytes at a time.
+/// Whether a name equals `lower`, which is in lower case and of the same length, ignoring case. Compares eight bytes at a
+/// time.
 fn is_same(name: &[u8], lower: &[u8]) -> bool {
-    // Letters of both cases differ in one bit. All bytes of names that are no letters lack the bit above it.
+    // The cases of a letter differ in one bit. No other byte of these names has the bit above it set.
     let word = |bytes: &[u8], at: usize| {
         bytes
             .get(at..at + 8)

@@ -1,4 +1,4 @@
-//! How the data plane runs.
+//! Options of the data plane.
 
 use forebay_functions::Functions;
 use forebay_node::logging::Logger;
@@ -8,27 +8,27 @@ use std::sync::Arc;
 /// How the data plane runs.
 #[derive(Clone)]
 pub struct Options {
-    /// Whether it listens from the start. One that takes over from another process does once it is told where.
+    /// Listen from the start. A process that takes over from another listens once it is told to.
     pub listens: bool,
-    /// Worker threads.
+    /// Number of worker threads.
     pub workers: usize,
-    /// Client connections open at once, of all workers; one more is refused.
+    /// Most client connections open at once, over all workers; further ones are refused.
     pub connections: usize,
-    /// Descriptors for connections of clients and to targets, and for listening sockets, of all workers. Who finds none is answered
-    /// 503.
+    /// Descriptors for client connections, target connections and listening sockets, over all workers. A request that finds
+    /// none left is answered with 503.
     pub descriptors: usize,
-    /// Probes under way at once; others wait.
+    /// Most probes in progress at once; others wait.
     pub probes: usize,
-    /// Bytes that buffers of requests may hold, of all workers; a request that finds no more is answered 503.
+    /// Most bytes that the buffers of requests may hold, over all workers; beyond that a request is answered with 503.
     pub buffer_bytes: usize,
     /// Seed of the workers' random streams.
     pub seed: u64,
-    /// Where lines about requests, connections and probes are written, if anywhere.
+    /// The destination of log lines about requests, connections and probes, if there is one.
     pub logger: Option<Arc<dyn Logger>>,
-    /// What keeps channels to agents; without it, targets of groups with a target control port get nothing.
+    /// Keeps channels to agents; without it, targets of groups with a target control port get no requests.
     pub channels: Option<Arc<dyn Channels>>,
-    /// Who runs functions that are targets.
+    /// The port through which functions are invoked.
     pub functions: Arc<dyn Functions>,
-    /// Who may start, beside a target: all listeners are an agent's then.
+    /// Grants permits at an agent; if set, all listeners belong to that agent.
     pub permit_issuer: Option<Arc<PermitIssuer>>,
 }

@@ -1,4 +1,4 @@
-//! A request's head as its target will see it: what we understood, written anew.
+//! A request's head as its target will see it: written anew from what was parsed, so that nothing ambiguous is passed on.
 
 use crate::buffers::RequestBuffers;
 use crate::connection::ClientConnection;
@@ -52,7 +52,7 @@ pub(crate) fn write_head<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted
         }
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    // An agent adds nothing: its node has said it.
+    // An agent adds nothing: its node has added these headers already.
     let own = listener.permit_issuer.is_none();
     if own {
         write_forwarded(out, connection, listener, head, fields);
@@ -93,7 +93,7 @@ pub(crate) fn write_head<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted
     out.extend_from_slice(b"\r\n");
 }
 
-/// Says how the client came.
+/// Writes the headers that say how the client connected.
 fn write_forwarded(
     out: &mut Vec<u8>,
     connection: &ClientConnection,
@@ -115,7 +115,7 @@ fn write_forwarded(
     }
 }
 
-/// Says where the body ends.
+/// Writes the header that says where the body ends.
 fn write_framing(out: &mut Vec<u8>, framing: Framing, fields: &[Field]) {
     match framing {
         Framing::None if has_length(fields) => out.extend_from_slice(b"Content-Length: 0\r\n"),
@@ -156,7 +156,8 @@ fn write_forwarded_for(out: &mut Vec<u8>, head: &[u8], fields: &[Field], peer: S
     out.extend_from_slice(b"\r\n");
 }
 
-/// What the client's connection negotiated. A client's own headers of these names never go on, see `write_kept`.
+/// Writes what the client's connection negotiated. The client's own headers of these names are never passed on, see
+/// `write_kept`.
 fn write_tls(out: &mut Vec<u8>, connection: &ClientConnection, listener: &ListenerView) {
     let Some(tls) = &connection.tls else { return };
     let names = &listener.settings().tls_header_names;
@@ -168,7 +169,8 @@ fn write_tls(out: &mut Vec<u8>, connection: &ClientConnection, listener: &Listen
     }
 }
 
-/// The Host a target sees: no port on a listener at 80 or 443, the listener's port elsewhere if the client named none.
+/// Writes the Host that a target sees: without a port on a listener at 80 or 443, with the listener's port elsewhere if the
+/// client named none.
 fn write_host(out: &mut Vec<u8>, host: &[u8], named: Option<&[u8]>, new_host: Option<&[u8]>, port: u16) {
     let host = new_host.unwrap_or(host);
     out.extend_from_slice(b"Host: ");
@@ -188,10 +190,11 @@ fn write_host(out: &mut Vec<u8>, host: &[u8], named: Option<&[u8]>, new_host: Op
     out.extend_from_slice(b"\r\n");
 }
 
-/// Heads longer than this carry a fresh trace id instead of a grown one (ALB's request tracing page).
+/// A longer head gets a fresh trace id instead of a longer one (Elastic Load Balancing user guide for Application Load
+/// Balancers, "Request tracing").
 const TRACED_HEAD_BYTES: usize = 7 * 1024;
 
-/// Appends the request's trace id: a new one, or the client's with our own part.
+/// Appends the request's trace id: a new one, or the client's with our own part added.
 pub(crate) fn write_trace_id(worker: &Worker, out: &mut Vec<u8>, head: &[u8], fields: &[Field]) {
     let incoming = fields
         .iter()
@@ -250,7 +253,7 @@ fn count_dropped(worker: &Worker, connection: &ClientConnection, listener: &List
     stats.dropped_headers.fetch_add(1, Relaxed);
 }
 
-/// Header lines that go on as they are. Returns whether one did not because of its name.
+/// Writes the header lines that are passed on unchanged. Returns whether one was dropped because of its name.
 fn write_kept(
     out: &mut Vec<u8>,
     head: &[u8],
@@ -263,7 +266,7 @@ fn write_kept(
     let settings = listener.balancer.settings();
     let connection = || fields.iter().filter(|field| field.is(Known::Connection));
     let named = |name: &[u8]| connection().any(|field| has_word(field.value(head), name));
-    // Most requests name nothing but keep-alive or close there, and need no search per header.
+    // Most requests name only keep-alive or close there, and need no search per header.
     let names_others = connection().any(|field| {
         let value = field.value(head).trim_ascii();
         !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close")
@@ -290,7 +293,7 @@ fn write_kept(
             Known::Host => !own_host,
             Known::ForwardedFor => settings.xff_mode == XffMode::Preserve,
             Known::ForwardedPort | Known::ForwardedProto | Known::TraceId => listener.permit_issuer.is_some(),
-            // Of this connection only (RFC 9110 section 7.6.1), or written anew.
+            // These belong to this connection only (RFC 9110, section 7.6.1), or are written anew.
             Known::Connection
             | Known::ContentLength
             | Known::Expect

@@ -1,4 +1,4 @@
-//! A worker's idle connections to targets: last in, first out, so that few stay warm.
+//! A worker's idle connections to targets: last in, first out, so that a few stay in use and the others can expire.
 
 use crate::proxy_protocol::Ends;
 use crate::tls::TargetStream;
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Idle connections kept for one target by one worker.
+/// Most idle connections of one worker to one target.
 const PER_TARGET: usize = 512;
 
 struct Idle {
@@ -30,8 +30,8 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// An idle connection that may carry a request for `name` (of targets over TLS) of the client at these ends (of targets that are told of
-    /// their clients); none if a fresh one is needed.
+    /// An idle connection for a request with the name `name` (targets over TLS) from the client connection `ends` (targets
+    /// that are told about clients); none if a fresh one is needed.
     pub(crate) fn take(
         &mut self,
         target: TargetId,
@@ -43,14 +43,15 @@ impl Pools {
             return None;
         }
         let pool = self.by_target.get_mut(&target)?;
-        // In plaintext the topmost will do; over TLS it is the topmost of that name; and never is it another client's.
+        // Over plaintext the topmost will do, over TLS the topmost for this name. One made for another client's PROXY
+        // header never fits.
         let fits = |idle: &Idle| idle.stream.is_for(name) && ends.is_none_or(|ends| idle.stream.is_of(ends));
         while let Some(mut idle) = pool.idle.pop_where(fits) {
             let age = now.since(idle.since);
             if idle.stream.is_dead() {
                 pool.keep_alive.closed_after(age, now);
             } else if reuse == Reuse::Careful && age >= pool.keep_alive.safe_age(now) {
-                // What lies below it is older still, but fit for a request that may be sent again.
+                // Those below are older still, but may serve a request that can be sent again.
                 let _ = pool.idle.push(idle);
                 return None;
             } else if now < idle.until {
@@ -60,13 +61,13 @@ impl Pools {
         None
     }
 
-    /// Keeps a connection whose answer was whole; it may wait for `timeout`.
+    /// Keeps a connection whose answer was complete; it may idle for `timeout`.
     pub(crate) fn put(&mut self, target: TargetId, stream: TargetStream, now: Mono, timeout: Duration) {
         let pool = self.by_target.entry(target).or_insert_with(|| TargetPool {
             idle: BoundedStack::new(PER_TARGET),
             keep_alive: KeepAlive::default(),
         });
-        // A full pool closes the connection: dropping it is all there is to do.
+        // If the pool is full, the connection is dropped, which closes it.
         let _ = pool.idle.push(Idle {
             stream,
             since: now,
@@ -74,14 +75,15 @@ impl Pools {
         });
     }
 
-    /// Closes an idle connection, whose descriptor is needed elsewhere. False if there is none.
+    /// Closes an idle connection whose descriptor is needed elsewhere. False if there is none.
     pub(crate) fn close_one(&mut self) -> bool {
         self.by_target
             .values_mut()
             .any(|pool| pool.idle.pop_where(|_| true).is_some())
     }
 
-    /// Closes what targets closed and what waited too long, and learns from it. `scarce`: descriptors are, so all that is idle goes.
+    /// Closes connections that targets have closed or that idled too long, and learns from that how long targets keep them.
+    /// `scarce`: descriptors are scarce, so all idle ones are closed.
     pub(crate) fn sweep(&mut self, now: Mono, scarce: bool) {
         for pool in self.by_target.values_mut() {
             let TargetPool { idle, keep_alive } = pool;

@@ -1,4 +1,4 @@
-//! One health probe: connect, ask, read the status, close.
+//! One health probe: connect, send a request, read the status, close.
 
 use crate::choose::connect_error;
 use crate::invocation::invoke;
@@ -16,15 +16,15 @@ use std::task::Poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Bytes of an answer read while looking for its status line.
+/// Bytes of an answer that are read in search of its status line.
 const STATUS_BYTES: usize = 4096;
-/// Bytes of an answer's head over HTTP/2.
+/// Most bytes of an answer's head over HTTP/2.
 const HEAD_BYTES: u32 = 64 * 1024;
-/// Interim answers (1xx) that are read over.
+/// Most interim answers (1xx) that are skipped.
 const INTERIM_ANSWERS: u32 = 128;
 
-/// Makes a probe. ALB's form: GET, HTTP/1.1, its user agent, the address as Host, closed afterwards. None if this
-/// process lacks what a connection needs: that says nothing of the target.
+/// Makes a probe in ALB's form: GET, HTTP/1.1, its user agent, the address as Host, closed afterwards. None if this process
+/// lacks the resources for a connection: that says nothing about the target.
 pub(crate) async fn probe(order: &ProbeOrder) -> Option<ProbeResult> {
     Some(match tokio::time::timeout(order.timeout, ask(order)).await {
         Ok(Ok(Some(status))) => ProbeResult::Answered(status),
@@ -34,7 +34,7 @@ pub(crate) async fn probe(order: &ProbeOrder) -> Option<ProbeResult> {
     })
 }
 
-/// Asks a function whether it is well: by ALB's event of a health check.
+/// Checks a function's health with ALB's health check event.
 pub(crate) async fn probe_function(functions: &dyn Functions, order: &FunctionProbe) -> ProbeResult {
     let values = Values::of(order.multi_value_headers);
     let event = health_check_event(&order.group, &order.path, values);
@@ -68,7 +68,7 @@ async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
         tls => {
             let config = tls::client_config(tls, *kind != ProbeKind::Http1)
                 .ok_or(std::io::ErrorKind::PermissionDenied)?;
-            // The Host of a probe is an address, which is not asked for as a name.
+            // The Host of a probe is an address, which is not sent as a server name.
             tls::connect(stream, *address, config, tls::name_for(tls, None)).await?
         }
     };
@@ -100,7 +100,7 @@ async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
     Ok(None)
 }
 
-/// The same over HTTP/2: GET and its status, or a gRPC call with an empty message and gRPC's status.
+/// Like [`ask`], but over HTTP/2: a GET and its status, or a gRPC call with an empty message and the gRPC status.
 async fn ask_in_frames(stream: TargetStream, order: &ProbeOrder, host: &str) -> std::io::Result<Option<u16>> {
     let mut builder = h2::client::Builder::new();
     builder.enable_push(false).max_header_list_size(HEAD_BYTES);
@@ -125,13 +125,13 @@ async fn ask_in_frames(stream: TargetStream, order: &ProbeOrder, host: &str) -> 
         sender = sender.ready().await?;
         let (response, mut sink) = sender.send_request(request, !grpc)?;
         if grpc {
-            // No compression, no bytes: an empty message.
+            // Not compressed, length zero: an empty message.
             sink.send_data(Bytes::from_static(&[0; 5]), true)?;
         }
         let mut response = response;
         let mut interim = 0;
         let response = poll_fn(|cx| {
-            // Kept by `h2` until somebody asks for them, as many as come.
+            // `h2` queues interim answers without limit until they are polled.
             while let Poll::Ready(Some(Ok(_))) = response.poll_informational(cx) {
                 interim += 1;
                 if interim > INTERIM_ANSWERS {

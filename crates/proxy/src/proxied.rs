@@ -1,4 +1,4 @@
-//! Between `accept` and `secure`: connections of proxies that may say so begin with whose they are.
+//! Between `accept` and `secure`: reads the PROXY header with which connections from trusted proxies begin.
 
 use crate::connection::ClientConnection;
 use crate::deadlines::Ended;
@@ -17,7 +17,7 @@ use std::task::{Poll, ready};
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
-/// Bytes that are looked at together: most headers are shorter.
+/// Bytes that are peeked at together; most headers are shorter.
 const LOOK: usize = 256;
 
 /// Whether a connection must begin with a header: its peer is in one of its load balancer's trusted networks.
@@ -30,7 +30,7 @@ pub(crate) fn is_due(worker: &Worker, connection: &ClientConnection) -> bool {
     })
 }
 
-/// Reads the header, and takes what it says for the client's address. False if there is none, or a wrong one: that is counted.
+/// Reads the header, and adopts the client's address from it. False if there is none or it is invalid, which is counted.
 pub(crate) async fn read_header(
     worker: &Worker,
     stream: &TcpStream,
@@ -49,7 +49,7 @@ pub(crate) async fn read_header(
         }
     };
     let deadline = worker.sweep.deadline(connection.listener_address);
-    // One for all of it: a proxy that sends a byte now and then does not extend it.
+    // One deadline for the whole header: a proxy that sends a byte now and then cannot extend it.
     deadline.arm(connection.accepted + within, true);
     let mut reader = HeaderReader::default();
     let read = deadline
@@ -65,7 +65,8 @@ pub(crate) async fn read_header(
                 let Ok((count, origin)) = reader.take(room.filled()) else {
                     return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
                 };
-                // What follows the header stays in the socket. This was there a moment ago, so nothing is waited for.
+                // What follows the header must stay in the socket, for TLS or HTTP. These bytes were just peeked at, so
+                // this does not block.
                 let ours = &mut room.filled_mut()[..count];
                 let (_, read) = retry_on_intr(|| recv(stream, &mut *ours, RecvFlags::empty()))?;
                 if read != count {
@@ -89,7 +90,7 @@ pub(crate) async fn read_header(
         // Its listener is gone.
         Err(_) => return false,
     };
-    // Who comes and goes without a word looks whether the port is open.
+    // A peer that connects and closes without a byte only checks whether the port is open.
     if reader.has_begun() || !is_end(&error) {
         tracing::debug!(%error, peer = %connection.peer, "no PROXY header");
         count_refused(worker, connection);
@@ -103,7 +104,7 @@ fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), UnexpectedEof | ConnectionReset)
 }
 
-/// Counts a header that is wrong, missing, or where none may be.
+/// Counts a header that is invalid, missing, or not allowed.
 pub(crate) fn count_refused(worker: &Worker, connection: &ClientConnection) {
     let snapshot = worker.snapshot();
     if let Some(listener) = connection.listener(&snapshot) {

@@ -1,19 +1,19 @@
-//! The PROXY protocol, versions 1 and 2: bytes at the beginning of a connection that say whose it is. Reads and writes them, and drives
-//! nothing. Sections are those of HAProxy's specification (doc/proxy-protocol.txt).
+//! The PROXY protocol, versions 1 and 2: bytes at the beginning of a connection that name its client. Parses and writes
+//! them, and does no I/O. Section numbers are those of HAProxy's specification (doc/proxy-protocol.txt).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// What version 1 begins with (section 2.1).
+/// Prefix of version 1 (section 2.1).
 const LINE: &[u8] = b"PROXY ";
-/// What version 2 begins with (section 2.2).
+/// Prefix of version 2 (section 2.2).
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// The longest line of version 1, its end included (section 2.1).
+/// The longest line of version 1, including its end (section 2.1).
 const LONGEST_LINE: usize = 107;
 /// Bytes of version 2 before its addresses.
 const FIXED: usize = 16;
-/// The most that version 2 may have behind them. The specification asks for 536 at least; certificates may be longer.
+/// Most bytes of version 2 after them. The specification requires at least 536; certificates may be longer.
 const LONGEST_REST: usize = 2048;
-/// A field with a checksum over all of the header (section 2.2.3).
+/// The type of a field with a checksum over the whole header (section 2.2.3).
 const CRC32C: u8 = 3;
 
 /// A client's address, and the one that it connected to.
@@ -23,27 +23,28 @@ pub(crate) struct Ends {
     pub(crate) reached: SocketAddr,
 }
 
-/// Whose a connection is.
+/// The client of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// Its peer's own, or of somebody without an address of the internet: the peer's address counts.
+    /// The peer itself, or a client without an IP address: the peer's address counts.
     Peer,
-    /// A client's, whose address is another one.
+    /// A client with another address than the peer's.
     Client(Ends),
 }
 
-/// What came is no header.
+/// The bytes are not a valid header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused;
 
-/// Takes the bytes of one header as they come.
+/// Collects the bytes of one header as they come.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderReader {
     bytes: Vec<u8>,
 }
 
 impl HeaderReader {
-    /// Takes of `more` what belongs to the header: how many bytes, and what the header says once it is whole. What follows it is left.
+    /// Takes the bytes of `more` that belong to the header. Returns their number, and the origin once the header is
+    /// complete. Bytes behind it are left.
     pub(crate) fn take(&mut self, more: &[u8]) -> Result<(usize, Option<Origin>), Refused> {
         let mut rest = more;
         while let Some(&next) = rest.first() {
@@ -70,7 +71,8 @@ impl HeaderReader {
     }
 }
 
-/// Whether a head that could not be read is a header of somebody who may not send one. (Empty lines before it were read over.)
+/// Whether a head that could not be parsed is a PROXY header from a peer that may not send one. (Empty lines before it were
+/// skipped.)
 pub(crate) fn is_attempt(head: &[u8]) -> bool {
     let words: [&[u8]; 3] = [b"TCP4 ", b"TCP6 ", b"UNKNOWN"];
     let line = head.strip_prefix(LINE);
@@ -83,7 +85,7 @@ pub(crate) fn header(origin: Origin) -> Vec<u8> {
     let mut out = Vec::with_capacity(FIXED + 36);
     out.extend_from_slice(SIGNATURE);
     match origin {
-        // LOCAL, and no addresses.
+        // The LOCAL command, without addresses.
         Origin::Peer => out.extend_from_slice(&[0x20, 0, 0, 0]),
         Origin::Client(Ends { client, reached }) => {
             if let (IpAddr::V4(from), IpAddr::V4(to)) = (client.ip(), reached.ip()) {
@@ -91,7 +93,7 @@ pub(crate) fn header(origin: Origin) -> Vec<u8> {
                 out.extend_from_slice(&from.octets());
                 out.extend_from_slice(&to.octets());
             } else {
-                // Both of one kind: there is no other form.
+                // A header has one address family, so an IPv4 address beside an IPv6 one is mapped.
                 let mapped = |address: SocketAddr| match address.ip() {
                     IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
                     IpAddr::V6(address) => address.octets(),
@@ -107,7 +109,7 @@ pub(crate) fn header(origin: Origin) -> Vec<u8> {
     out
 }
 
-/// What the beginning of a header says; none until it is whole.
+/// Parses the beginning of a header; none until it is complete.
 fn parse(bytes: &[u8]) -> Result<Option<Origin>, Refused> {
     let begins_with = |start: &[u8]| {
         let known = bytes.len().min(start.len());
@@ -122,7 +124,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Origin>, Refused> {
     }
 }
 
-/// Version 1. A line feed is its last byte.
+/// Parses version 1, whose last byte is a line feed.
 fn parse_line(bytes: &[u8]) -> Result<Option<Origin>, Refused> {
     let Some(line) = bytes.strip_suffix(b"\n") else {
         return if bytes.len() < LONGEST_LINE {
@@ -133,7 +135,7 @@ fn parse_line(bytes: &[u8]) -> Result<Option<Origin>, Refused> {
     };
     let line = line.strip_suffix(b"\r").ok_or(Refused)?;
     let said = line.strip_prefix(LINE).ok_or(Refused)?;
-    // Whatever follows: "the receiver must ignore anything presented before the CRLF".
+    // What follows is ignored: "the receiver must ignore anything presented before the CRLF".
     if said == b"UNKNOWN" || said.starts_with(b"UNKNOWN ") {
         return Ok(Some(Origin::Peer));
     }
@@ -156,13 +158,13 @@ fn parse_line(bytes: &[u8]) -> Result<Option<Origin>, Refused> {
     Ok(Some(client((address(from)?, from_port), (address(to)?, to_port))))
 }
 
-/// Digits, without zeros before them.
+/// A port in digits, without leading zeros.
 fn port(word: &str) -> Result<u16, Refused> {
     let is_plain = word.bytes().all(|byte| byte.is_ascii_digit()) && (word == "0" || !word.starts_with('0'));
     word.parse().ok().filter(|_| is_plain).ok_or(Refused)
 }
 
-/// How long a header of version 2 is, as far as that is known.
+/// The length of a version 2 header, as far as it is known.
 fn block_length(bytes: &[u8]) -> usize {
     let length = bytes.get(14..FIXED).map(u16_of);
     FIXED + length.map_or(0, usize::from)
@@ -174,7 +176,7 @@ fn u16_of(bytes: &[u8]) -> u16 {
         .fold(0, |number, &byte| number << 8 | u16::from(byte))
 }
 
-/// Version 2.
+/// Parses version 2.
 fn parse_block(bytes: &[u8]) -> Result<Option<Origin>, Refused> {
     let Some((fixed, rest)) = bytes.split_at_checked(FIXED) else {
         return Ok(None);
@@ -208,7 +210,7 @@ fn parse_block(bytes: &[u8]) -> Result<Option<Origin>, Refused> {
             let ports = [32, 34].map(|at| u16_of(&addresses[at..at + 2]));
             (client((from, ports[0]), (to, ports[1])), fields)
         }
-        // No address, that of a local socket, or of datagrams, which no connection here is made of.
+        // No address, that of a Unix socket, or of datagrams, which no connection here consists of.
         _ if family >> 4 <= 3 && family & 0xf <= 2 => return Ok(Some(Origin::Peer)),
         // "must be rejected as invalid by receivers"
         _ => return Err(Refused),
@@ -217,13 +219,13 @@ fn parse_block(bytes: &[u8]) -> Result<Option<Origin>, Refused> {
     Ok(Some(origin))
 }
 
-/// An address of IPv4 in an address of IPv6 is that of IPv4: rules for it must find it, however it came.
+/// The client's origin. An IPv4 address mapped to IPv6 is turned back, so that rules for IPv4 match it however it came.
 fn client(from: (IpAddr, u16), to: (IpAddr, u16)) -> Origin {
     let [client, reached] = [from, to].map(|(address, port)| SocketAddr::new(address.to_canonical(), port));
     Origin::Client(Ends { client, reached })
 }
 
-/// Fields behind the addresses (section 2.2) are read over, but for a checksum: "the receiver must verify".
+/// Skips the fields behind the addresses (section 2.2), except for a checksum: "the receiver must verify".
 fn check_fields(header: &[u8], mut fields: &[u8]) -> Result<(), Refused> {
     while let [kind, high, low, rest @ ..] = fields {
         let length = usize::from(u16_of(&[*high, *low]));
@@ -231,7 +233,7 @@ fn check_fields(header: &[u8], mut fields: &[u8]) -> Result<(), Refused> {
         if *kind == CRC32C {
             let told: [u8; 4] = value.try_into().map_err(|_| Refused)?;
             let end = header.len() - others.len();
-            // As if the checksum were zeros.
+            // The checksum is computed over zeros in its own place.
             let crc = [&header[..end - 4], &[0; 4], &header[end..]]
                 .into_iter()
                 .flatten()
@@ -245,7 +247,7 @@ fn check_fields(header: &[u8], mut fields: &[u8]) -> Result<(), Refused> {
     if fields.is_empty() { Ok(()) } else { Err(Refused) }
 }
 
-/// Castagnoli's polynomial (RFC 9260 appendix A), reversed, a bit at a time: it is a few hundred bytes, once a connection.
+/// CRC-32C (RFC 9260, appendix A), reversed, one bit at a time: a header has a few hundred bytes, once per connection.
 fn crc32c(crc: u32, byte: u8) -> u32 {
     (0..8).fold(crc ^ u32::from(byte), |crc, _| {
         if crc & 1 == 1 {
@@ -256,7 +258,8 @@ fn crc32c(crc: u32, byte: u8) -> u32 {
     })
 }
 
-/// A door for `fuzz/`: a header that comes in pieces is the one that comes at once; and what it says is the same, written anew.
+/// An entry point for `fuzz/`: a header that comes in pieces is the one that comes at once, and keeps its meaning when
+/// written anew.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn judge(data: &[u8]) {
     let whole = HeaderReader::default().take(data);

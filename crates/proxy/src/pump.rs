@@ -1,4 +1,5 @@
-//! Moves one body from a source to a sink with back-pressure: it reads only when the sink took what was read before.
+//! Moves one body from a source to a sink with back-pressure: nothing more is read until the sink has taken what was read
+//! before.
 
 use crate::chunked::{BadChunk, Decoder};
 use crate::framing::Framing;
@@ -7,11 +8,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Room before the data for a chunk's size line.
+/// Bytes of room needed before the data for a chunk's size line.
 pub(crate) const HEADROOM: usize = 16;
-/// Room behind the data for a chunk's end and the last chunk.
+/// Bytes of room needed behind the data for a chunk's end and the last chunk.
 pub(crate) const TAILROOM: usize = 8;
-/// Bytes of the line end behind a chunk.
+/// Length of the line end behind a chunk's data.
 const CHUNK_END: usize = 2;
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
@@ -30,7 +31,7 @@ pub(crate) enum PumpError {
     Source,
     /// The source's bytes break the chunked coding.
     BadChunk,
-    /// The sink takes no more.
+    /// The sink accepts no more bytes.
     Sink,
 }
 
@@ -40,27 +41,27 @@ impl From<BadChunk> for PumpError {
     }
 }
 
-/// One body on its way.
+/// The transfer of one body.
 #[derive(Debug)]
 pub(crate) struct Pump {
     source: Source,
     to_chunks: bool,
-    /// Bytes ready to be written, in the buffer last fed.
+    /// The range that is ready to be written, in the buffer last fed.
     ready: (usize, usize),
-    /// Bytes read behind the body's end.
+    /// The range that was read beyond the body's end.
     leftover: (usize, usize),
-    /// All that will be written is in `ready`.
+    /// Everything that will be written is in `ready`.
     complete: bool,
-    /// Body bytes moved.
+    /// Body bytes moved, without chunk framing.
     pub(crate) moved: u64,
-    /// Bytes of the source that were the body, its chunks' framing included.
+    /// Bytes taken from the source for this body, including its chunk framing.
     pub(crate) taken: u64,
-    /// Bytes that this wrote to the sink.
+    /// Bytes that [`Pump::poll`] wrote to the sink, including chunk framing.
     pub(crate) written: u64,
 }
 
 impl Pump {
-    /// A body that ends as `framing` says, written in chunks or as it is.
+    /// A body delimited by `framing`; written in chunks if `to_chunks`, unchanged otherwise.
     pub(crate) fn new(framing: Framing, to_chunks: bool) -> Pump {
         let source = match framing {
             Framing::None | Framing::Length(0) => Source::Done,
@@ -81,7 +82,7 @@ impl Pump {
         }
     }
 
-    /// The body of an answer.
+    /// The body of an answer; its decoder accepts what targets send.
     pub(crate) fn of_answer(framing: Framing, to_chunks: bool) -> Pump {
         let mut pump = Pump::new(framing, to_chunks);
         if let Source::Chunked(decoder) = &mut pump.source {
@@ -95,7 +96,7 @@ impl Pump {
         self.complete
     }
 
-    /// Bytes of the body that are still to be read; [`u64::MAX`] if that is not known.
+    /// Bytes of the body that are still to be read; [`u64::MAX`] if the length is unknown.
     pub(crate) fn left(&self) -> u64 {
         match self.source {
             Source::Done => 0,
@@ -104,35 +105,36 @@ impl Pump {
         }
     }
 
-    /// Whether all that was read was written.
+    /// Whether everything read so far has been written.
     pub(crate) fn is_written(&self) -> bool {
         self.ready.0 == self.ready.1
     }
 
-    /// Whether the whole body was read and written.
+    /// Whether the whole body has been read and written.
     pub(crate) fn is_done(&self) -> bool {
         self.complete && self.ready.0 == self.ready.1
     }
 
-    /// Bytes that were read behind the body's end, in the buffer last fed.
+    /// The range that was read beyond the body's end, in the buffer last fed.
     pub(crate) fn leftover(&self) -> (usize, usize) {
         self.leftover
     }
 
-    /// Takes what is ready, to write it along with something else.
+    /// Takes the ready range, so that the caller can write it together with something else.
     pub(crate) fn take_ready(&mut self) -> (usize, usize) {
         core::mem::take(&mut self.ready)
     }
 
-    /// Makes `buffer[from..to]`, fresh from the source, ready to be written. The buffer must have HEADROOM (or bytes
-    /// nobody needs) before `from` and TAILROOM behind `to`, when the body goes out in chunks.
+    /// Decodes `buffer[from..to]`, fresh from the source, and makes it ready to be written. If the body goes out in chunks,
+    /// the buffer must have HEADROOM before `from` and TAILROOM behind `to`, unused or holding bytes that nobody needs.
     pub(crate) fn feed(&mut self, buffer: &mut [u8], from: usize, to: usize) -> Result<(), PumpError> {
         self.decode(buffer, from, to)?;
         self.frame(buffer);
         Ok(())
     }
 
-    /// The first half of [`Pump::feed`]: what of `buffer[from..to]` is the body. Touches nothing before `from`.
+    /// The first half of [`Pump::feed`]: finds out which part of `buffer[from..to]` is the body. Touches nothing before
+    /// `from`.
     pub(crate) fn decode(&mut self, buffer: &mut [u8], from: usize, to: usize) -> Result<(), PumpError> {
         let (end, read) = match &mut self.source {
             Source::Done => (from, from),
@@ -161,7 +163,7 @@ impl Pump {
         Ok(())
     }
 
-    /// The second half: puts what was decoded in the form in which it is written.
+    /// The second half of [`Pump::feed`]: frames the decoded bytes for the sink.
     pub(crate) fn frame(&mut self, buffer: &mut [u8]) {
         if self.to_chunks {
             let (from, end) = self.ready;
@@ -172,8 +174,9 @@ impl Pump {
         }
     }
 
-    /// The last chunk is written behind the data. Where less than that was read there (the rest of the source's own
-    /// last chunk came with an earlier read), it would overwrite the beginning of the client's next request.
+    /// The last chunk is written behind the data. If fewer bytes than it needs were read there (the rest of the source's
+    /// own last chunk came with an earlier read), it would overwrite the beginning of the client's next request, so that is
+    /// moved back.
     fn move_leftover(&mut self, buffer: &mut [u8], from: usize, end: usize) {
         let (read, to) = self.leftover;
         let written = end + if end > from { CHUNK_END } else { 0 } + LAST_CHUNK.len();
@@ -183,11 +186,13 @@ impl Pump {
         }
     }
 
-    /// Appends what `raw` holds of the body to `out`, as it is to be written; returns how much of `raw` it was.
+    /// Appends the part of the body that `raw` holds to `out`, framed for the sink; returns how many bytes of `raw` it
+    /// took.
     pub(crate) fn feed_into(&mut self, raw: &mut [u8], out: &mut Vec<u8>) -> Result<usize, PumpError> {
         let to_chunks = self.to_chunks;
         let length = raw.len();
         self.decode(raw, 0, length)?;
+        // Taken at once: the range is one of `raw`, and means nothing in the buffer of a later poll.
         let (from, to) = self.take_ready();
         if to_chunks && to > from {
             use std::io::Write as _;
@@ -203,9 +208,10 @@ impl Pump {
         Ok(self.leftover.0)
     }
 
-    /// The source closed: the end of a body that lasts until then, a cut for any other.
+    /// Handles the source's close: the end of a body that is delimited by the close, a truncation of any other.
     fn close(&mut self, buffer: &mut [u8]) -> Result<(), PumpError> {
         if !matches!(self.source, Source::UntilClose) {
+            // Taking this for the end would pass a truncated body on as a whole one.
             return Err(PumpError::Source);
         }
         self.source = Source::Done;
@@ -218,7 +224,7 @@ impl Pump {
         Ok(())
     }
 
-    /// Moves on as far as source and sink allow. `progress` is set when a byte was read or written.
+    /// Moves on as far as source and sink allow. Sets `progress` if a byte was read or written.
     pub(crate) fn poll<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -232,9 +238,12 @@ impl Pump {
         W: AsyncWrite + Unpin + ?Sized,
     {
         loop {
+            // Written before anything is read: the next read reuses the buffer, and a sink that takes nothing must stop the
+            // reading.
             if !ready!(self.poll_write(cx, sink, buffer, progress))? {
                 return Poll::Ready(Ok(()));
             }
+            // Room for chunk framing on both sides of the data, so that it is framed in place and goes out in one write.
             let limit = buffer.len() - TAILROOM;
             let mut room = ReadBuf::new(&mut buffer[HEADROOM..limit]);
             match ready!(Pin::new(&mut *source).poll_read(cx, &mut room)) {
@@ -249,8 +258,8 @@ impl Pump {
         }
     }
 
-    /// Reads on and drops what comes, to the body's end: its sink takes no more, and its sender may listen only once it has
-    /// sent everything.
+    /// Reads to the body's end and drops what it reads. For a sink that accepts no more while the sender may not read an
+    /// answer before it has sent everything.
     pub(crate) fn poll_discard<R>(
         &mut self,
         cx: &mut Context<'_>,
@@ -261,6 +270,7 @@ impl Pump {
     where
         R: AsyncRead + Unpin + ?Sized,
     {
+        // What the sink did not take is dropped as well.
         self.ready = (0, 0);
         while !self.complete {
             let mut room = ReadBuf::new(buffer);
@@ -278,7 +288,7 @@ impl Pump {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes what is ready; true when more is to be read, false when the body is through.
+    /// Writes what is ready. True if more is to be read, false if the body is complete.
     fn poll_write<W: AsyncWrite + Unpin + ?Sized>(
         &mut self,
         cx: &mut Context<'_>,
@@ -301,10 +311,11 @@ impl Pump {
     }
 }
 
-/// Writes chunk framing around `buffer[from..to]`, and the last chunk behind it; returns what to send.
+/// Writes chunk framing around `buffer[from..to]`, and the last chunk behind it; returns the range to send.
 fn enchunk(buffer: &mut [u8], from: usize, to: usize, last: bool) -> (usize, usize) {
     let (mut start, mut end) = (from, to);
     if to > from {
+        // The size line is written backwards from the data, so that its digits need no fixed width.
         start -= 2;
         buffer[start..from].copy_from_slice(b"\r\n");
         let mut size = to - from;
@@ -323,8 +334,8 @@ fn enchunk(buffer: &mut [u8], from: usize, to: usize, last: bool) -> (usize, usi
     (start, end)
 }
 
-/// Writes `head` and then what `pump` has ready, in one call if the sink takes it. Returns an error and how many bytes
-/// went out before it.
+/// Writes `first` and then `second`, in one call if the sink takes both; `written` counts the bytes that went out, on an
+/// error too.
 pub(crate) fn poll_write_pair<W: AsyncWrite + Unpin + ?Sized>(
     cx: &mut Context<'_>,
     sink: &mut W,
@@ -338,6 +349,7 @@ pub(crate) fn poll_write_pair<W: AsyncWrite + Unpin + ?Sized>(
         } else if second.is_empty() {
             Pin::new(&mut *sink).poll_write(cx, &first[*written..])
         } else {
+            // One call for both: a head that goes out alone would cost a packet of its own.
             let slices = [io::IoSlice::new(&first[*written..]), io::IoSlice::new(second)];
             Pin::new(&mut *sink).poll_write_vectored(cx, &slices)
         };

@@ -1,5 +1,5 @@
-//! Between stages four and five: a request waits for a slot at a target of its group. Its head stays in the buffers' input, its
-//! body in the socket; its answer's buffers are not taken yet.
+//! Between stages four and five: a request waits for a slot at a target of its group. Its head stays in the buffers' input,
+//! its body in the socket; no buffers for an answer are held yet.
 
 use crate::buffers::RequestBuffers;
 use crate::session::{RequestContext, Session};
@@ -10,13 +10,13 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// The line that carries a permit to its agent, up to the permit.
+/// The header line that carries a permit to its agent, up to the permit.
 const PERMIT: &[u8] = b"x-amzn-target-control-work-id: ";
 /// Digits of a permit.
 const DIGITS: usize = 32;
 
-/// Waits until the ticket is ready, its deadline comes or the client leaves; returns what to do then. `lends`: nothing stands on
-/// the buffers but the request, and its room serves others meanwhile.
+/// Waits until the ticket is ready, its deadline comes or the client leaves; returns the next step. `lends`: the buffers
+/// hold nothing but the request, so their room can serve others meanwhile.
 pub(crate) async fn wait<W: Wire>(
     context: &mut RequestContext<'_, W>,
     lends: bool,
@@ -44,7 +44,8 @@ pub(crate) async fn wait<W: Wire>(
             if client.poll_gone(cx).is_ready() {
                 return Poll::Ready(Outcome::Failed(Reason::ClientGone));
             }
-            // A client whose body waits in the socket can't be watched, only asked again with the next sweep.
+            // A client whose body waits in the socket cannot be watched: the socket stays readable. It is checked again at
+            // the next sweep, for which the deadline is armed anew.
             if !W::FRAMED && deadline.waits_long() {
                 if client.has_left() {
                     return Poll::Ready(Outcome::Failed(Reason::ClientGone));
@@ -64,7 +65,7 @@ pub(crate) async fn wait<W: Wire>(
     exchange.on(worker.now(), outcome, context.listener, &snapshot, state)
 }
 
-/// Makes room for a permit at the end of the head that stands alone in `out`.
+/// Makes room for a permit at the end of the head, which stands alone in `out`.
 pub(crate) fn leave_room(buffers: &mut RequestBuffers) {
     let head = buffers.out.len().saturating_sub(2);
     buffers.out.truncate(head);
@@ -74,7 +75,7 @@ pub(crate) fn leave_room(buffers: &mut RequestBuffers) {
     buffers.out.extend_from_slice(b"\r\n\r\n");
 }
 
-/// Writes the permit of the next try to send the request.
+/// Writes the permit for the next try to send the request.
 pub(crate) fn stamp(buffers: &mut RequestBuffers, permit: WorkId) {
     let Some(at) = buffers.request_log.permit else {
         return;

@@ -1,4 +1,4 @@
-//! Stage three: reads a request's head, within ALB's limits and one deadline.
+//! Stage three: reads a request's head, within ALB's limits and under one deadline.
 
 use crate::buffers::RequestBuffers;
 use crate::connection::{ClientConnection, Next};
@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::ReadBuf;
 
-/// Serves requests until the client pauses.
+/// Serves requests until the client pauses. Request buffers are held only meanwhile, so idle connections cost none.
 pub(crate) async fn serve<W: Wire>(
     worker: &Rc<Worker>,
     client: &mut W,
@@ -64,12 +64,12 @@ async fn requests<W: Wire>(session: &mut Session<'_, W>) -> Next {
         if next == Next::Close || session.buffers.unread().is_empty() {
             return next;
         }
-        // Request buffers come from their worker with an empty request log.
+        // Buffers come from the pool with an empty request log; between pipelined requests it must be emptied here.
         session.buffers.request_log.reset();
     }
 }
 
-/// A client that connected and never sent a byte gets 408, as from ALB.
+/// Answers 408 to a client that connected and never sent a byte, as ALB does.
 pub(crate) async fn silent<W: Wire>(
     worker: &Rc<Worker>,
     client: &mut W,
@@ -89,13 +89,13 @@ pub(crate) async fn silent<W: Wire>(
     worker.buffer_pool.borrow_mut().give_back(buffers);
 }
 
-/// What came where a head may.
+/// The result of reading where a head may begin.
 enum Head {
     Whole(Incoming),
-    /// Not a byte of one. A fresh socket looks readable once, an empty line is nothing, and of a TLS record a part may have come:
-    /// none of that is worth request buffers.
+    /// Not a byte of a head. A fresh socket looks readable once, an empty line does not count, and perhaps only part of a
+    /// TLS record has come: none of that is worth holding request buffers.
     Nothing,
-    /// The client closed before it sent one.
+    /// The client closed before it sent a head.
     Closed,
 }
 
@@ -112,8 +112,8 @@ async fn head<W: Wire>(session: &mut Session<'_, W>) -> Result<Head, Reason> {
     let mut armed = false;
     let bounds = connection.bounds();
     loop {
-        // Empty lines before a request line are read over (RFC 9112 section 2.2); httparse does that as well, but
-        // offsets must begin at the head.
+        // Empty lines before a request line are skipped (RFC 9112, section 2.2). httparse does that too, but offsets must
+        // begin at the head.
         while matches!(buffers.unread().first(), Some(b'\r' | b'\n')) {
             buffers.start += 1;
         }
@@ -129,7 +129,7 @@ async fn head<W: Wire>(session: &mut Session<'_, W>) -> Result<Head, Reason> {
                         .map(Head::Whole);
                 }
                 Ok(None) => {}
-                // As a version of HTTP that is not known it would be 505.
+                // Otherwise it would count as an unknown version of HTTP and get 505.
                 Err(_) if proxy_protocol::is_attempt(buffers.unread()) => {
                     proxied::count_refused(worker, connection);
                     buffers.request_log.classified = desync::classify_unread(buffers.unread());
@@ -147,7 +147,7 @@ async fn head<W: Wire>(session: &mut Session<'_, W>) -> Result<Head, Reason> {
             return Err(Reason::MemoryCeiling);
         }
         if buffers.unread().is_empty() {
-            // Until a byte of the head is there the connection is idle still.
+            // Until a byte of the head has come, the connection is still idle.
             match poll_fn(|cx| Poll::Ready(poll_fill(*client, buffers, cx))).await {
                 Poll::Pending => return Ok(Head::Nothing),
                 Poll::Ready(Ok(1..)) => continue,
@@ -155,7 +155,7 @@ async fn head<W: Wire>(session: &mut Session<'_, W>) -> Result<Head, Reason> {
             }
         }
         if !core::mem::replace(&mut armed, true) {
-            // One deadline for the whole head: a client that sends a byte now and then does not extend it.
+            // One deadline for the whole head: a client that sends a byte now and then must not be able to extend it.
             let snapshot = worker.snapshot();
             let Some(listener) = connection.listener(&snapshot) else {
                 return Ok(Head::Closed);
@@ -176,13 +176,13 @@ async fn head<W: Wire>(session: &mut Session<'_, W>) -> Result<Head, Reason> {
     }
 }
 
-/// When a head that comes in pieces is parsed again. Each time would cost the square of its length, and a client that
-/// sends single bytes would buy seconds of work with a few kilobytes.
+/// Decides when a head that comes in pieces is parsed again. Parsing after every read would cost the square of its length:
+/// a client that sends single bytes would buy seconds of work with a few kilobytes.
 #[derive(Debug, Default)]
 struct Pace {
-    /// Bytes searched for the head's end.
+    /// Bytes already searched for the head's end.
     searched: usize,
-    /// Parsed anyway at this length, so that what can't become a head is refused before it ends.
+    /// Length at which it is parsed in any case, so that input which cannot become a head is refused before it ends.
     parse_at: usize,
 }
 
@@ -192,11 +192,12 @@ impl Pace {
             return false;
         }
         if self.parse_at == 0 {
-            // Most heads are whole when they are first looked at.
+            // Most heads are complete at the first look.
             self.searched = unread.len();
             self.parse_at = (unread.len() * 2).min(bounds.head);
             return true;
         }
+        // The bytes LF CR LF that end a head may straddle two reads, so the last two are searched again.
         let from = self.searched.saturating_sub(2);
         self.searched = unread.len();
         let ends = memchr::memchr_iter(b'\n', &unread[from..]).any(|at| {
@@ -219,8 +220,8 @@ fn refusal(error: HeadError) -> Reason {
     }
 }
 
-/// Makes room behind what is unread: moves it to the front, and grows up to the limit of a head. False if there is no
-/// memory for that.
+/// Makes room behind the unread bytes: moves them to the front, or grows the input up to the limit of a head. False if
+/// there is no memory for that.
 fn make_room(worker: &Worker, buffers: &mut RequestBuffers, bounds: &Bounds) -> bool {
     if buffers.start == buffers.end {
         (buffers.start, buffers.end) = (0, 0);
@@ -253,10 +254,10 @@ fn poll_fill<W: Wire>(
     Poll::Ready(Ok(count))
 }
 
-/// Words that a request's Connection headers may have.
+/// Most words that a request's Connection headers may have.
 const CONNECTION_WORDS: usize = 64;
 
-/// Checks what every request must have, and decides where its body ends.
+/// Checks what every request must satisfy, and determines where its body ends.
 fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incoming, Reason> {
     match head.method(bytes) {
         b"TRACE" | b"CONNECT" => return Err(Reason::TraceNotAllowed),
@@ -283,10 +284,12 @@ fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incomin
             _ => {}
         }
     }
-    // Every header is looked for among them.
+    // Each header is compared with every word, so their number must be bounded.
     if words > CONNECTION_WORDS {
         return Err(Reason::Malformed);
     }
+    // A request whose framing is doubtful may mean something else to its target: what follows it must not be read as a
+    // request.
     let keep = !doubtful && !close && (!head.http_10 || keep_alive);
     let expects = expects && framing != Framing::None && !head.http_10;
     Ok(Incoming {
@@ -297,7 +300,7 @@ fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incomin
         expects,
         to_head: head.method(bytes) == b"HEAD",
         speaks: Speaks::Http1,
-        // RFC 6455 section 4.1: GET, HTTP/1.1, and no body.
+        // RFC 6455, section 4.1: GET, HTTP/1.1, and no body.
         upgrade: upgrades
             && websocket
             && !head.http_10

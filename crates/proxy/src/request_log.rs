@@ -1,4 +1,4 @@
-//! What is kept of a request until its line is written.
+//! What is kept about a request until its log line is written.
 
 use crate::head::RequestHead;
 use crate::listener_address::Current;
@@ -6,16 +6,16 @@ use forebay_node::SpanContext;
 use forebay_node::logging::{Classified, Kind};
 use forebay_units::Mono;
 
-/// What will be logged of one request. Its buffers are used again by the next.
+/// The log entry of one request. Its buffers are reused for the next.
 #[derive(Debug, Default)]
 pub(crate) struct RequestLog {
-    /// Its head, once it was understood.
+    /// The head, once it was parsed.
     pub(crate) head: Option<RequestHead>,
-    /// A copy of the head's bytes, made when its body is to pass through the buffer that holds them.
+    /// A copy of the head's bytes, made when the body is about to overwrite them.
     kept: Vec<u8>,
-    /// How it came, if not as its listener says.
+    /// The kind of request, if it is not the listener's usual one.
     pub(crate) kind: Option<Kind>,
-    /// How its framing was judged.
+    /// The classification of its framing.
     pub(crate) classified: Option<Classified>,
     /// It comes from another site's page, see `cookies`.
     pub(crate) crosses_sites: bool,
@@ -25,20 +25,20 @@ pub(crate) struct RequestLog {
     pub(crate) trace: Vec<u8>,
     /// Bytes of its body that came.
     pub(crate) body: u64,
-    /// Bytes of the answer that went out.
+    /// Bytes of the answer that were sent.
     pub(crate) sent: u64,
-    /// Where in the head for the target its permit stands, if it has one.
+    /// Offset of the permit in the head for the target, if there is one.
     pub(crate) permit: Option<usize>,
-    /// When the answer's first byte went out, if that took its time.
+    /// When the answer's first byte was sent, if that was delayed.
     pub(crate) responded: Option<Mono>,
-    /// What it was decided by: its group may be gone when it ends.
+    /// The snapshot by which it was decided: its group may be gone when it ends.
     pub(crate) snapshot: Option<Current>,
-    /// Its span, if those are taken.
+    /// Its span, if spans are taken.
     pub(crate) span: Option<Box<Span>>,
 }
 
 impl RequestLog {
-    /// Begins anew.
+    /// Empties the entry, and keeps its buffers.
     pub(crate) fn reset(&mut self) {
         let (mut kept, mut trace) = (core::mem::take(&mut self.kept), core::mem::take(&mut self.trace));
         kept.clear();
@@ -61,19 +61,19 @@ impl RequestLog {
         !self.kept.is_empty()
     }
 
-    /// The head's bytes; `input` is where they stand if no copy was made.
+    /// The head's bytes; `input` holds them if no copy was made.
     pub(crate) fn bytes<'a>(&'a self, input: &'a [u8]) -> &'a [u8] {
         if self.kept.is_empty() { input } else { &self.kept }
     }
 }
 
-/// What is known of a request's span while it is under way.
+/// A request's span while it is in progress.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
     pub(crate) context: SpanContext,
-    /// When its connection was accepted, if it is the first there.
+    /// When its connection was accepted, if it is the first request there.
     pub(crate) accepted: Option<Mono>,
-    /// When the connection to its target was begun.
+    /// When connecting to its target began.
     pub(crate) connecting: Option<Mono>,
     /// When an answer made here began.
     pub(crate) answering: Option<Mono>,

@@ -22,10 +22,10 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 use tokio::io::ReadBuf;
 
-/// Bytes that a client may send which is turned away without request buffers.
+/// Most bytes that are read from a client that is turned away without request buffers.
 const TURNED_AWAY_BYTES: usize = 4 * 1024 * 1024;
 
-/// Refuses a request whose head could not be taken, and closes.
+/// Refuses a request whose head could not be accepted, and closes.
 pub(crate) async fn refuse<W: Wire>(session: &mut Session<'_, W>, reason: Reason) -> Next {
     let worker = session.worker;
     let snapshot = worker.snapshot();
@@ -50,7 +50,7 @@ pub(crate) async fn refuse<W: Wire>(session: &mut Session<'_, W>, reason: Reason
     let _ = send(session, &answer, listener.settings(), false, to_head).await;
     record.ended = worker.now();
     log::log(session, listener, &record, Closing::of(&answer));
-    // Where the body of a head ends that was not understood, or whether there is one, is not known.
+    // Without a valid head it is unknown where the body ends, or whether there is one.
     let left = if reason == Reason::ClientSilent {
         0
     } else {
@@ -60,12 +60,12 @@ pub(crate) async fn refuse<W: Wire>(session: &mut Session<'_, W>, reason: Reason
     Next::Close
 }
 
-/// The span of a request that was refused, perhaps before its head was understood.
+/// Takes the span of a request that was refused, perhaps before its head was understood.
 fn refused_span(worker: &Worker, connection: &ClientConnection, buffers: &mut RequestBuffers) {
     if buffers.request_log.span.is_none() {
         let length = buffers.request_log.head.map_or(0, |head| head.length);
         let head = &buffers.input[buffers.start..buffers.start + length];
-        // Without a head the lines are none, or those of a head that is not whole.
+        // Without a head, the lines are absent or those of an incomplete head.
         let fields = if length > 0 { &buffers.fields[..] } else { &[] };
         buffers.request_log.span = spans::begin(worker, connection, head, fields);
     }
@@ -74,7 +74,7 @@ fn refused_span(worker: &Worker, connection: &ClientConnection, buffers: &mut Re
     }
 }
 
-/// Counts a request that is refused without request buffers, and so without a line.
+/// Counts a request that is refused without request buffers, and therefore without a log line.
 pub(crate) fn count_turned_away(worker: &Worker, connection: &ClientConnection) {
     let snapshot = worker.snapshot();
     if let Some(listener) = connection.listener(&snapshot) {
@@ -88,7 +88,7 @@ pub(crate) fn count_turned_away(worker: &Worker, connection: &ClientConnection) 
     }
 }
 
-/// Tells a client that all memory is held, without taking any for it, and closes.
+/// Tells a client that all memory is in use, without using any for it, and closes.
 pub(crate) async fn turn_away<W: Wire>(
     worker: &Worker,
     client: &mut W,
@@ -106,7 +106,7 @@ pub(crate) async fn turn_away<W: Wire>(
     let ended = deadline.until(poll_fn(|cx| {
         let _ = ready!(poll_write_pair(cx, client, &answer, &[], &mut written));
         let _ = ready!(Pin::new(&mut *client).poll_shutdown(cx));
-        // Read as `linger` does, but into what no request keeps.
+        // Like `linger`, but into a buffer on the stack: there are no request buffers.
         let mut rest = [0; 2048];
         loop {
             let mut room = ReadBuf::new(&mut rest);
@@ -121,7 +121,7 @@ pub(crate) async fn turn_away<W: Wire>(
     let _ = ended.await;
 }
 
-/// The whole of an answer to whom is not listened.
+/// A complete answer, for a client whose request is not read.
 pub(crate) fn page(worker: &Worker, reason: Reason, settings: &ListenerSettings) -> Vec<u8> {
     let answer = Answer::page(reason);
     let mut out = Vec::new();
@@ -215,7 +215,7 @@ fn write_answer(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Sends an answer made here instead of forwarding, and skips the request's body if it is at hand.
+/// Sends an answer made here instead of forwarding, and skips the request's body if all of it has come.
 pub(crate) async fn own_answer<W: Wire>(
     context: &mut RequestContext<'_, W>,
     answer: &Answer,
@@ -225,7 +225,7 @@ pub(crate) async fn own_answer<W: Wire>(
     let Session {
         buffers, deadline, ..
     } = &mut context.session;
-    // Once a body was streamed through the input, its bounds are no longer those of this request: ask only if kept.
+    // Once a body was streamed through the input, the bounds there are no longer this request's; `keep` is false then.
     let at_hand = (keep && !answer.bare && !worker.leaving.get())
         .then(|| body_at_hand(buffers, incoming))
         .flatten();
@@ -234,6 +234,7 @@ pub(crate) async fn own_answer<W: Wire>(
     }
     deadline.watch(None);
     deadline.arm(worker.recent() + idle_timeout, false);
+    // A body that has not come in full would be parsed as the next request, so its connection is closed.
     let (settings, keep) = (context.listener.settings(), at_hand.is_some());
     let sent = send(&mut context.session, answer, settings, keep, incoming.to_head).await;
     let buffers = &mut *context.session.buffers;
@@ -269,7 +270,7 @@ fn body_come(buffers: &RequestBuffers, incoming: &Incoming) -> u64 {
     }
 }
 
-/// The body's length, if all of it was read already and needs no decoding to skip.
+/// The body's length, if all of it was read already and it needs no decoding to skip.
 fn body_at_hand(buffers: &RequestBuffers, incoming: &Incoming) -> Option<usize> {
     match incoming.framing {
         Framing::None => Some(0),

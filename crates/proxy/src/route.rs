@@ -1,4 +1,4 @@
-//! Stage four: what the request asks for, which rule it meets, and the head its target will see.
+//! Stage four: what the request asks for, which rule it matches, and the head that its target will see.
 
 use crate::authority::is_authority;
 use crate::buffers::RequestBuffers;
@@ -25,22 +25,22 @@ use forebay_units::Mono;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A request's header lines, as rules ask for them.
+/// A request's header lines, in the form that rules read.
 struct Lines<'a> {
     fields: &'a [Field],
     head: &'a [u8],
 }
 
 impl Headers for Lines<'_> {
-    fn any(&self, name: &str, connection: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any(&self, name: &str, holds: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         self.fields
             .iter()
             .filter(|field| field.name(self.head).eq_ignore_ascii_case(name.as_bytes()))
-            .any(|field| connection(field.value(self.head)))
+            .any(|field| holds(field.value(self.head)))
     }
 }
 
-/// Serves one request that came where several load balancers are reached by their names.
+/// Serves one request on an address where several load balancers are told apart by name.
 pub(crate) async fn by_name<W: Wire>(session: &mut Session<'_, W>, incoming: &Incoming) -> Next {
     let own = {
         let (connection, buffers) = (session.connection, &*session.buffers);
@@ -90,8 +90,9 @@ pub(crate) async fn request<W: Wire>(session: &mut Session<'_, W>, incoming: &In
         keep,
     };
     if let Step::Wait { ticket, until } = step {
-        // Boxed: what only a few requests need must not make the future of all requests larger.
+        // Boxed: what only a few requests need must not enlarge the future of every request.
         step = Box::pin(queue::wait(&mut context, true, ticket, until)).await;
+        // After the wait, a drain may have begun or the keep-alive time may be over.
         context.keep = context.keep && context.session.still_keeps(incoming);
     }
     match step {
@@ -103,7 +104,7 @@ pub(crate) async fn request<W: Wire>(session: &mut Session<'_, W>, incoming: &In
             let keep = context.keep;
             Box::pin(respond::own_answer(&mut context, &answer, keep)).await
         }
-        // Its client left before it was sent anywhere.
+        // The client left before the request was sent anywhere.
         Step::Relay | Step::Abort | Step::Wait { .. } => {
             context.log(worker.now());
             Next::Close
@@ -122,7 +123,7 @@ fn write<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted) {
     }
 }
 
-/// Answers a request for which there is no memory, and keeps its connection; or one over a connection that is one too many.
+/// Answers a request for which there is no memory, and keeps its connection; or one on a spare connection.
 async fn no_memory<W: Wire>(
     session: &mut Session<'_, W>,
     incoming: &Incoming,
@@ -152,7 +153,7 @@ async fn no_memory<W: Wire>(
     respond::own_answer(&mut context, &answer, keep).await
 }
 
-/// What becomes of a request whose framing others might read differently.
+/// Decides about a request whose framing others might read differently.
 fn judge(
     worker: &Worker,
     zone: ZoneId,
@@ -175,7 +176,7 @@ fn judge(
     }
 }
 
-/// What is asked for, and what to do about it.
+/// Finds out what the request asks for, and begins its exchange.
 fn begin<W>(
     session: &mut Session<'_, W>,
     incoming: &Incoming,
@@ -189,8 +190,8 @@ fn begin<W>(
     let head = &buffers.input[buffers.start..buffers.start + incoming.head.length];
     let fields = &buffers.fields[..];
     let wanted = wanted(head, fields, incoming, listener)?;
-    // At an agent the last address is the one that its node has added.
-    // Several lines become one, which must not be longer than any other.
+    // The header's lines are joined for the target, so the limits of one header apply to their sum. An agent skips this:
+    // its node, which checked it, has added one more address.
     let (addresses, length) = forwarded(head, fields);
     if listener.permit_issuer.is_none()
         && (addresses > limits::FORWARDED_ADDRESSES || length > limits::HEADER_BYTES)
@@ -208,7 +209,7 @@ fn begin<W>(
     if !unchecked && !is_authority(host, port) {
         return Err(Reason::Malformed);
     }
-    // The root's dot is no part of the name that rules ask for.
+    // The dot of the DNS root is not part of the name that rules compare.
     let host = host
         .strip_suffix(b".")
         .filter(|name| !name.is_empty())
@@ -238,7 +239,7 @@ fn begin<W>(
     Ok((exchange, step, wanted))
 }
 
-/// Addresses that X-Forwarded-For names, and the bytes of all its lines.
+/// The number of addresses in X-Forwarded-For, and the bytes of all its lines.
 fn forwarded(head: &[u8], fields: &[Field]) -> (usize, usize) {
     let values = fields
         .iter()

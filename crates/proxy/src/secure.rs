@@ -1,4 +1,4 @@
-//! Stage two: from an accepted socket to a stream of plaintext. HTTP listeners pass through, TLS ends here.
+//! Stage two: from an accepted socket to a plaintext stream. HTTP listeners pass through; TLS ends here.
 
 use crate::connection::ClientConnection;
 use crate::deadlines::Deadline;
@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-/// From accept to the end of the TLS handshake, whatever the client does meanwhile. ALB's is not published; HAProxy's
-/// advice is 10 s.
+/// Time from accept to the end of the TLS handshake, whatever the client does meanwhile. ALB's value is not published;
+/// HAProxy recommends 10 s.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Shakes hands with a client; none if that came to nothing, which is counted here. One deadline for all of it: a client
-/// that sends a byte now and then does not extend it.
+/// Does the TLS handshake with a client; none if it failed, which is counted here. One deadline for all of it: a client
+/// that sends a byte now and then cannot extend it.
 pub(crate) async fn secure(
     worker: &Rc<Worker>,
     stream: TcpStream,
@@ -51,7 +51,7 @@ pub(crate) async fn secure(
         Ok(Err(Failed::Silent)) => {}
         Ok(Err(Failed::Plaintext(mut stream))) => {
             count(|stats| &stats.handshake_failures);
-            // As nginx, whose page ALB's are: 400 in plaintext, so that whoever typed http:// sees why.
+            // Like nginx, whose error pages ALB uses: 400 in plaintext, so that a user who typed http:// sees why.
             let _ = deadline.until(stream.write_all(&wrong_port(worker))).await;
             let _ = deadline.until(drain(&mut stream)).await;
         }
@@ -83,7 +83,7 @@ fn wrong_port(worker: &Worker) -> Vec<u8> {
     answer
 }
 
-/// Says that nothing more comes and reads what is still on its way, so that the answer is not lost to a reset.
+/// Closes the sending half and reads what is still in transit, so that the answer is not lost to a reset.
 async fn drain(stream: &mut TcpStream) {
     use tokio::io::AsyncReadExt as _;
     let _ = stream.shutdown().await;

@@ -1,4 +1,4 @@
-//! What the stages of a request's way are given, as one value.
+//! The values that the stages of a request work with, as one.
 
 use crate::buffers::RequestBuffers;
 use crate::connection::ClientConnection;
@@ -9,7 +9,7 @@ use forebay_node::{Exchange, ListenerView};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A client's connection, or its stream of HTTP/2, while its requests are served. `W` is what their bytes come by.
+/// A client's connection, or its HTTP/2 stream, while its requests are served. `W` is the transport of their bytes.
 pub(crate) struct Session<'a, W> {
     pub(crate) worker: &'a Rc<Worker>,
     pub(crate) client: &'a mut W,
@@ -20,7 +20,7 @@ pub(crate) struct Session<'a, W> {
 }
 
 impl<W> Session<'_, W> {
-    /// The same, lent for a while.
+    /// A reborrow of the session.
     pub(crate) fn lend(&mut self) -> Session<'_, W> {
         Session {
             worker: self.worker,
@@ -32,11 +32,12 @@ impl<W> Session<'_, W> {
     }
 }
 
-/// One request, from the moment its exchange begins. Stages borrow it: a future that was given its parts would hold each twice.
+/// One request, from the beginning of its exchange. Stages borrow it: a future that took its parts as arguments would store
+/// each twice.
 pub(crate) struct RequestContext<'a, W> {
     pub(crate) session: Session<'a, W>,
     pub(crate) incoming: &'a Incoming,
-    /// As it was when the request came.
+    /// The listener as it was when the request came.
     pub(crate) listener: &'a ListenerView,
     pub(crate) exchange: Exchange,
     /// The connection may carry another request, as far as is known.

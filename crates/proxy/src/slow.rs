@@ -1,4 +1,4 @@
-//! The slow path's shell: one thread that feeds the node, makes its probes and gives its snapshots to the workers.
+//! The slow path: one thread that feeds the node, makes its probes and hands its snapshots to the workers.
 
 use crate::clock::Clock;
 use crate::listening::Inherited;
@@ -21,12 +21,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-/// Events on their way from workers.
+/// Capacity of the channel for events from workers.
 const EVENTS: usize = 1024;
-/// Addresses that could not be listened on are tried again this often.
+/// Interval at which addresses that could not be bound are tried again.
 const BIND_RETRY: Duration = Duration::from_secs(5);
 
-/// A deregistered target that is idle, or whose delay is over.
+/// A deregistered target that is idle, or whose deregistration delay is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drained {
     /// The group's ARN.
@@ -40,9 +40,9 @@ pub struct Drained {
 /// What is served, and what could not be.
 #[derive(Clone, Debug, Default)]
 pub struct Served {
-    /// What the workers decide by.
+    /// The snapshot by which the workers decide.
     pub snapshot: Arc<Snapshot>,
-    /// Addresses that could not be listened on.
+    /// Addresses that could not be bound.
     pub failures: Vec<BindFailure>,
 }
 
@@ -78,7 +78,7 @@ pub struct DataPlane {
 }
 
 impl DataPlane {
-    /// Starts the workers and the slow path. Drained targets are told through `drained`.
+    /// Starts the workers and the slow path. Drained targets are reported through `drained`.
     pub fn start(
         options: Options,
         clock: Clock,
@@ -112,7 +112,9 @@ impl DataPlane {
                     Ok(runtime) => {
                         runtime.block_on(slow.run(orders, received));
                     }
-                    Err(error) => tracing::error!(%error, "the slow path could not start"),
+                    Err(error) => {
+                        tracing::error!(%error, "the thread for health checks and snapshots could not start")
+                    }
                 },
             )?;
         Ok(DataPlane {
@@ -122,18 +124,19 @@ impl DataPlane {
         })
     }
 
-    /// Serves this from now on. Returns once every worker decides by it: no request is picked by what was before.
-    /// Blocks; call it from a thread of its own.
+    /// Serves this blueprint from now on. Returns once every worker decides by it: no request is routed by the previous
+    /// one. Blocks; call it from a thread of its own.
     pub fn apply(&self, blueprint: Blueprint) {
         self.ask(|done| Command::Apply(blueprint, done));
     }
 
-    /// Goes on from what another process knew of targets' health. Blocks.
+    /// Adopts another process's knowledge of targets' health. Blocks.
     pub fn take_health(&self, records: Vec<KeptHealth>) {
         self.ask(|done| Command::TakeHealth(records, done));
     }
 
-    /// Opens session tickets of another process, and makes them as it does. Blocks.
+    /// Adopts another process's keys of session tickets: tickets that it issued are accepted, and new ones made with them.
+    /// Blocks.
     pub fn take_tickets(&self, tickets: Tickets) {
         self.ask(|done| Command::TakeTickets(tickets, done));
     }
@@ -143,22 +146,23 @@ impl DataPlane {
         self.ask(Command::GiveTickets).unwrap_or_default()
     }
 
-    /// Listens, without taking connections yet: at these sockets, where what is served fits. Blocks.
+    /// Listens, without accepting connections yet: on these sockets where their addresses are served, on new ones
+    /// elsewhere. Blocks.
     pub fn listen(&self, inherited: Inherited) {
         self.ask(|done| Command::Listen(inherited, done));
     }
 
-    /// Takes connections, or leaves them in the kernel's queue. Returns once all workers do. Blocks.
+    /// Accepts connections, or leaves them in the kernel's queue. Returns once all workers do. Blocks.
     pub fn accept(&self, accepts: bool) {
         self.ask(|done| Command::Accept(accepts, done));
     }
 
-    /// Whether all workers and the slow path are there: returns once each has looked. Blocks for as long as one is busy.
+    /// Whether all workers and the slow path are alive: returns once each has responded. Blocks while one is busy.
     pub fn answers(&self) -> bool {
         self.ask(Command::Answer).unwrap_or(false)
     }
 
-    /// Other descriptors of all listening sockets. Blocks.
+    /// Duplicates of the descriptors of all listening sockets. Blocks.
     pub fn copies(&self) -> io::Result<Vec<(SocketAddr, OwnedFd)>> {
         let copies = self.ask(Command::Copies);
         copies.unwrap_or_else(|| Err(io::Error::other("the data plane has ended")))
@@ -190,7 +194,7 @@ impl DataPlane {
         read(&lock(&self.shared.node))
     }
 
-    /// Stops taking connections, lets requests finish, and ends; what is applied meanwhile still counts. Blocks.
+    /// Stops accepting connections, lets requests finish, and ends; blueprints applied meanwhile still take effect. Blocks.
     pub fn leave(&self, farewell: Farewell) {
         let _ = self.commands.send(Command::Leave(farewell));
         if let Some(thread) = lock(&self.thread).take() {
@@ -211,7 +215,7 @@ struct Slow {
     probes: Arc<Semaphore>,
 }
 
-/// A probe as its log line needs it.
+/// The facts of a probe for its log line.
 struct Probed {
     target: TargetId,
     /// None for a function.
@@ -253,7 +257,8 @@ impl Slow {
                     Some(command) => self.carry_out(command, &worker_log).await,
                     None => return self.worker_pool.leave(Farewell::within(Duration::ZERO))(),
                 },
-                // All that have come meanwhile: a group whose targets become healthy at a time is published once.
+                // All events that have come so far are handled together: if many targets become healthy at once, one
+                // snapshot is published, not one each.
                 1.. = events.recv_many(&mut come, EVENTS) => {
                     lock(&self.shared.node).handle_all(self.clock.now(), come.drain(..));
                     self.obey(&worker_log).await;
@@ -306,6 +311,8 @@ impl Slow {
             }
             Command::Listen(inherited, done) => {
                 self.worker_pool.listen(inherited);
+                // Sockets are made before any accepts: the process that has them now goes on accepting until it is told to
+                // stop.
                 self.worker_pool.accept(false).await;
                 let snapshot = Arc::clone(&lock(&self.shared.served).snapshot);
                 self.publish(snapshot).await;
@@ -324,18 +331,18 @@ impl Slow {
         }
     }
 
-    /// Has the workers leave; what comes back is told once they have.
+    /// Tells the workers to leave; the receiver resolves once they have.
     fn leave(&mut self, farewell: Farewell) -> oneshot::Receiver<()> {
         let join = self.worker_pool.leave(farewell);
         let (done, left) = oneshot::channel();
         let thread = std::thread::Builder::new().name("leaving".to_owned());
-        // Without a thread the sender is dropped, which ends the wait at once.
+        // Without a thread the sender is dropped, and the wait ends at once.
         let spawned = thread.spawn(move || {
             join();
             let _ = done.send(());
         });
         if let Err(error) = spawned {
-            tracing::error!(%error, "requests cannot be waited for");
+            tracing::error!(%error, "cannot wait for requests in flight; they are cut off");
         }
         left
     }
@@ -372,7 +379,7 @@ impl Slow {
                         self.worker_pool.set_channels(wanted.len());
                         channels.keep(wanted);
                     }
-                    None => tracing::warn!("no channels to agents can be kept"),
+                    None => tracing::warn!("channels to agents are wanted, but this process keeps none"),
                 },
                 Some(Output::Drained { group, target, port }) => {
                     let _ = self.drained.send(Drained { group, target, port });
@@ -381,7 +388,7 @@ impl Slow {
         }
     }
 
-    /// Makes a probe of this target, once it is its turn, and tells what came of it.
+    /// Makes a probe of this target when its turn comes, and reports the result.
     fn probe(
         &self,
         (target, address, kind): (TargetId, Option<SocketAddr>, &'static str),
@@ -404,6 +411,7 @@ impl Slow {
                     latency,
                 };
                 write_probe(&shared, &worker_log, clock, &probed);
+                // Waits if the channel is full: a lost result would leave the target without further probes.
                 let _ = events.send(Event::Probed { target, result }).await;
             }
         });
@@ -422,7 +430,7 @@ impl Slow {
     }
 }
 
-/// A line in the logs of the load balancers that keep one of probes.
+/// Writes a line to the health check logs of the load balancers that keep one.
 fn write_probe(shared: &Shared, worker_log: &WorkerLog, clock: Clock, probed: &Probed) {
     worker_log.write(|log_writer| {
         let watch = lock(&shared.node).watch(probed.target, worker_log.wants_probes());

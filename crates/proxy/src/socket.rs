@@ -1,5 +1,5 @@
-//! A connection in plaintext. Reads and writes are tried at once where the last wait for events says that they will do: the
-//! runtime's own way there looks twice, and the C library's calls can be cancelled, which two locked operations pay for each time.
+//! A plaintext connection. Reads and writes are tried at once if the last poll said that they will succeed: tokio's own
+//! path checks twice, and the C library's calls are cancellation points, which cost two atomic operations each.
 
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -10,19 +10,19 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop;
 
-/// A connection in plaintext.
+/// A plaintext connection.
 #[derive(Debug)]
 pub(crate) struct Socket(pub(crate) TcpStream);
 
 impl Socket {
-    /// Reads if something may be there; none if not.
+    /// Reads if something may be there; none otherwise.
     fn try_read(&self, room: &mut [u8]) -> Option<io::Result<usize>> {
         let most = room.len();
         let mut short = 0;
         let read = self.0.try_io(Interest::READABLE, || {
             let (_, count) = retry_on_intr(|| recv(&self.0, &mut *room, RecvFlags::empty()))?;
             if (1..most).contains(&count) {
-                // Nothing more is there: the next wait need not find that out by another call.
+                // Nothing more is there: with this, the next wait needs no further system call to find that out.
                 short = count;
                 return Err(io::ErrorKind::WouldBlock.into());
             }
@@ -35,7 +35,7 @@ impl Socket {
         }
     }
 
-    /// Writes if there may be room; none if not.
+    /// Writes if there may be room; none otherwise.
     fn try_write(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
         unless_blocked(self.0.try_io(Interest::WRITABLE, || {
             Ok(retry_on_intr(|| send(&self.0, bytes, SendFlags::NOSIGNAL))?)
@@ -53,11 +53,11 @@ fn unless_blocked(done: io::Result<usize>) -> Option<io::Result<usize>> {
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
-        // Room that is not filled with anything yet would have to be filled first, each time.
+        // Room that is not initialised would have to be filled first, each time.
         if room.initialized().len() < room.capacity() {
             return Pin::new(&mut socket.0).poll_read(cx, room);
         }
-        // Who never has to wait must let others run all the same.
+        // A connection that never has to wait must still let others run.
         let turn = ready!(coop::poll_proceed(cx));
         if let Some(read) = socket.try_read(room.initialize_unfilled()) {
             turn.made_progress();

@@ -1,5 +1,5 @@
-//! A request's place in its trace: read from its head, written into the target's, told to the worker's log when it is over. Off
-//! unless somebody takes spans.
+//! A request's place in its trace: read from its head, written into the target's head, reported to the worker's log when
+//! the request is over. Off unless spans are exported.
 
 use crate::buffers::RequestBuffers;
 use crate::connection::ClientConnection;
@@ -10,10 +10,10 @@ use crate::worker::Worker;
 use forebay_node::TraceParent;
 use forebay_node::logging::{LogFacts, SpanFacts};
 
-/// `tracestate` lines that are told of; the target gets all.
+/// `tracestate` lines that are reported; the target gets all.
 const STATE_LINES: usize = 8;
 
-/// Begins the span of the request whose head stands on the buffers, if spans are taken.
+/// Begins the span of the request whose head is in the buffers, if spans are taken.
 pub(crate) fn open(
     worker: &Worker,
     connection: &ClientConnection,
@@ -26,8 +26,8 @@ pub(crate) fn open(
     }
 }
 
-/// Begins the span of the request with these header lines. None if nobody takes spans, or its client says that the trace is
-/// not recorded.
+/// Begins the span of the request with these header lines. None if spans are not taken, or the client says that the trace
+/// is not recorded.
 pub(crate) fn begin(
     worker: &Worker,
     connection: &ClientConnection,
@@ -54,8 +54,8 @@ pub(crate) fn begin(
     }))
 }
 
-/// Whether a header line of the client does not go on, because its trace goes on as `span` says. A `tracestate` belongs to
-/// a well-formed `traceparent` (W3C Trace Context, section 4.3).
+/// Whether a header line of the client is dropped because `span` continues its trace. A `tracestate` is valid only with a
+/// well-formed `traceparent` (W3C Trace Context, section 4.3).
 pub(crate) fn replaces(span: Option<&Span>, name: &[u8]) -> bool {
     match span {
         None => false,
@@ -63,7 +63,7 @@ pub(crate) fn replaces(span: Option<&Span>, name: &[u8]) -> bool {
     }
 }
 
-/// Tells the worker's log.
+/// Reports the span to the worker's log.
 pub(crate) fn tell(worker: &Worker, span: &Span, facts: &LogFacts<'_>, head: &[u8], fields: &[Field]) {
     let mut state: [&[u8]; STATE_LINES] = [&[]; STATE_LINES];
     let mut lines = 0;

@@ -1,5 +1,5 @@
-//! Pooled tasks serve the requests of one connection after another. What that takes, some kilobytes, is kept by the worker: idle
-//! connections hold none of it, and active ones do not pay an allocator for each request.
+//! Pooled tasks, which serve the requests of one connection after another. Their state, some kilobytes, is kept by the
+//! worker: idle connections hold none, and active ones do not allocate for each request.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 /// Free pooled tasks that a worker keeps for each kind of connection.
 const KEPT: usize = 64;
 
-/// A worker's free pooled tasks for jobs of one kind; `D` is what becomes of each.
+/// A worker's free pooled tasks for jobs of type `G`; `D` is the result of a job.
 pub(crate) struct TaskPool<G, D>(RefCell<Vec<PooledTask<G, D>>>);
 
 impl<G, D> Default for TaskPool<G, D> {
@@ -20,15 +20,15 @@ impl<G, D> Default for TaskPool<G, D> {
     }
 }
 
-/// What a pooled task does, job after job. The jobs' own tasks poll it, so nobody has to be woken when one comes or goes.
+/// The loop of a pooled task. It is polled by the tasks of its jobs, so no wake-up is needed when a job comes or goes.
 pub(crate) type Work = Pin<Box<dyn Future<Output = Infallible>>>;
 
 struct PooledTask<G, D> {
-    counter: Rc<Handoff<G, D>>,
+    handoff: Rc<Handoff<G, D>>,
     work: Work,
 }
 
-/// Where a job and its pooled task meet.
+/// The cells through which a job and its result are passed.
 pub(crate) struct Handoff<G, D> {
     come: Cell<Option<G>>,
     done: Cell<Option<D>>,
@@ -40,14 +40,14 @@ impl<G, D> Handoff<G, D> {
         poll_fn(|_| self.come.take().map_or(Poll::Pending, Poll::Ready)).await
     }
 
-    /// The job was served.
+    /// Returns the result of the job.
     pub(crate) fn part(&self, done: D) {
         self.done.set(Some(done));
     }
 }
 
-/// Has a job served by a free pooled task, or by a new one that works so: ends with what became of it. If it is dropped before, its
-/// pooled task goes with it.
+/// Has a job served by a free pooled task, or by a new one that `work` makes; resolves to the job's result. If it is
+/// dropped earlier, its pooled task is dropped with it.
 pub(crate) fn serve<G, D>(
     task_pool: &Rc<TaskPool<G, D>>,
     job: G,
@@ -55,23 +55,23 @@ pub(crate) fn serve<G, D>(
 ) -> Service<G, D> {
     let free = task_pool.0.borrow_mut().pop();
     let pooled_task = free.unwrap_or_else(|| {
-        let counter = Rc::new(Handoff {
+        let handoff = Rc::new(Handoff {
             come: Cell::new(None),
             done: Cell::new(None),
         });
         PooledTask {
-            work: work(Rc::clone(&counter)),
-            counter,
+            work: work(Rc::clone(&handoff)),
+            handoff,
         }
     });
-    pooled_task.counter.come.set(Some(job));
+    pooled_task.handoff.come.set(Some(job));
     Service {
         pooled_task: Some(pooled_task),
         task_pool: Rc::clone(task_pool),
     }
 }
 
-/// See [`serve`].
+/// The future of [`serve`].
 pub(crate) struct Service<G, D> {
     /// None once it is over.
     pooled_task: Option<PooledTask<G, D>>,
@@ -87,7 +87,7 @@ impl<G, D> Future for Service<G, D> {
             return Poll::Pending;
         };
         let Poll::Pending = pooled_task.work.as_mut().poll(cx);
-        let Some(done) = pooled_task.counter.done.take() else {
+        let Some(done) = pooled_task.handoff.done.take() else {
             return Poll::Pending;
         };
         if let Some(pooled_task) = service.pooled_task.take() {

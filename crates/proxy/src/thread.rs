@@ -1,15 +1,15 @@
-//! Threads without which the process must not go on.
+//! Threads without which the process must not continue.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{Builder, JoinHandle};
 
-/// Starts a thread whose panic ends the process. Half a data plane is worse than none: changes would be acknowledged
-/// and not served, and nothing would start it anew. (A panic in one connection's task ends that connection only.)
+/// Starts a thread whose panic aborts the process. Half a data plane is worse than none: changes would be acknowledged and
+/// not served, and nothing would restart the thread. (A panic in one connection's task ends only that connection.)
 pub(crate) fn essential(name: String, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     Builder::new().name(name).spawn(move || {
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
-            // The panic itself was told by the hook. Nothing may be written here: whoever should read it may not.
+            // The hook has reported the panic. Nothing may be written here: the reader of the log may be what has panicked.
             std::process::abort();
         }
     })
@@ -36,7 +36,7 @@ mod tests {
             .stderr(Stdio::null())
             .status()
             .unwrap();
-        // Ended by a signal: an exit code would be the test harness's.
+        // Ended by a signal: an exit code would come from the test harness.
         assert_eq!(status.code(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What a request asks for: whose, and which part of it, as places in its head.
+//! The host, path and query that a request asks for, as spans of its head.
 
 use crate::authority::{absolute, split_port};
 use crate::fields::{Field, Span};
@@ -6,17 +6,17 @@ use crate::names::Known;
 use crate::request::Incoming;
 use forebay_node::{ListenerView, Reason};
 
-/// Where a request wants to go, as places in its head.
+/// What a request asks for, as spans of its head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
-    /// Host without its port; none if the request names none.
+    /// The host without its port; none if the request names none.
     host: Option<Span>,
     /// The port's text.
     port: Option<Span>,
     /// None stands for `/`.
     path: Option<Span>,
     query: Option<Span>,
-    /// It asks of the server as a whole: `*` stands in the path's place.
+    /// It asks about the server as a whole: `*` replaces the path.
     of_server: bool,
 }
 
@@ -46,12 +46,12 @@ impl Wanted {
     }
 }
 
-/// What a request is for that names no host: a load balancer's name, or an agent's application with its port.
+/// The host of a request that names none: a load balancer's DNS name, or an agent's application with its port.
 fn own_name(listener: &ListenerView) -> (&[u8], Option<&[u8]>) {
     split_port(listener.balancer.blueprint.dns_name.as_bytes())
 }
 
-/// Host, path and query: from an absolute target if there is one, else from Host (RFC 9112 section 3.2).
+/// The host, path and query: from an absolute target if there is one, otherwise from Host (RFC 9112, section 3.2).
 pub(crate) fn wanted(
     head: &[u8],
     fields: &[Field],
@@ -72,12 +72,12 @@ pub(crate) fn wanted(
             (Some(Span::within(head, authority)), Span::within(head, rest))
         }
     };
-    // HTTP/1.1 must name its host, even beside an absolute target (RFC 9112 section 3.2).
+    // HTTP/1.1 requires Host, even with an absolute target (RFC 9112, section 3.2).
     if host.is_none() && !incoming.head.http_10 {
         return Err(Reason::Malformed);
     }
     let (path, query) = parts(head, rest)?;
-    // Of all servers (RFC 9112 section 3.2.4).
+    // The asterisk form in an absolute target (RFC 9112, section 3.2.4).
     let of_server = authority.is_some() && rest.is_empty() && incoming.head.method(head) == b"OPTIONS";
     let authority = authority.or(host);
     if authority.is_some_and(|authority| authority.is_empty()) && !takes_any_host(listener) {
@@ -100,16 +100,16 @@ pub(crate) fn wanted(
     })
 }
 
-/// Whether a Host that is none goes on, as ALB lets it: the tag says so, and Host headers go on untouched.
+/// Whether an invalid Host is passed on, as ALB does: the tag allows it, and Host headers are passed on unchanged.
 pub(crate) fn takes_any_host(listener: &ListenerView) -> bool {
     let settings = listener.balancer.settings();
     settings.preserve_host && !settings.check_host
 }
 
-/// Path and query of what follows the authority.
+/// Splits what follows the authority into path and query.
 fn parts(head: &[u8], rest: Span) -> Result<(Option<Span>, Option<Span>), Reason> {
     let bytes = rest.of(head);
-    // A fragment never belongs into a request; what follows it would be cut off by some targets.
+    // A request must not contain a fragment; some targets would cut it off and so serve another path than rules saw.
     if memchr::memchr(b'#', bytes).is_some() {
         return Err(Reason::Malformed);
     }
@@ -120,8 +120,9 @@ fn parts(head: &[u8], rest: Span) -> Result<(Option<Span>, Option<Span>), Reason
     Ok(((!path.is_empty()).then_some(path), query))
 }
 
-/// Whether the client's Host goes on untouched: the attribute says so, there is one, and no absolute target names
-/// another (that replaces it: RFC 9112 section 3.2.2; else a target could be told another host than rules saw).
+/// Whether the client's Host is passed on unchanged: the attribute says so, there is one, and no absolute target names
+/// another host. (An absolute target replaces Host, RFC 9112, section 3.2.2; otherwise a target could see another host than
+/// rules did.)
 pub(crate) fn preserves_host(
     listener: &ListenerView,
     head: &[u8],

@@ -1,4 +1,4 @@
-//! A client's stream as requests see it, whatever it is made of: a socket, TLS over one, or a stream of HTTP/2.
+//! A client's stream as requests see it, whether it is a socket, TLS over one, or an HTTP/2 stream.
 
 use crate::h2::Stream;
 use crate::socket::Socket;
@@ -11,59 +11,60 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
-/// A client's clear bytes: the request's come out, the answer's go in.
+/// A client's plaintext bytes: requests are read from it, answers are written to it.
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin {
-    /// Ready when a read would not wait. Holds no buffer meanwhile.
+    /// Ready when a read would not block. Holds no buffer meanwhile.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Ready when the client has closed; pending forever once it has sent more bytes instead.
+    /// Ready when the client has closed; pending forever if it has sent more bytes instead.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Whether the client's end has come, perhaps behind bytes that were not read: asked of requests that wait for a slot with
-    /// their bodies unread.
+    /// Whether the client has closed, perhaps behind bytes that were not read. For requests that wait for a slot with their
+    /// bodies unread.
     fn has_left(&self) -> bool {
         false
     }
 
-    /// Puts together what came of the request's body in frames, while nobody takes it.
+    /// Joins the frames of the request's body that have come while nobody takes them.
     fn gather(&mut self, _cx: &mut Context<'_>) {}
 
-    /// Says that nothing more comes, if that can be said at once. Only for a connection that owes nothing: after a cut
-    /// body it would make a part look like the whole.
+    /// Announces the end of the connection (TLS close_notify), if that is possible at once. Only for a connection on which
+    /// no answer is owed: after a truncated body it would make the part look complete.
     fn farewell(&mut self) {}
 
-    /// Lets the connection's end be seen as one that came too early, where nothing else tells that from the end of an answer.
+    /// Makes the connection's end recognisable as premature (a reset), where nothing else tells it from the end of an
+    /// answer.
     fn break_off(&mut self) {}
 }
 
-/// Where the parts of an answer go that are no bytes of its body. By default they are bytes like all others.
+/// How the parts of an answer other than its body are sent. By default they are bytes like all others.
 pub(crate) trait ResponseSink {
-    /// Answers go out in frames: their heads by `send_head`, their ends by `finish`. Each request has its own.
+    /// Answers are sent in frames: their heads by `send_head`, their ends by `finish`. Each request has its own sink.
     const FRAMED: bool = false;
 
-    /// Sends an answer's head; `ends`: there is no body. Only where answers are framed.
+    /// Sends an answer's head; `ends`: there is no body. Only for framed answers.
     fn send_head(&mut self, _head: Response<()>, _ends: bool) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Ends an answer whose body was written. Nothing to do where its length or the connection's end says so.
+    /// Ends an answer whose body was written. Does nothing where its length or the connection's end delimits it.
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// The stream of frames, where it is one.
+    /// The HTTP/2 stream, if it is one.
     fn stream(&mut self) -> Option<&mut Stream> {
         None
     }
 }
 
-/// What a client's requests come by.
+/// The transport of a client's requests.
 pub(crate) trait Wire: ByteStream + ResponseSink {
-    /// How a request's forwarding to its target is held: in place, or in a box where many requests may wait for a slot first,
-    /// which must not cost each of them a forwarding's memory.
+    /// How the future that forwards a request is stored: in place, or boxed where many requests may wait for a slot first
+    /// and must not each take up a forwarding's memory.
     type Forwarding<F: Future>: Future<Output = F::Output>;
 
-    /// Holds it so.
+    /// Stores it that way.
     fn hold<F: Future>(forwarding: F) -> Self::Forwarding<F>;
 }
 
@@ -100,7 +101,7 @@ impl ByteStream for Socket {
     }
 }
 
-/// Whether the peer's end has come, perhaps behind bytes that were not read.
+/// Whether the peer has closed, perhaps behind bytes that were not read.
 pub(crate) fn has_ended(stream: &TcpStream) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
     let ready = std::pin::pin!(stream.ready(Interest::READABLE)).poll(&mut cx);
@@ -202,7 +203,7 @@ impl ResponseSink for Stream {
     }
 }
 
-/// Waits until a read would not wait.
+/// Waits until a read would not block.
 pub(crate) async fn readable<S: ByteStream>(stream: &mut S) {
     poll_fn(|cx| stream.poll_readable(cx)).await;
 }

@@ -1,4 +1,4 @@
-//! What the stages of one worker share. One thread, so no locks.
+//! The state that the stages of one worker share. It belongs to one thread, so there are no locks.
 
 use crate::buffers::BufferPool;
 use crate::clock::Clock;
@@ -24,10 +24,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
-/// A worker's things.
+/// A worker's state.
 pub(crate) struct Worker {
     clock: Clock,
-    /// The last readings of the clocks: at most a sweep old.
+    /// The last readings of the clocks, at most one sweep old.
     recent: Cell<Mono>,
     recent_wall: Cell<Wall>,
     /// When the wall clock was last read.
@@ -36,33 +36,34 @@ pub(crate) struct Worker {
     pub(crate) state: RefCell<WorkerState>,
     pub(crate) pools: RefCell<Pools>,
     pub(crate) links: RefCell<Links>,
-    /// How HTTPS listeners speak TLS, in step with the snapshot.
+    /// The TLS configurations of HTTPS listeners, in step with the snapshot.
     pub(crate) tls: RefCell<Arc<Listeners>>,
-    /// How targets are spoken to over TLS.
+    /// The TLS configurations for targets.
     pub(crate) target_tls: RefCell<TargetConfigs>,
     pub(crate) buffer_pool: RefCell<BufferPool>,
-    /// Who serves requests of connections in plaintext, and of those over TLS.
+    /// Pooled tasks for plaintext connections, and for TLS connections.
     task_pool: Rc<TaskPoolOf<Socket>>,
     tls_task_pool: Rc<TaskPoolOf<Secured>>,
     pub(crate) sweep: Rc<DeadlineTable>,
-    /// Events for the slow path. Bounded: when it is full the event is dropped, and the next refusal tells it again.
+    /// Events for the slow path. Bounded: if it is full an event is dropped, and the next refused connection reports it
+    /// again.
     pub(crate) events: mpsc::Sender<Event>,
-    /// Where lines about requests and connections are written.
+    /// The destination of log lines about requests and connections.
     pub(crate) worker_log: WorkerLog,
-    /// Who runs functions that are targets.
+    /// The port through which functions are invoked.
     pub(crate) functions: Arc<dyn Functions>,
     /// No connection is kept open after its current request.
     pub(crate) leaving: Cell<bool>,
-    /// How many connections are open, of all workers.
+    /// Counts the open connections of all workers.
     pub(crate) descriptors: Arc<Descriptors>,
     date: RefCell<(i64, String)>,
-    /// Tells of each sweep.
+    /// Notified at each sweep.
     pub(crate) swept: Notify,
-    /// When a shortage was last told.
+    /// When a shortage was last logged.
     told: Cell<Option<Mono>>,
 }
 
-/// Whose requests a pooled task serves.
+/// A connection whose requests a pooled task serves.
 pub(crate) struct Job<W> {
     pub(crate) worker: Rc<Worker>,
     pub(crate) stream: W,
@@ -70,12 +71,12 @@ pub(crate) struct Job<W> {
     pub(crate) deadline: Rc<Deadline>,
 }
 
-/// Pooled tasks for connections of one kind: a job leaves with its stream, and what becomes of that.
+/// Pooled tasks for connections of one kind; a job's result is its stream and what happens to it next.
 pub(crate) type TaskPoolOf<W> = TaskPool<Job<W>, (W, Next)>;
 
-/// A connection whose requests pooled tasks serve.
+/// A kind of connection that is served by pooled tasks.
 pub(crate) trait Pooled: Wire + Sized + 'static {
-    /// The worker's free pooled tasks for its kind.
+    /// The worker's free pooled tasks for this kind.
     fn task_pool(worker: &Worker) -> &Rc<TaskPoolOf<Self>>;
 }
 
@@ -91,7 +92,7 @@ impl Pooled for Secured {
     }
 }
 
-/// A shortage is told at most this often: it comes with each connection while it lasts.
+/// Shortest time between two log lines about a shortage, which would otherwise come with every connection.
 const TELLING: Duration = Duration::from_secs(5);
 
 impl Worker {
@@ -130,24 +131,24 @@ impl Worker {
         }
     }
 
-    /// Reads the clock.
+    /// Reads the monotonic clock.
     pub(crate) fn now(&self) -> Mono {
         let now = self.clock.now();
         self.recent.set(now);
         now
     }
 
-    /// The clock's last reading: good for deadlines, which are kept to within a sweep anyway, and free.
+    /// The last reading of the clock: exact enough for deadlines, which are checked once per sweep, and free.
     pub(crate) fn recent(&self) -> Mono {
         self.recent.get()
     }
 
-    /// The wall clock, at most a sweep old.
+    /// The wall clock, at most one sweep old.
     pub(crate) fn recent_wall(&self) -> Wall {
         self.recent_wall.get()
     }
 
-    /// Reads both clocks anew.
+    /// Reads both clocks.
     pub(crate) fn tick(&self) -> Mono {
         self.recent_wall.set(self.clock.wall());
         let now = self.now();
@@ -155,7 +156,7 @@ impl Worker {
         now
     }
 
-    /// The wall clock at a reading of the other one: free, and right to the microsecond unless the wall clock was set
+    /// The wall clock at a reading of the monotonic clock: free, and exact to the microsecond unless the wall clock was set
     /// within the last sweep.
     pub(crate) fn wall_at(&self, at: Mono) -> Wall {
         let (read, wall) = (self.wall_read.get(), self.recent_wall.get());
@@ -163,7 +164,7 @@ impl Worker {
         Wall(wall.0 + micros(at.since(read)) - micros(read.since(at)))
     }
 
-    /// What to decide by now.
+    /// The snapshot by which to decide now.
     pub(crate) fn snapshot(&self) -> Current {
         Rc::clone(&self.snapshot.borrow())
     }
@@ -179,23 +180,23 @@ impl Worker {
         *self.snapshot.borrow_mut() = Rc::new(snapshot);
     }
 
-    /// Says in the log that descriptors or memory are short.
+    /// Logs that descriptors or memory are short.
     pub(crate) fn tell_of_shortage(&self, error: &io::Error) {
         let now = self.now();
         if self.told.get().is_none_or(|told| now.since(told) >= TELLING) {
             self.told.set(Some(now));
-            tracing::warn!(%error, "connections cannot be taken or made");
+            tracing::warn!(%error, "cannot accept or open connections");
         }
     }
 
-    /// The current date as a header line, for answers whose target said none (RFC 9110 section 6.6.1).
+    /// The current date as a header line, for answers whose target gave none (RFC 9110, section 6.6.1).
     pub(crate) fn date_line(&self) -> (&'static str, String) {
         let mut date = Vec::with_capacity(32);
         self.write_date(&mut date);
         ("Date", String::from_utf8(date).unwrap_or_default())
     }
 
-    /// Appends the current date as HTTP writes it; formatted once a second.
+    /// Appends the current date in HTTP's format; it is formatted once a second.
     pub(crate) fn write_date(&self, out: &mut Vec<u8>) {
         let seconds = self.recent_wall().seconds();
         let mut date = self.date.borrow_mut();

@@ -1,16 +1,16 @@
-//! A thread's way to the logs: its log writer, and which lines are wanted at all.
+//! A thread's log writer, and which lines are wanted at all.
 
 use forebay_model::BalancerSettings;
 use forebay_node::Sampling;
 use forebay_node::logging::{Always, LogWriter, Logger};
 use std::cell::RefCell;
 
-/// A thread's log writer, if anybody reads.
+/// A thread's log writer, if there is a log.
 #[derive(Default)]
 pub(crate) struct WorkerLog {
     log_writer: Option<RefCell<Box<dyn LogWriter>>>,
     always: Always,
-    /// Which requests' spans are taken, if any.
+    /// The requests whose spans are taken, if any.
     pub(crate) sampling: Option<Sampling>,
 }
 
@@ -38,14 +38,14 @@ impl WorkerLog {
         self.always.health
     }
 
-    /// Writes something.
+    /// Writes something, if there is a log.
     pub(crate) fn write(&self, write: impl FnOnce(&mut dyn LogWriter)) {
         if let Some(log_writer) = &self.log_writer {
             write(&mut **log_writer.borrow_mut());
         }
     }
 
-    /// Hands on what was written.
+    /// Passes on what was written.
     pub(crate) fn flush(&self) {
         self.write(|log_writer| log_writer.flush());
     }

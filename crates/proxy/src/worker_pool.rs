@@ -1,4 +1,4 @@
-//! The workers: one thread each, with sockets of their own on shared ports.
+//! The workers: one thread each, with their own sockets on shared ports.
 
 use crate::clock::Clock;
 use crate::deadlines::SWEEP_INTERVAL;
@@ -24,29 +24,29 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// How long a worker that leaves waits for the next request of an idle connection, to tell its client that it will be closed: who is
-/// not told may send one at the moment it is.
+/// How long a leaving worker keeps an idle connection for its next request, whose answer can say that it will be closed: a
+/// client that is not told may send a request just as it closes.
 const IDLE_GRACE: Duration = Duration::from_secs(1);
 
-/// How long WebSockets that are told to end may take to.
+/// Time that WebSockets have to end after they were told to.
 const TUNNEL_GRACE: Duration = Duration::from_secs(1);
 
-/// Turns of its tasks a worker that leaves waits for idle connections to end.
+/// Times that a leaving worker yields to let idle connections end.
 const ENDING_TURNS: usize = 4;
 
-/// An address that could not be listened on.
+/// An address that could not be bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindFailure {
     /// The address.
     pub address: SocketAddr,
     /// The listener's ARN.
     pub listener: String,
-    /// What the system said.
+    /// The system's error, with a hint.
     pub error: String,
 }
 
 enum Command {
-    /// Decide by this snapshot; listen on these; move or close those.
+    /// Decide by this snapshot; open, move or close these sockets.
     Adopt {
         snapshot: Arc<Snapshot>,
         tls: Arc<Listeners>,
@@ -54,33 +54,33 @@ enum Command {
         listener_addresses: Arc<BTreeMap<SocketAddr, ListenerAddress>>,
         done: oneshot::Sender<()>,
     },
-    /// Take connections, or leave them in the kernel's queue.
+    /// Accept connections, or leave them in the kernel's queue.
     Accept {
         accepts: bool,
         done: oneshot::Sender<()>,
     },
-    /// Say that it looks at commands.
+    /// Confirm that commands are being processed.
     Answer(oneshot::Sender<()>),
-    /// Give copies of all listening sockets.
+    /// Return duplicates of all listening sockets.
     Copies(oneshot::Sender<io::Result<Vec<(SocketAddr, OwnedFd)>>>),
-    /// Look at deadlines, pools and logs.
-    DeadlineTable,
-    /// Finish what is under way and end.
+    /// Check deadlines, pools and logs.
+    Tick,
+    /// Finish the requests in progress and end.
     Leave(Farewell),
 }
 
 /// How a data plane ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Farewell {
-    /// So long requests may take to finish.
+    /// Time that requests have to finish.
     pub within: Duration,
-    /// So long an idle connection is kept for its next request, to tell its client that it will be closed: who is not told may send one at
-    /// the moment it is.
+    /// How long an idle connection is kept for its next request, whose answer can say that it will be closed: a client that
+    /// is not told may send a request just as it closes.
     pub patience: Duration,
 }
 
 impl Farewell {
-    /// For a process that ends.
+    /// For a process that is stopped.
     pub fn within(within: Duration) -> Farewell {
         Farewell {
             within,
@@ -88,7 +88,7 @@ impl Farewell {
         }
     }
 
-    /// For a process whose successor serves: nobody waits for its end.
+    /// For a process whose successor serves already, so that its end is not urgent.
     pub fn unhurried(within: Duration) -> Farewell {
         Farewell {
             within,
@@ -104,12 +104,12 @@ pub(crate) struct WorkerPool {
     bound: BTreeMap<SocketAddr, ListenerAddress>,
     /// Whether it listens at all.
     listens: bool,
-    /// Sockets to be used before others are made.
+    /// Sockets to be used before new ones are made.
     inherited: Inherited,
-    /// What the workers speak TLS by: the next snapshot's is made from it.
+    /// The TLS configurations in use; those of the next snapshot are derived from them.
     tls: Arc<Listeners>,
     descriptors: Arc<Descriptors>,
-    /// Channels to agents.
+    /// Number of channels to agents.
     channels: usize,
     clock: Clock,
 }
@@ -142,7 +142,8 @@ impl WorkerPool {
             let own = Arc::clone(&descriptors);
             let meter = Meter::new(Arc::clone(&memory), index);
             let thread = essential(format!("worker-{index}"), move || {
-                // Without timers: tokio would read the clock twice each time it waits, and a worker waits twice a request.
+                // Without timers: tokio would read the clock twice at each wait, and a worker waits twice per request.
+                // Deadlines use sweeps.
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_io()
                     .build_local(Default::default());
@@ -159,7 +160,7 @@ impl WorkerPool {
                         ));
                         runtime.block_on(run(worker, receiver));
                     }
-                    Err(error) => tracing::error!(%error, "a worker could not start"),
+                    Err(error) => tracing::error!(%error, "a worker thread could not start"),
                 }
             })?;
             worker_pool.commands.push(sender);
@@ -246,7 +247,7 @@ impl WorkerPool {
         failures
     }
 
-    /// Notes how many channels to agents stand.
+    /// Notes the number of channels to agents.
     pub(crate) fn set_channels(&mut self, channels: usize) {
         self.channels = channels;
         self.count_fixed();
@@ -257,7 +258,7 @@ impl WorkerPool {
         self.descriptors.set_fixed(listening + self.channels);
     }
 
-    /// Which worker gets which sockets: one each of an address, or several for some.
+    /// Divides the opened sockets among the workers: one each per address, or several for some.
     fn divided(&self, opened: Vec<(SocketAddr, Vec<TcpListener>)>) -> Vec<Vec<(SocketAddr, TcpListener)>> {
         let mut shares: Vec<_> = self.commands.iter().map(|_| Vec::new()).collect();
         for (address, sockets) in opened {
@@ -268,23 +269,23 @@ impl WorkerPool {
         shares
     }
 
-    /// Listens from the next snapshot on, at these sockets where they fit.
+    /// Listens from the next snapshot on, on these sockets where their addresses are served.
     pub(crate) fn listen(&mut self, inherited: Inherited) {
         self.listens = true;
         self.inherited = inherited;
     }
 
-    /// Sockets that nobody wanted.
+    /// Closes the inherited sockets that were not needed.
     pub(crate) fn drop_inherited(&mut self) {
         self.inherited.clear();
     }
 
-    /// What the workers speak TLS by.
+    /// The TLS configurations in use.
     pub(crate) fn tls(&self) -> &Listeners {
         &self.tls
     }
 
-    /// Has all workers take connections, or leave them in the kernel's queue.
+    /// Tells all workers to accept connections, or to leave them in the kernel's queue.
     pub(crate) async fn accept(&self, accepts: bool) {
         let told = self.commands.iter().filter_map(|command| {
             let (done, wait) = oneshot::channel();
@@ -296,7 +297,7 @@ impl WorkerPool {
         }
     }
 
-    /// Whether all workers are there, once each has looked.
+    /// Whether all workers are alive, once each has responded.
     pub(crate) async fn answers(&self) -> bool {
         for command in &self.commands {
             let (answer, answered) = oneshot::channel();
@@ -307,7 +308,7 @@ impl WorkerPool {
         true
     }
 
-    /// Copies of all listening sockets.
+    /// Duplicates of all listening sockets.
     pub(crate) async fn copies(&self) -> io::Result<Vec<(SocketAddr, OwnedFd)>> {
         let mut all = Vec::new();
         for command in &self.commands {
@@ -321,7 +322,7 @@ impl WorkerPool {
         Ok(all)
     }
 
-    /// Lets every worker finish what is under way, and ends them. Returns what waits for their end.
+    /// Tells every worker to finish its requests and end. Returns a function that waits for that.
     pub(crate) fn leave(&mut self, farewell: Farewell) -> impl FnOnce() + Send + use<> {
         self.listens = false;
         for command in &self.commands {
@@ -336,20 +337,20 @@ impl WorkerPool {
     }
 }
 
-/// Tells every worker when a sweep is due, until there is none left.
+/// Tells every worker when a sweep is due, until none is left.
 fn tell_of_sweeps(commands: &[mpsc::WeakUnboundedSender<Command>]) {
     let tell = |command: &mpsc::WeakUnboundedSender<Command>| {
         command
             .upgrade()
-            .is_some_and(|command| command.send(Command::DeadlineTable).is_ok())
+            .is_some_and(|command| command.send(Command::Tick).is_ok())
     };
-    // Each is told, so none may be passed over once one was found.
+    // `count` visits all of them: with `any`, those behind the first living worker would not be told.
     while commands.iter().filter(|command| tell(command)).count() > 0 {
         std::thread::sleep(SWEEP_INTERVAL);
     }
 }
 
-/// Raises the soft limit on open files to the hard one: each proxied connection takes two descriptors.
+/// Raises the soft limit on open files to the hard one, because each proxied connection takes two descriptors.
 pub fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -360,7 +361,7 @@ pub fn raise_descriptor_limit() {
             maximum: limit.maximum,
         },
     ) {
-        tracing::warn!(%error, "the limit on open files stays as it was");
+        tracing::warn!(%error, "the soft limit on open files could not be raised to the hard one");
     }
 }
 
@@ -389,7 +390,7 @@ async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>)
             Some(Command::Copies(give)) => {
                 let _ = give.send(listening.copies());
             }
-            Some(Command::DeadlineTable) => sweep(&worker),
+            Some(Command::Tick) => sweep(&worker),
             Some(Command::Leave(farewell)) => break farewell,
             None => break Farewell::within(Duration::ZERO),
         }
@@ -406,7 +407,7 @@ async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>)
     }
 }
 
-/// Serves what is open until that has ended, or until then.
+/// Serves the open connections until they have ended, or until the deadline.
 async fn linger(
     worker: &Worker,
     commands: &mut mpsc::UnboundedReceiver<Command>,
@@ -414,12 +415,13 @@ async fn linger(
     patience: Option<Mono>,
 ) {
     while worker.sweep.len() > 0 && worker.now() < until {
-        // Most connections were idle and end now.
+        // Most connections were idle and end right away.
         for _ in 0..ENDING_TURNS {
             tokio::task::yield_now().await;
         }
         if worker.sweep.len() > 0 {
-            // Nobody is left to send one, or it is time to look again: who waits for what else was asked is told by its being dropped.
+            // No command (all senders are gone), or a sweep. The senders of other commands learn from the dropped channel
+            // that they are not carried out.
             if let Some(Command::Adopt {
                 snapshot, tls, done, ..
             }) = commands.recv().await

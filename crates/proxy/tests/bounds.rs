@@ -1,4 +1,4 @@
-//! The data plane's bounds on clients that are slow on purpose, and on the memory they cost.
+//! The limits on clients that are slow on purpose, and on the memory they cost.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -17,14 +17,14 @@ fn ok() -> Target {
     answering(|_, _| OK.to_vec())
 }
 
-/// Sends `piece` each tenth of a second until an answer's head comes; returns it, and how long it took.
+/// Sends `piece` every tenth of a second until an answer's head comes; returns it and the time it took.
 fn trickle(stream: TcpStream, piece: &[u8]) -> (String, Duration) {
     trickle_until(stream, piece, |answer| {
         answer.windows(4).any(|window| window == b"\r\n\r\n")
     })
 }
 
-/// The same until what came is enough, or the connection is closed.
+/// Like `trickle`, but until `enough` is true, or the connection is closed.
 fn trickle_until(mut stream: TcpStream, piece: &[u8], enough: fn(&[u8]) -> bool) -> (String, Duration) {
     let began = Instant::now();
     stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
@@ -65,7 +65,7 @@ fn a_head_has_its_own_time_from_its_first_byte() {
         took > Duration::from_millis(700) && took < Duration::from_secs(3),
         "{took:?}"
     );
-    // A connection that says nothing is idle, not slow.
+    // A connection without a byte is idle, not slow.
     idle.write_all(GET).unwrap();
     assert!(
         read_answer(&mut BufReader::new(&idle))
@@ -107,7 +107,7 @@ fn a_body_below_the_least_rate_gets_408_and_the_rest_is_left_alone() {
                 );
             });
         }
-        // Twice the rate, for longer than any grace.
+        // Twice the rate, for longer than the grace.
         let stream = upload("Content-Length: 16000");
         scope.spawn(move || {
             let (answer, took) = trickle(stream, &[b'x'; 200]);
@@ -120,7 +120,7 @@ fn a_body_below_the_least_rate_gets_408_and_the_rest_is_left_alone() {
 
 #[test]
 fn a_body_below_the_least_rate_ends_an_answer_that_has_begun() {
-    // It answers at once and would go on answering to the body's end.
+    // It answers at once and would go on answering until the body's end.
     let target = target(|stream, _| {
         let mut writer = stream.try_clone().unwrap();
         let mut reader = BufReader::new(stream);
@@ -166,7 +166,7 @@ fn a_target_that_reads_slowly_is_not_the_clients_fault() {
         let lower = head.to_ascii_lowercase();
         if let Some(length) = lower.split("content-length: ").nth(1) {
             let length = length.split("\r\n").next().unwrap().parse().unwrap();
-            // Longer than the grace: that is what is tested.
+            // Longer than the grace, which is what this tests.
             std::thread::sleep(Duration::from_secs(7));
             reader.read_exact(&mut vec![0; length]).unwrap();
         }
@@ -185,7 +185,7 @@ fn a_target_that_reads_slowly_is_not_the_clients_fault() {
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
 }
 
-/// Whether an answer's head is there; none while nothing came.
+/// Whether an answer's head has come; none while nothing came.
 fn status(stream: &mut TcpStream) -> Option<u16> {
     stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
     let mut bytes = [0; 4096];
@@ -217,7 +217,7 @@ fn above_the_ceiling_requests_get_503_and_connections_stay() {
             stream
         })
         .collect();
-    // Each that is taken holds at least request buffers.
+    // Each accepted one holds at least its request buffers.
     let mut refused = 0;
     wait(|| {
         uploads.retain_mut(|stream| match status(stream) {
@@ -234,7 +234,7 @@ fn above_the_ceiling_requests_get_503_and_connections_stay() {
     assert!(balancer.refusals() >= refused && !uploads.is_empty());
     assert_eq!(get(&mut kept), "503");
     assert_eq!(get(&mut kept), "503");
-    // HTTP/1.1 with a body that is at hand keeps its connection too.
+    // An HTTP/1.1 request whose body has come keeps its connection, too.
     kept.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
         .unwrap();
     let (head, _) = read_answer(&mut BufReader::new(&kept));
@@ -258,7 +258,7 @@ fn slow_heads_take_no_more_than_the_ceiling_either() {
             stream
         })
         .collect();
-    // 64 request buffers and 32 spare ones: the others are told at once.
+    // 64 request buffers and 32 spare ones: the other clients are told at once.
     wait(|| balancer.refusals() >= 200 - 64 - 32);
     let mut told = 0;
     wait(|| {
@@ -269,7 +269,7 @@ fn slow_heads_take_no_more_than_the_ceiling_either() {
             .count();
         told >= 200 - 64 - 32
     });
-    // Who is in finishes: on spare buffers with 503, on others with its answer.
+    // Clients that were accepted finish: on spare buffers with 503, on others with their answers.
     let mut answers: Vec<u16> = Vec::new();
     for stream in &mut streams {
         let _ = stream.write_all(b"TP/1.1\r\nHost: a\r\n\r\n");
@@ -300,7 +300,7 @@ fn long_heads_count() {
             stream
         })
         .collect();
-    // Three copies of 48 KiB each: some ten fit.
+    // Three copies of 48 KiB each: about ten fit.
     let mut told = 0;
     wait(|| {
         told += streams

@@ -1,4 +1,4 @@
-//! The data plane where bodies, connections and deadlines meet their ends at awkward moments.
+//! The data plane when bodies, connections and deadlines end at awkward moments.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -52,11 +52,11 @@ fn any_number_of_interim_answers_may_share_a_segment() {
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
 }
 
-/// A target that answers each head at once, and reads the body behind it only afterwards. `held` counts the bytes of
-/// the last body that came.
+/// A target that answers each head at once, and reads the body behind it only afterwards. `held` counts the bytes that came
+/// of the last body.
 fn answers_before_bodies(held: &Arc<AtomicUsize>) -> Target {
     let held = Arc::clone(held);
-    // A small buffer, so that little fits between the balancer and a target that does not read.
+    // A small buffer, so that little fits between the load balancer and a target that does not read.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket
@@ -99,8 +99,8 @@ fn answers_before_bodies(held: &Arc<AtomicUsize>) -> Target {
     })
 }
 
-/// Sends a request with a body of this size to a target that reads nothing of it yet, and takes the early answer.
-/// Returns whether the balancer keeps the client's connection.
+/// Sends a request with a body of this size to a target that does not read it yet, and takes the early answer. Returns
+/// whether the load balancer keeps the client's connection.
 fn early_answer(balancer: &Balancer, target: &Target, size: usize) -> bool {
     target.heads.lock().unwrap().clear();
     let mut stream = balancer.connect();
@@ -114,7 +114,7 @@ fn early_answer(balancer: &Balancer, target: &Target, size: usize) -> bool {
     while let (true, Ok(count)) = (sent < size, stream.write(&body[sent..])) {
         sent += count;
     }
-    // Nothing comes yet; meanwhile the balancer takes what it can.
+    // No answer yet; meanwhile the load balancer reads what it can.
     stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     assert!(stream.read(&mut [0]).is_err());
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -130,8 +130,8 @@ fn a_target_that_was_not_given_the_whole_body_gets_no_other_request() {
     let held = Arc::default();
     let target = answers_before_bodies(&held);
     let balancer = Balancer::start(&[&target], vec![], quick());
-    // A body a little larger than what the balancer can write to a target that does not read: it is read from the
-    // client to its end and not written to its end. The kernel does not tell how large that is, so look around it.
+    // The body should be a little larger than what the load balancer can write to a target that does not read: read to its
+    // end from the client, but not written to its end. The kernel does not tell how large that is, so try sizes around it.
     let trial = |size: usize| {
         let kept = early_answer(&balancer, &target, size);
         let answer = balancer.exchange(GET_AND_CLOSE);
@@ -220,7 +220,7 @@ fn a_target_always_gets_a_host() {
         "{}",
         heads[1]
     );
-    // RFC 9112 section 3.2.2: what an absolute target names replaces Host.
+    // RFC 9112, section 3.2.2: an absolute target replaces Host.
     assert!(
         heads[2].contains("\r\nHost: d:") && !heads[2].contains("Host: e"),
         "{}",
@@ -343,7 +343,7 @@ fn a_request_behind_a_chunked_body_is_not_written_over() {
     for cut in end - 6..end {
         let mut stream = balancer.connect();
         stream.write_all(&wire[..cut]).unwrap();
-        // Until the first part is on its way, so that the second comes with a read of its own.
+        // Wait until the first part is on its way, so that the second comes with a read of its own.
         wait(|| balancer.open().0 == 1);
         stream.write_all(&wire[cut..]).unwrap();
         let mut reader = BufReader::new(stream);
@@ -373,7 +373,7 @@ fn one_connection_too_many_is_told_so() {
     assert!(head.starts_with("HTTP/1.1 503"), "{head}");
     assert!(head.contains("Connection: close"), "{head}");
     assert_eq!(body.len(), 162);
-    // Whoever is served goes on being served, and a place that is given up is free.
+    // Clients that are served go on being served, and a place that is given up is free.
     let kept = &mut open[0];
     kept.write_all(GET).unwrap();
     let (head, _) = read_answer(&mut BufReader::new(kept.try_clone().unwrap()));
@@ -411,7 +411,7 @@ fn who_has_waited_is_told_how_things_stand_after_the_wait() {
     wait(|| balancer.open().0 == 1);
     let mut waits = ask("/");
     wait(|| balancer.waiting() == 1);
-    // From now on connections end with their request.
+    // From now on, connections end with their request.
     balancer.edit(|blueprint| {
         let mut changed = (*blueprint.balancers[0]).clone();
         changed.settings.client_keep_alive = Duration::ZERO;
@@ -446,7 +446,7 @@ fn what_may_have_no_body_has_none() {
         );
         assert_eq!(answers.matches("HTTP/1.1 20").count(), 2, "{answers}");
     }
-    // Refused for its forwarded addresses, of which there may be 30.
+    // Refused because of its forwarded addresses, of which 30 are allowed.
     let target = ok();
     let balancer = Balancer::simple(&target);
     let addresses = ["192.0.2.1"; 31].join(", ");

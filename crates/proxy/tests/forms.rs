@@ -1,5 +1,5 @@
-//! Messages of odd forms over HTTP/1.1: which of them are served, which are refused, and with what. Where a test says what was, that
-//! was seen of an earlier build.
+//! Unusual but possible HTTP/1.1 messages: which are served, which are refused, and with what. Comments that say what once
+//! happened refer to an earlier build.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// A target that says which path it saw, and with which Host and body.
+/// A target that reports the path, Host and body that it saw.
 fn mirror() -> Target {
     answering(|head, body| {
         let target = head.split(' ').nth(1).unwrap().to_owned();
@@ -40,7 +40,7 @@ fn chunk_lines_have_their_form_or_the_request_is_refused() {
     let target = mirror();
     let balancer = Balancer::simple(&target);
     let post = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
-    // All of these were forwarded.
+    // All of these were once forwarded.
     for line in ["5;", "5 ", "5 garbage", "5 5", "5;a=\0"] {
         let answer = balancer.exchange(format!("{post}{line}\r\nhello\r\n0\r\n\r\n").as_bytes());
         assert_eq!(status(&answer), "400", "{line:?}: {answer}");
@@ -49,7 +49,7 @@ fn chunk_lines_have_their_form_or_the_request_is_refused() {
         let answer = balancer.exchange(format!("{post}5\r\nhello\r\n{end}").as_bytes());
         assert_eq!(status(&answer), "400", "{end:?}: {answer}");
     }
-    // This was refused.
+    // This was once refused.
     let zeros = "0".repeat(20);
     let answer = balancer.exchange(format!("{post}{zeros}5\r\nhello\r\n{zeros}\r\n\r\n").as_bytes());
     assert!(answer.ends_with("hello"), "{answer}");
@@ -72,19 +72,19 @@ fn codings_are_a_list() {
         };
         let balancer = Balancer::start(&[&target], vec![], settings);
         for list in [", chunked", "chunked,"] {
-            // Was 501.
+            // Once 501.
             let answer = balancer.exchange(post(&format!("Transfer-Encoding: {list}\r\n")).as_bytes());
             assert_eq!(status(&answer), listed, "{mode:?} {list:?}: {answer}");
             assert_eq!(answer.ends_with("hello"), listed == "200");
         }
-        // Without a length it was taken for a request without a body, and the chunks for the next request.
+        // Without a length it was once taken for a request without a body, and the chunks for the next request.
         let answer = balancer.exchange(post("Transfer-Encoding: identity\r\n").as_bytes());
         assert_eq!(status(&answer), "400", "{mode:?}: {answer}");
         let both =
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello";
         let answer = balancer.exchange(both.as_bytes());
         assert_eq!(status(&answer), identity, "{mode:?}: {answer}");
-        // The balancer closed by itself, else this would not have come to its end.
+        // The load balancer closed the connection; otherwise this read would not have ended.
         assert!(answer.contains("Connection: close"), "{answer}");
     }
 }
@@ -125,7 +125,7 @@ fn a_host_is_one_host() {
             ..BalancerSettings::default()
         };
         let balancer = Balancer::start(&[&target], vec![], settings);
-        // With preserve_host_header on all of these reached the target; empty ones did always.
+        // With preserve_host_header on, all of these once reached the target; empty ones always did.
         for host in ["a@b", "a/b", "a b", "a\r\nHost: b", "", ":80"] {
             let answer = balancer.exchange(&head(&format!("GET / HTTP/1.1\r\nHost: {host}")));
             assert_eq!(status(&answer), odd, "{preserve} {check} {host:?}: {answer}");
@@ -148,7 +148,7 @@ fn a_trailing_dot_is_no_part_of_a_name() {
     });
     let rules = vec![rule(Priority::at(1).unwrap(), vec![condition], fixed)];
     let balancer = Balancer::start(&[&target], rules, BalancerSettings::default());
-    // One was enough to pass the rule.
+    // A single one was once enough to pass the rule.
     for (host, expected) in [
         ("a.example", "418"),
         ("A.example.", "418"),
@@ -236,7 +236,7 @@ fn answers_have_a_date_and_say_what_to_upgrade_to() {
     let balancer = Balancer::simple(&target);
     let get = |path: &str| balancer.exchange(&head(&format!("GET {path} HTTP/1.1\r\nHost: a")));
     let dates = |answer: &str| answer.matches("\r\nDate: ").count();
-    // An answer without one stayed without.
+    // An answer without one once stayed without.
     let answer = get("/");
     assert_eq!(
         (dates(&answer), answer.contains(" GMT\r\n")),
@@ -254,7 +254,7 @@ fn answers_have_a_date_and_say_what_to_upgrade_to() {
 fn options_of_a_server_asks_of_all_of_it() {
     let target = mirror();
     let balancer = Balancer::simple(&target);
-    // Was `/`.
+    // Once `/`.
     let answer = balancer.exchange(&head("OPTIONS http://a.example HTTP/1.1\r\nHost: a.example"));
     assert!(said(&answer).starts_with("* a.example"), "{answer}");
     let answer = balancer.exchange(&head("OPTIONS http://a.example/ HTTP/1.1\r\nHost: a.example"));
@@ -265,18 +265,18 @@ fn options_of_a_server_asks_of_all_of_it() {
 
 #[test]
 fn an_answer_broken_from_its_first_chunk_is_502() {
-    // The client got nothing, and the log said 200.
+    // The client once got nothing, and the log said 200.
     let target =
         says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n".to_vec());
     let balancer = Balancer::simple(&target);
     let answer = balancer.exchange(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert_eq!(status(&answer), "502", "{answer}");
-    // An old client, whose answer's end is the connection's.
+    // An HTTP/1.0 client, whose answer ends with the connection.
     assert_eq!(
         status(&balancer.exchange(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")),
         "502"
     );
-    // Zeros may lead its sizes, and blanks may follow them.
+    // Sizes may have leading zeros, and blanks behind them.
     let padded =
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000000005  \r\nhello\r\n0\r\n\r\n";
     let target = says(padded.into());
@@ -309,7 +309,7 @@ fn hasty(answer: &'static [u8], body: usize) -> Target {
         let _ = stream.read_exact(&mut read);
         let _ = stream.write_all(answer);
         let _ = stream.write_all(&vec![b'x'; body]);
-        // A reset would take the end of a longer answer along.
+        // A reset would destroy the end of a longer answer.
         if body > 4 {
             let _ = stream.shutdown(std::net::Shutdown::Write);
             while let Ok(1..) = stream.read(&mut read) {}
@@ -319,7 +319,7 @@ fn hasty(answer: &'static [u8], body: usize) -> Target {
 
 #[test]
 fn an_early_answer_reaches_a_client_that_writes_all_of_its_body_first() {
-    // After 4 MiB or 2 s the connection was reset, and the answer lost.
+    // After 4 MiB or 2 s the connection was once reset, and the answer lost.
     const BODY: usize = 40 << 20;
     let short: &[u8] = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\n";
 
@@ -357,7 +357,7 @@ fn who_owes_a_body_holds_no_buffers() {
         0,
     );
     let quick = mirror();
-    // Room for two large uploads, or some thirty request buffers.
+    // Room for two large uploads, or for about thirty request buffers.
     let balancer = Balancer::bounded(&[&target], vec![], BalancerSettings::default(), None, 512 << 10);
     let owing: Vec<_> = (0..20)
         .map(|_| {
@@ -401,7 +401,7 @@ fn a_client_that_owes_its_body_has_its_time_for_it() {
         .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n")
         .unwrap();
     client.write_all(&vec![0; 2 << 20]).unwrap();
-    // One that says no more is held on to for the idle timeout at most.
+    // A silent client is kept for the idle timeout at most.
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 413"));

@@ -1,5 +1,5 @@
-//! HTTP/2, frame by frame: what streams may do to each other, odd paths, gRPC's errors, and targets that say no. Where a test says what
-//! was, that was seen of an earlier build.
+//! HTTP/2, frame by frame: what streams may do to each other, odd paths, gRPC's errors, and targets that refuse. Comments
+//! that say what once happened refer to an earlier build.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -19,7 +19,7 @@ const WINDOW_UPDATE: u8 = 8;
 const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
 const NO_ERROR: [u8; 4] = [0, 0, 0, 0];
 
-/// A literal header that is in no table.
+/// A literal header field that is not added to the table.
 fn literal(name: &str, value: &str) -> Vec<u8> {
     let text = |text: &str| [&[u8::try_from(text.len()).unwrap()][..], text.as_bytes()].concat();
     [&[0][..], &text(name), &text(value)].concat()
@@ -54,13 +54,13 @@ fn window(bytes: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, 0, &bytes.to_be_bytes())
 }
 
-/// A client before targets of HTTP/1.1.
+/// A client in front of HTTP/1.1 targets.
 fn client(balancer: &Balancer) -> Frames {
     let config = front(balancer);
     Frames::open(balancer, &config, 65_535)
 }
 
-/// An answer of a stream: its status, and its body.
+/// The answer of a stream: its status and body.
 fn answer(client: &mut Frames, stream: u32) -> (u16, Vec<u8>) {
     let mut body = Vec::new();
     let mut said = None;
@@ -81,7 +81,7 @@ fn answer(client: &mut Frames, stream: u32) -> (u16, Vec<u8>) {
     }
 }
 
-/// A target that says which path it saw.
+/// A target that reports the path that it saw.
 fn mirror() -> Target {
     answering(|head, _| {
         let target = head.split(' ').nth(1).unwrap();
@@ -99,7 +99,7 @@ fn odd_paths_pass_as_over_http_1() {
     let balancer = Balancer::simple(&target);
     let mut client = client(&balancer);
     let mut stream = 1;
-    // All of these streams were reset without an answer; the last was cut at its sign.
+    // All of these streams were once reset without an answer; the last was cut at its `#`.
     for (path, expected) in [
         ("/a\"b", 200),
         ("/<a>", 200),
@@ -139,14 +139,14 @@ fn an_authority_that_is_none_gets_an_answer() {
         block.extend_from_slice(authority.as_bytes());
         client.send(&[frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)]);
         let (status, _) = answer(&mut client, stream);
-        // A host may have odd letters, but nothing that ends it.
+        // A host may contain odd letters, but nothing that ends it.
         assert_eq!(status, if authority == "a<b" { 200 } else { 400 }, "{authority}");
     }
 }
 
 #[test]
 fn answers_of_ours_to_grpc_are_one_frame() {
-    // Nobody listens at this target.
+    // Nothing listens at this target.
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let first = mirror();
     let rules = vec![rule(
@@ -170,13 +170,13 @@ fn answers_of_ours_to_grpc_are_one_frame() {
     });
     let config = front(&balancer);
     let grpc = [("content-type", "application/grpc"), ("te", "trailers")];
-    // An HTML page came behind the head, which C-core calls UNKNOWN.
+    // An HTML page once came behind the head, which gRPC's C core reports as UNKNOWN.
     for (stream, path, method, said) in [
         (1, "/a.B/C", POST, "unavailable"),
         (3, "/fixed.B/C", POST, "closed for 100 %25"),
         (5, "/a#b", POST, "internal"),
     ] {
-        // A connection of its own, so that nothing is left to a table.
+        // A connection of its own, so that nothing depends on a table.
         let mut client = Frames::open(&balancer, &config, 65_535);
         client.send(&[head(stream, method, path, &grpc, true)]);
         let answer = loop {
@@ -205,7 +205,7 @@ fn answers_of_ours_to_grpc_are_one_frame() {
     }
 }
 
-/// Reads a block of the balancer's with the `h2` crate: it has no reader of its own to offer, so a connection is played to it.
+/// Decodes a header block of the load balancer with the `h2` crate. That offers no decoder, so a connection is simulated.
 struct Hpack;
 
 impl Hpack {
@@ -254,7 +254,7 @@ impl Hpack {
 
 #[test]
 fn uploads_that_nobody_reads_hold_nobody_else_up() {
-    // A target that takes a head and nothing more, in a small buffer.
+    // A target that reads a head and nothing more, with a small buffer.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket
@@ -303,20 +303,20 @@ fn uploads_that_nobody_reads_hold_nobody_else_up() {
     for at in 0..12 {
         let stream = 2 * at + 1;
         sent.push(head(stream, POST, "/stuck", &[], false));
-        // All that a stream's window lets it send.
+        // All that a stream's window allows.
         sent.extend((0..4).map(|_| frame(DATA, 0, stream, &piece)));
     }
-    // A client learns first how much all of its streams may send: 512 KiB in all were told.
+    // A client first learns the window of the connection: it was once 512 KiB.
     Credit::of(&mut client).wait_for(1_000 + 12 * 64_000);
     client.send(&sent);
     wait(|| held.lock().unwrap().len() == 12);
-    // Twelve streams had used up what all of the connection may send: this waited for the idle timeout.
+    // Twelve streams once used up the window of the connection: this waited for the idle timeout.
     client.send(&[head(101, POST, "/quick", &[], false)]);
     client.send(&[frame(DATA, END_STREAM, 101, &[0; 1_000])]);
     assert_eq!(answer(&mut client, 101), (200, b"/quick".to_vec()));
 }
 
-/// What a connection lets its client send in all.
+/// The window of a connection that its client is told.
 struct Credit<'a> {
     client: &'a mut Frames,
     bytes: u32,
@@ -340,14 +340,14 @@ impl Credit<'_> {
     }
 }
 
-/// What came of bodies at a scripted target: its connection's number, the stream's, the bytes.
+/// Bytes of bodies at a scripted target, with the numbers of the connection and the stream.
 type Bodies = Mutex<Vec<(usize, u32, Vec<u8>)>>;
 
-/// What a scripted target of HTTP/2 does with each of its connections' streams.
+/// What a scripted HTTP/2 target does with the streams of its connections.
 type Script = dyn Fn(&mut TcpStream, usize, u32, bool) -> bool + Send + Sync;
 
-/// A target that answers heads of streams as `script` says (its connection's number, the stream's, whether the request ended): true
-/// to go on. `bodies` holds what came of bodies, by connection and stream.
+/// A target that answers heads of streams as `script` says (given the connection's number, the stream's, and whether the
+/// request ended); true to go on. `bodies` collects what came of bodies, by connection and stream.
 fn scripted(bodies: &Arc<Bodies>, script: Arc<Script>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -406,7 +406,7 @@ fn serve(mut stream: TcpStream, number: usize, bodies: &Bodies, script: &Script)
 /// `:status: 200`.
 const OK: &[u8] = &[0x88];
 
-/// A client of a balancer before this target of HTTP/2.
+/// A client of a load balancer in front of this HTTP/2 target.
 fn before(address: SocketAddr) -> (Balancer, Frames) {
     let first = mirror();
     let balancer = Balancer::simple(&first);
@@ -424,7 +424,8 @@ fn before(address: SocketAddr) -> (Balancer, Frames) {
 
 #[test]
 fn what_a_target_did_not_process_is_sent_again() {
-    // How the first connection turns down its first stream. A POST, and any first request of a connection, was answered 502.
+    // How the first connection refuses its first stream. A POST, and the first request of any connection, was once answered
+    // with 502.
     let refuse = |stream: &mut TcpStream, id: u32| {
         let _ = stream.write_all(&frame(RST_STREAM, 0, id, &REFUSED_STREAM));
         true
@@ -475,7 +476,7 @@ fn what_a_target_did_not_process_is_sent_again() {
 
 #[test]
 fn what_may_have_been_processed_is_not_sent_again() {
-    // The target speaks of stream 1 as taken, and closes without an answer.
+    // The target declares stream 1 as processed, and closes without an answer.
     let bodies = Arc::default();
     let address = scripted(
         &bodies,
@@ -509,8 +510,8 @@ fn a_target_that_refuses_all_streams_is_not_asked_for_ever() {
 
 #[test]
 fn an_early_answer_of_a_target_that_wants_no_more_arrives() {
-    // The target answers, and says with NO_ERROR that it needs no more of the body (RFC 9113 section 8.1). The client's stream was reset
-    // with the rest of its body unread.
+    // The target answers, and says with NO_ERROR that it needs no more of the body (RFC 9113, section 8.1). The client's
+    // stream was once reset with the rest of its body unread.
     let bodies = Arc::default();
     let address = scripted(
         &bodies,
@@ -530,7 +531,7 @@ fn an_early_answer_of_a_target_that_wants_no_more_arrives() {
     client.send(&[head(1, POST, "/", &[], false)]);
     let (mut sent, mut credit, mut said) = (0_usize, 65_535_usize, Vec::new());
     const BODY: usize = 1 << 20;
-    // Sends all of its body before it looks at the answer, as its window allows.
+    // The client sends its whole body before it reads the answer, as far as its window allows.
     while sent < BODY {
         let piece = (BODY - sent).min(16_000).min(credit);
         if piece > 0 {
@@ -556,7 +557,7 @@ fn an_early_answer_of_a_target_that_wants_no_more_arrives() {
 
 #[test]
 fn interim_answers_of_a_target_are_read_over() {
-    // `:status: 103`, literally.
+    // A literal `:status: 103`.
     let early = [&[0x08, 3][..], b"103"].concat();
     let bodies = Arc::default();
     let address = scripted(
@@ -577,7 +578,7 @@ fn interim_answers_of_a_target_are_read_over() {
 
 #[test]
 fn interim_answers_without_end_are_ended() {
-    // They were kept, one by one, for as long as the target sent them.
+    // They were once kept, one by one, as long as the target sent them.
     let early = [&[0x08, 3][..], b"103"].concat();
     let bodies = Arc::default();
     let address = scripted(
@@ -621,7 +622,7 @@ fn odd_paths_reach_targets_of_http_2_escaped() {
         });
     });
     let (_balancer, mut client) = before(address);
-    // Was 400, whatever the client spoke.
+    // Once 400, whatever the client spoke.
     client.send(&[head(1, GET, "/<a>?b=`c`", &[], true)]);
     assert_eq!(answer(&mut client, 1).0, 200);
     assert!(
@@ -651,7 +652,7 @@ fn stray_answers_to_pings_end_a_connection() {
 #[test]
 fn silent_connections_hold_no_buffers() {
     let target = mirror();
-    // Room for 64 request buffers, which the silent would have held: every honest request was answered 503.
+    // Room for 64 request buffers, all of which silent clients once held: every honest request was answered with 503.
     let settings = BalancerSettings {
         idle_timeout: Duration::from_secs(60),
         ..BalancerSettings::default()
@@ -692,7 +693,7 @@ fn descriptors_are_one_budget() {
             client
         })
         .collect();
-    // Requests hung where there was no descriptor for their target's side.
+    // Requests once hung if there was no descriptor for a connection to their target.
     let mut answered = 0;
     for mut client in slow.iter().map(|client| client.try_clone().unwrap()) {
         client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
@@ -727,7 +728,7 @@ fn whoever_is_left_is_told_before() {
     let get = |client: &mut TcpStream, path: &str| {
         write!(client, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     };
-    // Kept alive: one that asks on, and one whose target is slow.
+    // Kept alive: one that sends more requests, and one whose target is slow.
     let (mut idle, mut slow) = (balancer.connect(), balancer.connect());
     get(&mut idle, "/");
     let mut idle = BufReader::new(idle);
@@ -737,12 +738,12 @@ fn whoever_is_left_is_told_before() {
     let left = balancer.leave(Duration::from_secs(10));
     // Its listener is gone once no other can come.
     wait(|| TcpStream::connect(balancer.address).is_err());
-    // An idle connection was closed without a word: this request met a reset.
+    // An idle connection was once closed without notice: this request met a reset.
     get(idle.get_mut(), "/");
     let (told, body) = read_answer(&mut idle);
     assert!(told.contains("Connection: close"), "{told}");
     assert_eq!(body, b"ok");
-    // This one was told that its connection stays, and saw it closed.
+    // This client was told that its connection stays, and found it closed.
     release.store(true, std::sync::atomic::Ordering::SeqCst);
     let (told, _) = read_answer(&mut BufReader::new(slow));
     assert!(told.contains("Connection: close"), "{told}");
@@ -762,7 +763,7 @@ fn streams_that_are_open_end_after_their_client_was_told_to_go() {
     client.send(&[head(1, GET, "/", &[], true)]);
     wait(|| balancer.open().0 == 1);
     let left = balancer.leave(Duration::from_secs(10));
-    // GOAWAY came with the next stream only.
+    // GOAWAY once came only with the next stream.
     while client.any().kind != GOAWAY {}
     release.store(true, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(answer(&mut client, 1), (200, b"ok".to_vec()));
@@ -774,7 +775,7 @@ fn streams_that_are_open_end_after_their_client_was_told_to_go() {
 fn websockets_are_told_that_the_process_ends_between_two_frames() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
-    // Half a frame is said before the end, and the rest of it once the target has heard of that.
+    // Half a frame is sent before the end, and the rest of it once the target has heard of that.
     let target = target(move |mut stream, _| {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let Some((request, _)) = read_request(&mut reader) else {
@@ -814,7 +815,7 @@ fn websockets_are_told_that_the_process_ends_between_two_frames() {
     assert_eq!(&said, b"llo\x88\x02\x03\xe9");
     drop(client);
     left.join().unwrap();
-    // What the client had said, then a masked close with 1001.
+    // What the client had sent, then a masked close frame with 1001.
     let told = told.lock().unwrap().clone();
     assert_eq!(told[..8], *b"\x82\x82\0\0\0\0hi");
     assert_eq!(told[8..10], [0x88, 0x82]);

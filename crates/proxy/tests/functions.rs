@@ -1,4 +1,4 @@
-//! The data plane before a function.
+//! The data plane in front of a function.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -101,7 +101,7 @@ fn a_connection_carries_one_request_after_the_other() {
     });
     let balancer = serve(&functions);
     let mut client = Client::of(&balancer);
-    // Its bodies come in pieces that end where they like, the next request behind them.
+    // Bodies come in pieces of any size, with the next request behind them.
     client.send(b"POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     client.send(b"2\r\nde\r\n0\r\n\r\nHEAD /2 HTTP/1.1\r\nHost: a\r\n\r\n");
     let (head, body) = read_answer(&mut client.0);
@@ -110,7 +110,8 @@ fn a_connection_carries_one_request_after_the_other() {
         "{head}"
     );
     assert_eq!(body, b"\x00\xffhello");
-    // HEAD says how long the body would be. One that is read as if there were one would swallow the next answer.
+    // An answer to HEAD states the length of a body it does not have. A client that waited for one would take the next
+    // answer for it.
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         let mut byte = [0];
@@ -157,7 +158,7 @@ fn a_megabyte_goes_up_and_not_a_byte_more() {
         assert_eq!(body, MIB.to_string().as_bytes());
     }
     assert_eq!(balancer.lambda_errors(), (0, 0));
-    // It is refused at its head where that says how long it is, and a client that waits is not told to send it.
+    // Refused at the head if that states the length, and a client that waits is not told to send the body.
     let waits = format!(
         "{text}Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
         MIB + 1
@@ -227,7 +228,7 @@ fn a_function_that_says_nothing_is_504() {
     let balancer = start(&functions, settings);
     assert_eq!(status_of(&balancer, GET), "504");
     wait(|| balancer.lambda_errors() == (0, 1));
-    // What it says then goes nowhere.
+    // Its answer then goes nowhere.
     functions.release();
     assert_eq!(balancer.open().0, 0);
 }
@@ -302,7 +303,7 @@ fn streams_of_http2_are_requests_like_others() {
             break;
         }
     }
-    // Of no type: ALB tells a function such bytes in Base64.
+    // Without a content type: ALB passes such bytes to a function in Base64.
     assert!(body.starts_with(b"aGVsbG8=zz"), "{}", body[..20].escape_ascii());
     assert_eq!(body.len(), 8 + 100_000);
     let asked = functions.asked.lock().unwrap();
@@ -376,7 +377,7 @@ fn bodies_and_events_count_for_the_ceiling() {
         let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length";
         format!("{head}: {length}\r\n\r\n{}", "a".repeat(length))
     };
-    // The body and the event made of it.
+    // The body and the event made from it.
     assert_eq!(status_of(&balancer, &post(600_000)), "503");
     assert_eq!(functions.times_asked(), 0);
     for _ in 0..5 {
@@ -394,6 +395,6 @@ fn without_health_checks_a_function_is_unavailable_and_gets_requests() {
     };
     assert_eq!(balancer.function_health(), Some(wanted));
     assert_eq!(status_of(&balancer, GET), "200");
-    // Nobody else has asked it.
+    // It was not invoked by anyone else.
     assert_eq!(functions.times_asked(), 1);
 }

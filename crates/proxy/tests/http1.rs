@@ -342,7 +342,7 @@ fn expect_100_is_answered_here() {
     assert!(!target.heads.lock().unwrap()[0].contains("Expect"));
 }
 
-/// A target that answers one request per connection and closes it a moment later, saying nothing of that.
+/// A target that answers one request per connection and closes it a moment later, without announcing it.
 fn closes_after_answer(served: &Arc<AtomicU32>) -> Target {
     let served = Arc::clone(served);
     target(move |stream, heads| {
@@ -354,7 +354,7 @@ fn closes_after_answer(served: &Arc<AtomicU32>) -> Target {
                 heads.lock().unwrap().push(head);
             }
             let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-            // The next request arrives, and is not processed: what a keep-alive timeout at that moment looks like.
+            // The next request arrives and is not processed, as when a keep-alive timeout ends at that moment.
             let mut byte = [0];
             let _ = reader.read(&mut byte);
             let _ = reader.get_ref().shutdown(Shutdown::Both);
@@ -407,7 +407,7 @@ fn a_refused_target_is_out_at_once_and_nobody_fails() {
     assert_eq!(balancer.health(&kept), Some(HealthState::Healthy));
 }
 
-/// A target whose port can be given up.
+/// A target whose port can be released.
 struct TargetThatStops {
     address: std::net::SocketAddr,
     stop: Arc<std::sync::atomic::AtomicBool>,
@@ -464,7 +464,7 @@ fn a_deregistered_target_gets_no_new_request_and_finishes_what_it_has() {
                 return;
             }
             heads.lock().unwrap().push(head);
-            // Answers when the test says so: its third line of input is a marker on disk-free shared state.
+            // Answers when the test says so, through shared state.
             wait(|| heads.lock().unwrap().iter().any(|line| line == "go"));
             let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow");
         }

@@ -1,4 +1,4 @@
-//! What a log is told: each request once, whatever became of it, and each connection.
+//! The log gets each request once, however it ended, and each connection.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -13,7 +13,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What was told of a request.
+/// What was logged about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Told {
     status: u16,
@@ -92,7 +92,7 @@ fn logged(target: &Target, rules: Vec<RuleBlueprint>) -> (Balancer, Reader) {
 }
 
 impl Reader {
-    /// The requests told of, once there are this many.
+    /// The logged requests, once there are this many.
     fn told(&self, count: usize) -> Vec<Told> {
         wait(|| self.requests.lock().unwrap().len() >= count);
         let told = core::mem::take(&mut *self.requests.lock().unwrap());
@@ -256,7 +256,7 @@ const SWITCHED: &[u8] =
 
 #[test]
 fn targets_are_not_blamed_for_their_clients() {
-    // It leaves with a reset.
+    // The client leaves with a reset.
     let (balancer, reader) = logged(&says(SWITCHED.to_vec()), vec![]);
     let stream = balancer.connect();
     (&stream).write_all(SWITCH).unwrap();
@@ -266,12 +266,12 @@ fn targets_are_not_blamed_for_their_clients() {
         .unwrap();
     drop(stream);
     assert_eq!(reader.told(1)[0].reason, Some(Reason::ClientGone));
-    // Neither side says anything.
+    // Neither side sends anything.
     let stream = balancer.connect();
     (&stream).write_all(SWITCH).unwrap();
     assert_eq!(reader.told(1)[0].reason, Some(Reason::ClientSilent));
     drop(stream);
-    // It does not read its answer.
+    // The client does not read its answer.
     let length = 64 * 1024 * 1024;
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
     let answer = [head.as_bytes(), &vec![b'a'; length]].concat();

@@ -1,4 +1,4 @@
-//! Several load balancers on one port of 127.0.0.1: by their names.
+//! Several load balancers on one port of 127.0.0.1, told apart by their names.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -12,7 +12,7 @@ use std::io::{BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-/// A balancer at 127.0.0.1, and another one on the same port whose answers say `two`.
+/// A load balancer at 127.0.0.1, and another on the same port whose answers say `two`.
 fn two(target: &Target) -> Balancer {
     let mut balancer = Balancer::simple(target);
     balancer.edit(|blueprint| {
@@ -56,7 +56,7 @@ fn a_port_of_loopback_serves_each_by_its_name() {
         client.get_mut().write_all(&get(host)).unwrap();
         assert_eq!(read_answer(&mut client).1, who.as_bytes(), "{host}");
     }
-    // At its own address a load balancer serves whatever name is asked for.
+    // At its own address, a load balancer serves any name.
     let mut own = balancer;
     own.address.set_ip("127.77.0.1".parse().unwrap());
     let answer = own.exchange(b"GET / HTTP/1.1\r\nHost: two-1.elb.localhost\r\nConnection: close\r\n\r\n");
@@ -84,7 +84,7 @@ fn a_handshake_is_made_with_whom_its_name_asks_for() {
         ("two-1.elb.localhost", "two-1.elb.localhost", "two"),
         ("lb.elb.localhost", "lb.elb.localhost", "one"),
         ("app.test", "app.test", "one"),
-        // No name in the handshake: the request's counts.
+        // Without a name in the handshake, the request's counts.
         ("127.0.0.1", "two-1.elb.localhost", "two"),
     ] {
         let (config, seen) = client(&[&TLS13], BOTH);

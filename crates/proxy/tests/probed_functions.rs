@@ -1,4 +1,4 @@
-//! Health checks of functions, and what logs are told of both.
+//! Health checks of functions, and what is logged about functions.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -14,16 +14,16 @@ use serde_json::json;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What was told of requests and probes.
+/// What was logged about requests and probes.
 #[derive(Clone, Default)]
 struct Reader {
     requests: Arc<Mutex<Vec<ToldRequest>>>,
     probes: Arc<Mutex<Vec<ToldProbe>>>,
 }
 
-/// Status, reason, and whether its target has an address.
+/// Status, reason, and whether the target has an address.
 type ToldRequest = (u16, Option<Reason>, bool);
-/// Kind, whether the target has an address, and what came of it.
+/// Kind, whether the target has an address, and the result.
 type ToldProbe = (&'static str, bool, ProbeResult);
 
 impl Logger for Reader {

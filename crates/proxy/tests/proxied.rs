@@ -1,4 +1,4 @@
-//! The PROXY protocol: whose a client's connection is, said by proxies that may, and told to targets that ask.
+//! The PROXY protocol: read from trusted proxies, and sent to targets that expect it.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -18,13 +18,13 @@ const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const LINE: &[u8] = b"PROXY TCP4 192.0.2.9 198.51.100.1 56324 443\r\n";
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// What version 2 says of 192.0.2.9, port 56324, in front of 198.51.100.1, port 443.
+/// A version 2 header for the client 192.0.2.9, port 56324, that connected to 198.51.100.1, port 443.
 fn block() -> Vec<u8> {
     let said = [192, 0, 2, 9, 198, 51, 100, 1, 0xdc, 0x04, 0x01, 0xbb];
     [SIGNATURE, &[0x21, 0x11, 0, 12], &said].concat()
 }
 
-/// Trusts these networks, and tells targets of ports.
+/// Trusts these networks, and tells targets the client's port.
 fn trusting(networks: &[&str]) -> BalancerSettings {
     BalancerSettings {
         proxies: networks.iter().map(|network| network.parse().unwrap()).collect(),
@@ -37,7 +37,7 @@ fn ok() -> Vec<u8> {
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
 }
 
-/// Who asked, as the target was told.
+/// The client as the target was told.
 fn clients(target: &Target) -> Vec<String> {
     let heads = target.heads.lock().unwrap();
     let client = |head: &String| {
@@ -66,7 +66,8 @@ fn a_trusted_proxy_says_whose_its_connections_are() {
         (b"PROXY UNKNOWN\r\n".to_vec(), None),
         (local, None),
     ] {
-        // At once with its request, and in single bytes; what follows belongs to the request, and all of the connection is the client's.
+        // Together with its request, and in single bytes. What follows belongs to the request, and the whole connection to
+        // the client.
         for pieces in [usize::MAX, 1] {
             let mut stream = balancer.connect();
             stream.set_nodelay(true).unwrap();
@@ -105,7 +106,7 @@ fn a_trusted_proxy_that_says_nothing_right_is_closed_and_counted() {
         b"PROXY TCP4 192.0.2.9\r\n",
         &[SIGNATURE, &[0x11, 0x11, 0, 0]].concat(),
         &[SIGNATURE, &[0x21, 0x11, 0x08, 0x01]].concat(),
-        // The rest never comes: cut when a head's time is over.
+        // The rest never comes: cut off when the time for a head is over.
         b"PROXY TCP4 192.0",
         &block()[..20],
     ]
@@ -115,7 +116,7 @@ fn a_trusted_proxy_that_says_nothing_right_is_closed_and_counted() {
         assert_eq!(balancer.exchange(bytes), "", "{}", bytes.escape_ascii());
         assert_eq!(refused(&balancer), at as u64 + 1, "{}", bytes.escape_ascii());
     }
-    // Who looks whether the port is open is no failure.
+    // A peer that only checks whether the port is open is no failure.
     drop(balancer.connect());
     wait(|| balancer.open().1 == 0);
     assert_eq!(refused(&balancer), 6);
@@ -163,7 +164,7 @@ fn the_header_comes_before_tls() {
     assert!(secured(LINE) && secured(&block()));
     assert_eq!(clients(&target), ["192.0.2.9:56324"; 2]);
     assert!(!secured(b"") && refused(&balancer) == 1);
-    // A stranger's is no handshake.
+    // A header from an untrusted peer is an invalid handshake.
     balancer.edit(|blueprint| {
         let mut changed = (*blueprint.balancers[0]).clone();
         changed.settings.proxies = vec!["192.0.2.0/24".parse().unwrap()];
@@ -184,7 +185,7 @@ fn telling(says: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> (Target, 
         if stream.read_exact(&mut fixed).is_err() {
             return;
         }
-        // A connection that begins otherwise is not answered: its probe fails, and so does the test.
+        // A connection that begins otherwise gets no answer: its probe fails, and so does the test.
         if fixed[..12] != *SIGNATURE {
             return;
         }
@@ -218,7 +219,7 @@ fn telling(says: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> (Target, 
     (target, told)
 }
 
-/// Before a target that is told of its clients.
+/// A load balancer in front of a target that is told about its clients.
 fn in_front_of(target: &Target, settings: BalancerSettings) -> Balancer {
     let plain = says(ok());
     let balancer = Balancer::start(&[&plain], vec![], settings);
@@ -266,7 +267,7 @@ fn targets_are_told_whose_each_connection_is() {
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), 4, "a header for each client");
-    // What a proxy before us said goes on.
+    // The client in a header from a trusted proxy is passed on.
     let balancer = in_front_of(&target, trusting(&["127.0.0.0/8"]));
     let mut client = BufReader::new(balancer.connect());
     client.get_mut().write_all(&[&block()[..], GET].concat()).unwrap();
@@ -279,7 +280,7 @@ fn targets_are_told_whose_each_connection_is() {
 
 #[test]
 fn a_clients_connections_are_used_again_and_end_with_it() {
-    // Counts connections that requests came by.
+    // Counts the connections on which requests came.
     let ports = Arc::new(Mutex::new(std::collections::BTreeSet::new()));
     let open = Arc::new(Mutex::new(0_usize));
     let (shared, counted) = (Arc::clone(&ports), Arc::clone(&open));

@@ -1,4 +1,4 @@
-//! The data plane before targets that speak HTTP/2.
+//! The data plane in front of HTTP/2 targets.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -15,18 +15,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-/// What a target of these tests has seen.
+/// What a target in these tests has seen.
 #[derive(Default)]
 struct Seen {
     connections: AtomicUsize,
     ended: AtomicUsize,
     /// Answers to /slow end now.
     release: AtomicBool,
-    /// The first connection is cut off without a word: what comes on it is lost.
+    /// The first connection is cut off without notice: what comes on it is lost.
     cut: AtomicBool,
 }
 
-/// Answers "ok", but for paths that [`answer`] knows.
+/// Answers "ok", except for paths that [`answer`] knows.
 fn start(seen: &Arc<Seen>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -96,7 +96,7 @@ async fn answer(path: String, mut respond: SendResponse<Bytes>, seen: Arc<Seen>)
     let _ = std::future::poll_fn(|cx| body.poll_reset(cx)).await;
 }
 
-/// One before a target that speaks HTTP/2, too.
+/// A load balancer whose target, too, speaks HTTP/2.
 fn both(settings: BalancerSettings) -> (Balancer, Arc<rustls::ClientConfig>, Arc<Seen>) {
     let first = answering(|_, _| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
     let balancer = Balancer::start(&[&first], vec![], settings);
@@ -113,7 +113,7 @@ fn both(settings: BalancerSettings) -> (Balancer, Arc<rustls::ClientConfig>, Arc
     (balancer, config, seen)
 }
 
-/// Asks over a connection of its own and waits for the answer's first bytes.
+/// Sends a request on a new connection and waits for the answer's first bytes.
 fn ask(balancer: &Balancer, config: &Arc<rustls::ClientConfig>, path: &str) -> Frames {
     let mut frames = Frames::open(balancer, config, 65_535);
     frames.send(&[get(1, path, true)]);
@@ -145,7 +145,7 @@ fn a_connection_that_takes_no_more_is_not_tried_again() {
 fn a_client_that_does_not_read_holds_nobody_else_up() {
     for (path, streams) in [("/large", 60), ("/small", 8)] {
         let (balancer, config, seen) = both(BalancerSettings::default());
-        // So that there is a connection for all of them.
+        // So that one connection exists for all of them.
         drop(ask(&balancer, &config, "/"));
         let mut unread = Frames::open(&balancer, &config, 0);
         for at in 0..streams {
@@ -236,7 +236,7 @@ fn open_streams_outlive_their_listener() {
     seen.release.store(true, SeqCst);
     let end = client.next();
     assert_eq!((end.stream, &end.payload[..]), (1, &b"end"[..]));
-    // And then the connection ends: after what is left of the stream, GOAWAY, the end.
+    // And then the connection ends: first the rest of the stream, then GOAWAY, then the close.
     while client.read().is_ok() {}
     wait(|| balancer.open() == (0, 0));
 }
@@ -276,7 +276,7 @@ fn a_get_whose_body_has_no_length_is_judged_as_one_in_chunks() {
             while client.next().flags & END_STREAM == 0 {}
         }
         assert_eq!(connections.load(SeqCst), fresh, "{desync:?}");
-        // Its end in a frame of its own makes no body.
+        // An end in a frame of its own makes no body.
         let mut client = Frames::open(&balancer, &config, 65_535);
         client.send(&[get(1, "/", false), frame(DATA, END_STREAM, 1, b"")]);
         assert_eq!(status(&client.next()), 200, "{desync:?}");

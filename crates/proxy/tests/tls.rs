@@ -1,4 +1,4 @@
-//! TLS in front and behind: policies, certificates, resumption, replacement, refusals.
+//! TLS with clients and targets: policies, certificates, resumption, replacement, refusals.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -27,7 +27,7 @@ fn echo() -> Target {
     })
 }
 
-/// A balancer over TLS with one ECDSA certificate.
+/// A load balancer over TLS with one ECDSA certificate.
 fn secure(target: &Target, policy: &str) -> (Balancer, Arc<CertificateBlueprint>) {
     let balancer = Balancer::simple(target);
     let certificate = certificate("arn:one", &["a.test"], KeyKind::Ecdsa);
@@ -72,7 +72,7 @@ fn targets_are_told_version_and_cipher_and_clients_cannot_lie_about_them() {
     let balancer = Balancer::start(&[&target], vec![], settings);
     let rsa = certificate("arn:rsa", &["a.test"], KeyKind::Rsa);
     let lie = b"GET / HTTP/1.1\r\nHost: a\r\nx-amzn-tls-version: SSLv2\r\nX-Amzn-Tls-Cipher-Suite: none\r\nConnection: close\r\n\r\n";
-    // In plaintext there is nothing to tell, and a lie does not go on either.
+    // Over plaintext there is nothing to report, and forged headers are not passed on.
     balancer.exchange(lie);
     balancer.secure(POLICY, &[&rsa]);
     for version in [&TLS12, &TLS13] {
@@ -134,7 +134,7 @@ fn large_bodies_stream_both_ways() {
     }
 }
 
-/// A client that reads slowly: what was encrypted and not taken by the socket must come, and in order.
+/// A client that reads slowly: what was encrypted and not taken by the socket must arrive, in order.
 #[test]
 fn a_slow_reader_gets_every_byte() {
     let body: Vec<u8> = (0..20_000_000_u32).map(|index| (index % 241) as u8).collect();
@@ -153,7 +153,7 @@ fn a_slow_reader_gets_every_byte() {
     let (config, _) = client(&[&TLS13], BOTH);
     let mut client = balancer.shake(&config, "a.test").unwrap();
     client.write_all(GET).unwrap();
-    // All buffers between are full before the first byte is read.
+    // All buffers in between are full before the first byte is read.
     wait(|| balancer.open().0 == 1);
     let (_, answer) = read_answer(&mut BufReader::with_capacity(700, &mut client));
     assert!(answer == body, "{} of {} bytes", answer.len(), body.len());
@@ -194,7 +194,7 @@ fn policies_decide_versions_and_groups() {
     );
     assert_eq!(group("TLS13-1-3-2021-06", quantum).as_deref(), Some("X25519"));
     assert_eq!(group("TLS13-1-3-FIPS-2023-04", vec![kx_group::X25519]), None);
-    // Each refusal is counted, just after the client learns of it.
+    // Each refusal is counted, just after the client learns about it.
     wait(|| balancer.handshakes().2 == 3);
 }
 
@@ -313,7 +313,7 @@ fn a_handshake_under_way_survives_a_replacement() {
     while client.wants_write() {
         client.write_tls(&mut stream).unwrap();
     }
-    // The server's flight was made with the old certificate; what follows comes after the change.
+    // The server's first flight was made with the old certificate; what follows comes after the change.
     client.read_tls(&mut stream).unwrap();
     let fresh = certificate("arn:two", &["a.test"], KeyKind::Ecdsa);
     balancer.secure(POLICY, &[&fresh]);
@@ -328,7 +328,7 @@ fn a_handshake_under_way_survives_a_replacement() {
     );
 }
 
-/// A ClientHello in records of a few bytes, each a segment of its own (RFC 8446 section 5.1 allows fragments).
+/// A ClientHello in records of a few bytes, each a segment of its own (RFC 8446, section 5.1 allows fragments).
 #[test]
 fn a_hello_in_many_records_is_a_hello() {
     let target = echo();
@@ -378,7 +378,7 @@ fn a_listener_that_changes_its_protocol_drops_idle_connections() {
     let mut secured = balancer.shake(&config, "a.test").unwrap();
     ask(&mut secured, GET);
     balancer.edit_listener(|listener| (listener.protocol, listener.tls) = (Protocol::Http, None));
-    // With close_notify: without it this were an error.
+    // With close_notify; without it this would be an error.
     assert_eq!(secured.read(&mut [0; 16]).unwrap(), 0, "so is a secured one");
     let answer = balancer.exchange(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -471,7 +471,7 @@ fn the_handshake_has_one_deadline() {
     let (balancer, _) = secure(&target, POLICY);
     let mut slow = balancer.connect();
     let began = std::time::Instant::now();
-    // A byte now and then does not extend it.
+    // A byte now and then does not extend the deadline.
     let pause = Duration::from_millis(50);
     slow.set_read_timeout(Some(pause)).unwrap();
     let ended = (0..)
@@ -529,7 +529,7 @@ fn targets_over_tls_are_probed_asked_by_name_and_resumed() {
         );
     }
     let names: Vec<Option<String>> = asked.lock().unwrap().iter().map(|one| one.0.clone()).collect();
-    // One connection per name, kept and used again.
+    // One connection per name, kept and reused.
     assert_eq!(
         names,
         [Some("a.test".to_owned()), Some("b.test".to_owned()), None]
@@ -570,14 +570,14 @@ fn a_target_without_tls_is_a_bad_gateway() {
     assert!(get(&balancer, "a.test").starts_with("HTTP/1.1 502"));
 }
 
-/// A target that closes idle connections, with and without a word: requests that may be sent again are.
+/// A target that closes idle connections, with and without notice: requests that can be sent again are.
 #[test]
 fn stale_connections_over_tls_are_replaced() {
     let own = certificate("arn:own", &["whatever.test"], KeyKind::Ecdsa);
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec();
     let served = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&served);
-    // Every second request of a connection is met with silence and a close.
+    // Every second request on a connection is met with silence and a close.
     let (target, _) = secure_target(server_config(&own), move |_| {
         if count.fetch_add(1, SeqCst) % 2 == 1 {
             Vec::new()
@@ -594,7 +594,7 @@ fn stale_connections_over_tls_are_replaced() {
     assert!(served.load(SeqCst) > 6);
 }
 
-/// A body that lasts until the close, cut off without close_notify, must not look whole.
+/// A body that lasts until the close and is cut off without close_notify must not look complete.
 #[test]
 fn a_cut_off_body_of_a_target_is_no_end() {
     let own = certificate("arn:own", &["whatever.test"], KeyKind::Ecdsa);

@@ -1,5 +1,5 @@
-//! Sizes groups of workers by their queues: whoever changes a queue tells its figures here, and within milliseconds the group's planner
-//! is asked, and its order carried out.
+//! Sizes groups of workers by their queues. Every change of a queue reports its figures here; within milliseconds the
+//! group's planner is asked, and its order carried out.
 
 use crate::first_receives::{Counted, FirstReceives};
 use forebay_control::Series;
@@ -20,39 +20,39 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// Time between two looks at least, however often queues change.
+/// Shortest interval between two looks, however often queues change.
 const LEAST: Duration = Duration::from_millis(50);
-/// Time between two looks at most, so that new groups and metrics are seen, and the figures of queues that time alone changes.
+/// Longest interval between two looks, so that new groups and metrics are noticed, and figures that change with time alone.
 const MOST: Duration = Duration::from_secs(1);
-/// After an order that could not be carried out.
+/// Pause after an order that could not be carried out.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Deletes that are kept of one queue until the next look; the rest of them teaches nothing new.
+/// Deletes of one queue that are kept until the next look; more would teach nothing new.
 const DELETED: usize = 10_000;
-/// How far back a metric's newest value is looked for, and with what period: one thing after the other.
+/// How far back a metric's newest value is searched, and with which period, in this order.
 const LOOKED_BACK: [(Duration, u32); 3] = [
     (Duration::from_secs(60), 1),
     (Duration::from_secs(3 * 3600), 1),
     (Duration::from_secs(24 * 3600), 60),
 ];
 
-/// What there is in a queue.
+/// Figures of a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueFigures {
     /// Messages that may be received.
     pub visible: u64,
-    /// Messages that were received, and neither deleted nor visible again.
+    /// Messages that were received, and are neither deleted nor visible again.
     pub in_flight: u64,
-    /// Messages whose delay lasts.
+    /// Messages that are still delayed.
     pub delayed: u64,
-    /// For how long the oldest message has been there.
+    /// Age of the oldest message.
     pub oldest_age: Option<Duration>,
 }
 
-/// A queue as it was told last.
+/// A queue as it was last reported.
 struct Told {
     figures: QueueFigures,
     at: Instant,
-    /// How long after their receive messages were deleted: those whose queue's figures are still to come, and those before.
+    /// Processing times of deleted messages: those since the last figures, and those before.
     fresh: Vec<Duration>,
     deleted: Vec<Duration>,
     is_named: bool,
@@ -70,10 +70,10 @@ impl Told {
     }
 }
 
-/// Asks for a queue's figures: they are told by `observe`.
+/// Asks for a queue's figures, which are then reported to `observe`.
 type Refresh = Box<dyn Fn(&str) + Send + Sync>;
 
-/// All queues, as they were told last, and what was planned for groups that name them. A clone is another hold on the same.
+/// All queues as they were last reported, and the plans for groups that name them. A clone shares the same data.
 #[derive(Clone, Default)]
 pub struct Backlogs(Arc<Shared>);
 
@@ -87,13 +87,13 @@ struct Shared {
 }
 
 impl Backlogs {
-    /// One that knows no queue.
+    /// Without any queue.
     pub fn new() -> Backlogs {
         Backlogs::default()
     }
 
-    /// A queue is like this now: to be called after each batch that changed it, at its creation, and at the start for each that there is.
-    /// O(log queues); a group that names it is looked at within 50 ms.
+    /// Reports a queue's figures: to be called after each batch that changed it, at its creation, and at the start for each
+    /// existing queue. O(log queues); a group that names it is looked at within 50 ms.
     pub fn observe(&self, queue_arn: &str, figures: QueueFigures) {
         let mut queues = self.queues();
         let at = Instant::now();
@@ -107,10 +107,12 @@ impl Backlogs {
             };
             queues.insert(queue_arn.to_owned(), told);
             drop(queues);
-            // A group may have named it before it was there.
+            // A group may have named the queue before it existed.
             self.0.changed.notify_one();
             return;
         };
+        // A processing time counts only with the figures that include its delete: otherwise a message would be in flight
+        // and done at once.
         (told.figures, told.at) = (figures, at);
         if !told.is_named {
             return;
@@ -129,7 +131,8 @@ impl Backlogs {
         queues.get(queue_arn).is_some_and(|told| told.is_named)
     }
 
-    /// A message was deleted, so long after its receive: to be called before `observe` for the batch that it was in. It counts with that.
+    /// Reports that a message was deleted, `took` after its receive: to be called before `observe` for its batch, with
+    /// which it counts.
     pub fn processed(&self, queue_arn: &str, took: Duration) {
         if let Some(told) = self.queues().get_mut(queue_arn)
             && told.is_named
@@ -139,21 +142,22 @@ impl Backlogs {
         }
     }
 
-    /// An instance asks for messages: to be called when it does, whether it gets some or not. The first time tells that its worker works.
+    /// Reports that an instance asks for messages, whether it gets some or not. The first time shows that its worker is
+    /// running.
     pub fn asks(&self, instance: &str) {
         if self.0.first.asks(instance, Instant::now()) {
             self.0.changed.notify_one();
         }
     }
 
-    /// A queue is gone.
+    /// Reports that a queue was deleted.
     pub fn removed(&self, queue_arn: &str) {
         self.queues().remove(queue_arn);
         self.0.changed.notify_one();
     }
 
-    /// What is called once a second with each queue that a group names, so that it is observed again: visibility timeouts and delays end by
-    /// time alone. The first one counts.
+    /// Sets the function that is called once a second for each queue that a group names, so that it is observed again:
+    /// visibility timeouts and delays end with time alone. Only the first call counts.
     pub fn refresh_by(&self, refresh: impl Fn(&str) + Send + Sync + 'static) {
         let _ = self.0.refresh.set(Box::new(refresh));
     }
@@ -168,22 +172,24 @@ impl Backlogs {
         self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Only these are tracked.
+    /// Marks these queues as named. Only those are tracked.
     fn name(&self, named: &BTreeSet<&str>) {
         for (arn, told) in &mut *self.queues() {
             told.is_named = named.contains(&**arn);
             if !told.is_named {
+                // A queue that no group names must not collect times without end.
                 (told.fresh, told.deleted) = (Vec::new(), Vec::new());
             }
         }
     }
 
-    /// What there is to do, and what was deleted since the last look, of each of these queues that exists.
+    /// The work in each of these queues that exists, and the processing times since the last look.
     fn take(&self, named: &BTreeSet<&str>) -> BTreeMap<String, (Work, Vec<Duration>)> {
         let mut queues = self.queues();
         let mut found = BTreeMap::new();
         for &arn in named {
             if let Some(told) = queues.get_mut(arn) {
+                // The queue may have been created after the group, so that `name` did not see it.
                 told.is_named = true;
                 let deleted = core::mem::take(&mut told.deleted);
                 found.insert(arn.to_owned(), (told.work(), deleted));
@@ -193,14 +199,14 @@ impl Backlogs {
     }
 }
 
-/// A planner, and what it has ordered.
+/// A planner and what it has ordered.
 #[derive(Default)]
 struct Known {
     planner: Planner,
     counted: Counted,
     orders: u64,
     releases: u64,
-    /// Seconds that a message takes by a metric, and when that was read.
+    /// Seconds per message according to a metric, and when that was read.
     measured: Option<(Instant, Option<f64>)>,
     next: Option<Instant>,
 }
@@ -216,9 +222,9 @@ struct Sizing {
     state: Option<Arc<State>>,
     groups: Vec<BacklogGroup>,
     refreshed: Instant,
-    /// Since when it is known who asks for messages.
+    /// Since when receives are observed.
     began: Wall,
-    /// First receives that the state does not know yet.
+    /// First receives that the state does not contain yet.
     receives: Vec<FirstReceive>,
 }
 
@@ -264,7 +270,7 @@ async fn run(mut sizing: Sizing) {
 }
 
 impl Sizing {
-    /// Looks at all groups; what is to be ordered.
+    /// Looks at all groups; returns the orders.
     fn look(&mut self) -> Vec<PlannedCapacity> {
         let state = self.writer.state();
         if !self
@@ -329,7 +335,7 @@ impl Sizing {
         orders
     }
 
-    /// Takes what names a queue in a new state.
+    /// Finds the groups of a new state that name a queue.
     fn take(&mut self, state: Arc<State>) {
         let shapes = self.ports.observations.shapes();
         self.groups = backlog_groups(&state, &shapes, self.clock.wall());
@@ -346,6 +352,7 @@ impl Sizing {
             .first
             .retain(|id| state.holder(id) != Holder::Ended);
         self.state = Some(state);
+        // A look without groups returns before it replaces the plans.
         if self.groups.is_empty() {
             let plans = &self.backlogs.0.plans;
             plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -363,7 +370,7 @@ impl Sizing {
         }
     }
 
-    /// Has first receives recorded, of which start-ups are learnt. Without them there is less to learn from.
+    /// Records first receives in the state, from which start-up times are learnt. A failure costs only that.
     async fn record(&mut self) {
         let receives = core::mem::take(&mut self.receives);
         if receives.is_empty() {
@@ -373,24 +380,24 @@ impl Sizing {
         let change =
             Box::new(move |state: &State, now| record_first_receives(state, &receives, &*observations, now));
         if let Err(error) = self.writer.change(change).await {
-            tracing::warn!(%error, "first receives of instances could not be recorded");
+            tracing::warn!(%error, "cannot record the first receives of instances");
         }
     }
 
-    /// Has orders carried out; whether they were.
+    /// Has orders carried out; returns whether they were.
     async fn order(&self, orders: Vec<PlannedCapacity>) -> bool {
         let observations = Arc::clone(&self.ports.observations);
         let change = Box::new(move |state: &State, now| carry_out(state, &orders, &*observations, now));
         let done = self.writer.change(change).await;
         if let Err(error) = &done {
-            tracing::warn!(%error, "capacity for a backlog could not be ordered");
+            tracing::warn!(%error, "cannot change the desired capacity for a backlog");
         }
         done.is_ok()
     }
 }
 
 impl Known {
-    /// The newest value of a metric, read once a second; the one before if it has none any more.
+    /// The newest value of a metric, read at most once a second; the previous one if it has none any more.
     fn measured(
         &mut self,
         ports: &SharedPorts,
@@ -415,7 +422,7 @@ impl Known {
     }
 }
 
-/// The average of the newest second with a value, as the published target setter reads it; of the newest minute if it is hours old.
+/// The average of the newest second with a value; of the newest minute if that is hours old.
 fn newest(ports: &SharedPorts, series: &Series, now: Wall) -> Option<f64> {
     LOOKED_BACK.into_iter().find_map(|(back, period)| {
         let second = now.seconds() + 1;
@@ -441,7 +448,7 @@ fn told(group: &BacklogGroup, plan: Option<Plan>, known: &Known) -> BacklogMetri
             costs.limit
         ),
         None => format!(
-            "{} an hour at most, but no prices are declared (--shapes): it bounds nothing",
+            "{} an hour at most, but no prices are declared (--shapes), so there is no bound",
             costs.limit
         ),
     });
@@ -476,7 +483,7 @@ mod tests {
         let backlogs = Backlogs::new();
         let named = BTreeSet::from([QUEUE]);
         let second = Duration::from_secs(1);
-        // Nobody names it yet.
+        // No group names it yet.
         backlogs.observe(QUEUE, figures(3, 1));
         backlogs.processed(QUEUE, second);
         backlogs.processed("another", second);
@@ -492,7 +499,7 @@ mod tests {
             )
         );
         backlogs.processed(QUEUE, second);
-        // Its figures are those before the delete: it does not count yet.
+        // The figures are from before the delete, so it does not count yet.
         assert!(backlogs.take(&named)[QUEUE].1.is_empty());
         backlogs.observe(QUEUE, figures(3, 0));
         let (work, deleted) = backlogs.take(&named).remove(QUEUE).unwrap();

@@ -1,4 +1,4 @@
-//! What the balancer sees becomes datapoints, once a second.
+//! Makes datapoints of what the load balancers do, once a second.
 
 use crate::fleet::Instances;
 use crate::functions::HostedFunctions;
@@ -20,27 +20,28 @@ use std::time::{Duration, Instant};
 /// Time between two looks.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What was found last.
+/// What was seen last.
 struct Collector {
     before: MetricsSnapshot,
     looked: Instant,
-    /// Levels as they were told: one that stays is told once a minute, so that thousands of idle load balancers cost little.
+    /// Levels as they were last written. An unchanged one is written only once a minute, so that thousands of idle load
+    /// balancers cost little.
     levels: BTreeMap<Series, f64>,
-    /// What instances had used at the last look, and at the last minute.
+    /// What instances had used at the last look, and at the last full minute.
     used: BTreeMap<String, Usage>,
     used_by_minute: BTreeMap<String, Usage>,
     failing: bool,
 }
 
-/// What is looked at beside the balancer.
+/// Other sources of datapoints.
 pub(crate) struct LookedAt {
     pub(crate) instances: Arc<Instances>,
     pub(crate) messages: Arc<KeptMessages>,
     pub(crate) functions: Arc<HostedFunctions>,
 }
 
-/// Puts what has come to be since the last look, each second, until `go_on` says that there is no more to do. `state` is the state then,
-/// `now` reads the clock.
+/// Writes the datapoints since the last look, each second, until `go_on` returns false. `state` returns the current state,
+/// `now` the time.
 ///
 /// # Errors
 /// If the thread cannot be started.
@@ -56,12 +57,12 @@ pub(crate) fn start(
         .name("collector".to_owned())
         .spawn(move || {
             let Some(before) = shown.snapshot() else {
-                tracing::error!("nothing is served yet: what the balancer sees is not kept");
+                tracing::error!("nothing is served yet: metrics are not collected");
                 return;
             };
             let mut collector = Collector::new(before);
             loop {
-                // Just after a second has begun: what is found belongs to the one before.
+                // Looks just after each full second, so that what is found belongs to the one before.
                 let micros = u64::try_from(now().0.rem_euclid(1_000_000)).unwrap_or_default();
                 if !go_on(SECOND - Duration::from_micros(micros)) {
                     return;
@@ -77,7 +78,7 @@ pub(crate) fn start(
         })
 }
 
-/// What queues tell of a second.
+/// The datapoints of queues for one second.
 fn queue_points(state: &State, messages: &KeptMessages, second: i64) -> Vec<Datapoint> {
     let queues: Vec<_> = state
         .queues()
@@ -92,7 +93,7 @@ fn queue_points(state: &State, messages: &KeptMessages, second: i64) -> Vec<Data
 }
 
 impl Collector {
-    /// The first look tells all since the process began: its counters began at zero.
+    /// The first look covers everything since the process began, when its counters were zero.
     fn new(mut before: MetricsSnapshot) -> Collector {
         if let MetricsSnapshot::Server(server) = &mut before {
             server.node = NodeMetrics::default();
@@ -137,13 +138,14 @@ impl Collector {
             && !self.failing
         {
             let cause = &*error.cause;
-            tracing::error!(%error, cause, "what the balancer sees is not kept");
+            tracing::error!(%error, cause, "metrics could not be stored");
         }
         self.failing = kept.is_err();
         (self.before, self.looked) = (snapshot, looked);
     }
 
-    /// What instances have used since the last look: of processors each second, of the network once a minute, in sums as EC2 has them.
+    /// What instances have used since the last look: processor time every second, network traffic once a minute, in sums as
+    /// EC2 reports them.
     fn of_instances(
         &mut self,
         state: &State,
@@ -171,7 +173,7 @@ impl Collector {
         points
     }
 
-    /// What is to be kept of it: all that happened, levels that have changed, and once a minute all levels.
+    /// The datapoints to write: all events, levels that have changed, and once a minute all levels.
     fn points(&mut self, found: &[metrics::Datapoint], state: &State, second: i64) -> Vec<Datapoint> {
         let regions = Regions::of(state);
         let is_minute = second % 60 == 0;
@@ -186,7 +188,7 @@ impl Collector {
             .filter_map(|point| {
                 let series = regions.series(point);
                 let high_resolution = match &point.value {
-                    // Told though nothing has happened.
+                    // A counter without events; it is reported all the same.
                     DatapointValue::Count(0.0) => false,
                     DatapointValue::Count(_) | DatapointValue::Distribution(_) => true,
                     DatapointValue::Level(level) => {
@@ -211,8 +213,8 @@ fn found(before: &MetricsSnapshot, now: &MetricsSnapshot, time: Duration) -> Vec
     found
 }
 
-/// Both without the load balancers, and the target groups of none, of which nothing has changed: a thousand idle ones cost no more than
-/// to see that they are idle.
+/// Both snapshots without unchanged load balancers, and without unchanged target groups that belong to none: a thousand
+/// idle ones should cost no more than finding out that they are idle.
 fn changed(before: &MetricsSnapshot, now: &MetricsSnapshot) -> (MetricsSnapshot, MetricsSnapshot) {
     let (MetricsSnapshot::Server(old), MetricsSnapshot::Server(new)) = (before, now) else {
         return (before.clone(), now.clone());
@@ -231,7 +233,7 @@ fn changed(before: &MetricsSnapshot, now: &MetricsSnapshot) -> (MetricsSnapshot,
         .collect();
     let mut busy: BTreeSet<&str> = BTreeSet::new();
     for of in &new.node.load_balancers {
-        // Open connections use capacity, though nothing changes.
+        // Open connections count as used capacity although nothing changes.
         let is_open = of.nodes.iter().any(|node| node.counts.open > 0);
         if is_open || balancers.get(of.arn.as_str()) != Some(&of) {
             busy.insert(&of.arn);
@@ -267,7 +269,7 @@ fn changed(before: &MetricsSnapshot, now: &MetricsSnapshot) -> (MetricsSnapshot,
                     .cloned()
                     .collect(),
             },
-            // Days: once a minute is often enough.
+            // They count in days; once a minute is often enough.
             certificates: Vec::new(),
             planners: server.planners.clone(),
             backlogs: server.backlogs.clone(),
@@ -278,10 +280,10 @@ fn changed(before: &MetricsSnapshot, now: &MetricsSnapshot) -> (MetricsSnapshot,
     (only(old), only(new))
 }
 
-/// Which regions load balancers and target groups are in.
+/// The regions of load balancers and target groups.
 struct Regions<'a> {
     default: &'a str,
-    /// By the end of their ARNs; those of the default region are left out.
+    /// By the end of their ARNs, without those of the default region.
     others: BTreeMap<&'a str, &'a str>,
 }
 
@@ -293,7 +295,7 @@ impl<'a> Regions<'a> {
             let arns = region.load_balancers.keys().chain(region.target_groups.keys());
             for arn in arns {
                 let end = arn.rsplit_once(':').map_or(arn.as_str(), |(_, end)| end);
-                // The dimension of a load balancer does not say that it is one.
+                // A load balancer's dimension has no `loadbalancer/` in front.
                 others.insert(end.strip_prefix("loadbalancer/").unwrap_or(end), name);
             }
         }

@@ -1,4 +1,4 @@
-//! A running Forebay: how it starts, in place of nobody or of another one, and how it ends.
+//! A running Forebay: how it starts, alone or in place of another, and how it ends.
 
 use crate::backlogs::{self, Backlogs};
 use crate::feeding;
@@ -33,24 +33,24 @@ use tokio::sync::watch;
 
 /// A running Forebay.
 pub struct Daemon {
-    /// Where the APIs are served.
+    /// The address of the APIs.
     pub api: SocketAddr,
-    /// Where metrics and health are served.
+    /// The address of metrics and health.
     pub admin: SocketAddr,
-    /// Where state and credentials are kept.
+    /// The directory of state and credentials.
     pub data_dir: PathBuf,
-    /// The file of its keys.
+    /// The credentials file.
     pub credentials: PathBuf,
     plane: Arc<DataPlane>,
     logs: Arc<Logs>,
-    /// The collector, then the keeper of datapoints.
+    /// The collector, then the keeper of datapoints: in the order in which they must end.
     threads: Vec<Ending>,
-    /// What looks again and again whether something is to be changed.
+    /// Tasks that check again and again whether something must be changed.
     tasks: Vec<tokio::task::JoinHandle<()>>,
     exporters: Vec<Exporter>,
     sending: notify::Sending,
     context: Arc<ApiContext>,
-    /// Messages of queues, and the thread that keeps them.
+    /// The messages of queues, and the thread that keeps them.
     messages: (Arc<KeptMessages>, std::thread::JoinHandle<()>),
     shown: Arc<Shown>,
     backlogs: Backlogs,
@@ -58,17 +58,17 @@ pub struct Daemon {
     functions: Arc<HostedFunctions>,
     predecessor: Predecessor,
     stop: watch::Sender<bool>,
-    /// Ends the admin address, which is the last to go.
+    /// Ends the admin address, which is closed last.
     ended: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     drain: Duration,
-    /// No other process may have these meanwhile.
+    /// Keeps other processes from using the address pools.
     pools: Option<PoolClaim>,
     /// The process that this one took over from.
     before: Option<Before>,
 }
 
-/// What is served beside traffic.
+/// The sockets that are served beside traffic, and what belongs to them.
 struct FrontSockets {
     api: TcpListener,
     admin: TcpListener,
@@ -78,7 +78,7 @@ struct FrontSockets {
     pools: PoolClaim,
 }
 
-/// Starts what runs schedules, and what feeds functions.
+/// Starts the tasks that run schedules and feed functions.
 fn scheduled(args: &UpArgs, context: &Arc<ApiContext>, lookers: Lookers) -> [tokio::task::JoinHandle<()>; 2] {
     let internal = Internal::new(Arc::clone(context));
     let looking = args.functions.looking();
@@ -88,10 +88,10 @@ fn scheduled(args: &UpArgs, context: &Arc<ApiContext>, lookers: Lookers) -> [tok
     ]
 }
 
-/// How long functions may go on at least, however late it is.
+/// Time that functions have to finish at least, even if the drain time is over.
 const FUNCTIONS_END: Duration = Duration::from_secs(2);
 
-/// Does what blocks on a thread for that.
+/// Runs blocking work on a thread for that.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
@@ -118,7 +118,7 @@ impl Daemon {
         let keys = keys(&args)?;
         let shown = Arc::new(Shown::new(hosts(&args)));
         let (ended, end) = watch::channel(false);
-        // From now on, and to the very end: whoever probes must be told of the start and of the drain.
+        // Shown from now on to the very end: probes must see the start and the drain.
         show(admin.try_clone()?, &shown, end)?;
         let (store, kept) = Store::open(&store_path(&args))?;
         let state = configured(&args, kept)?;
@@ -136,7 +136,7 @@ impl Daemon {
         Daemon::serve(args, standing, writing, fronts)
     }
 
-    /// In place of the one that runs. Until that has been told that this one serves, it takes everything back if this one fails.
+    /// Starts in place of the running process, which takes everything back if this one fails before it serves.
     async fn take_over(args: UpArgs) -> anyhow::Result<Daemon> {
         let data_dir = args.data.data_dir.clone();
         let mut running = blocking(move || Successor::meet(&data_dir)).await?;
@@ -145,18 +145,19 @@ impl Daemon {
         let keys = keys(&args)?;
         let shown = Arc::new(Shown::new(hosts(&args)));
         let (ended, end) = watch::channel(false);
-        // All that takes time and can be done beside the running process is done before that lets go of anything.
+        // Everything that takes time and works beside the running process is done first: once frozen, it holds back writes.
         let state = configured(&args, Some(running.state()?))?;
         let pools = claim(&args, &state, Some(running.process))?;
         let (standing, publish) = Standing::new(&args, &state, api.address, &keys, &shown, false)?;
         let first = Arc::new(state);
         let publish = blocking(move || {
-            // Instances stay where they are.
+            // Instances stay with the running process for now; this publishes to the data plane.
             publish.publish(&first);
             Ok(publish)
         });
         let publish = publish.await?;
         let follower = publish.follower();
+        // Only now is the store's lock free. The state is read again, because it may have changed since the first copy.
         let (running, yielded) = blocking(move || running.freeze().map(|yielded| (running, yielded))).await?;
         let (store, _) = Store::open(&store_path(&args))?;
         let state = configured(&args, Some(yielded.state))?;
@@ -169,7 +170,7 @@ impl Daemon {
         })
         .await?;
         tracing::info!("took over from process {process}");
-        // Nothing is changed, and no call answered, before this process is the one that serves.
+        // Only the process that serves may change anything or answer calls, so the APIs are served last.
         let admin = admin.own.unwrap_or(yielded.admin);
         show(admin.try_clone()?, &shown, end)?;
         let fronts = FrontSockets {
@@ -185,7 +186,7 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Answers calls, and does what is due.
+    /// Starts to answer calls, and the tasks that run by time.
     fn serve(
         args: UpArgs,
         standing: Standing,
@@ -262,12 +263,12 @@ impl Daemon {
         })
     }
 
-    /// What is told of queues sizes the groups of their workers.
+    /// The backlogs of queues, by which groups of workers are sized.
     pub fn backlogs(&self) -> &Backlogs {
         &self.backlogs
     }
 
-    /// What had to be said on standard output is said: log lines may follow there.
+    /// Called once everything that belongs on standard output was written: log lines may follow there.
     pub fn announced(&self) {
         self.logs.go();
         service_manager::ready(&format!(
@@ -277,28 +278,28 @@ impl Daemon {
         service_manager::watch(Arc::downgrade(&self.plane));
     }
 
-    /// Tells in the log what becomes of targets from now on.
+    /// Logs from now on when targets fail and recover.
     pub fn watch(&self) {
         crate::health_log::start(&self.plane);
     }
 
-    /// Opens logs anew and reads the credentials again; traffic does not notice.
+    /// Reopens log files and reads the credentials again; traffic is not affected.
     pub fn look_again(&self) {
         if !self.logs.reopen() {
-            tracing::warn!("a log's writer is far behind: its files were not opened anew");
+            tracing::warn!("a log writer is far behind: its files were not reopened");
         }
         self.context.read_again();
         self.instances.look_again();
     }
 
-    /// Returns the process id of another Forebay that serves in this one's place.
+    /// Returns the process id of another Forebay once it serves in place of this one.
     pub async fn taken_over(&self) -> u32 {
         let process = self.predecessor.taken().await;
         service_manager::replaced_by(process);
         process
     }
 
-    /// Answers open calls and lets requests finish, both at once and within the drain time; ends.
+    /// Ends: finishes open calls and requests, both at once and within the drain time.
     pub async fn stop(self) -> anyhow::Result<()> {
         service_manager::stopping();
         self.predecessor.close();
@@ -307,12 +308,13 @@ impl Daemon {
         self.end(farewell, false).await
     }
 
-    /// The same once another Forebay serves: it answers whoever comes, and decides about slots until the last request here has ended.
+    /// Like [`Daemon::stop`], when another Forebay serves already: that one answers new clients, and decides about slots
+    /// until the last request here has ended.
     pub async fn retire(mut self) -> anyhow::Result<()> {
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
-        // They are the successor's, and then its successor's.
+        // The pools belong to the successor, and later to its own successor.
         self.pools = None;
-        // Whoever probes is answered by the successor, at the same address.
+        // Probes are answered by the successor, at the same address.
         self.ended.send_replace(true);
         let farewell = Farewell::unhurried(self.drain);
         self.end(farewell, true).await
@@ -327,28 +329,30 @@ impl Daemon {
         let functions = self.functions;
         let leaving = tokio::task::spawn_blocking(move || {
             plane.leave(farewell);
-            // Requests that they answer have ended by now; calls and events may wait for them still.
+            // Requests to functions have ended by now; API calls and asynchronous events may still wait for them.
             functions.stop(farewell.within.saturating_sub(began.elapsed()).max(FUNCTIONS_END));
+            // After the requests, so that their last figures are still sent.
             exporters.into_iter().for_each(Exporter::finish);
             logs.finish();
             for (go_on, thread) in threads {
                 drop(go_on);
                 if thread.join().is_err() {
-                    tracing::error!("a thread that keeps datapoints had panicked");
+                    tracing::error!("a thread of the datapoints has panicked");
                 }
             }
             if has_successor {
                 predecessor.finish();
             }
         });
-        // An API connection that stays half open is left behind when the data plane is done.
+        // A connection to the API that stays half open is dropped when the data plane is done.
         let serving = tokio::time::timeout(farewell.within, self.serving);
         let (served, left, ()) = tokio::join!(serving, leaving, self.sending.finish());
         left?;
         if let Ok(served) = served {
             served??;
         }
-        // Their thread is not waited for: it goes on as long as anybody could still call it. All that came is on disk by then.
+        // The thread is not waited for, because it runs as long as a caller holds it. Everything that came is on disk by
+        // then.
         let (messages, _) = self.messages;
         let closing = blocking(move || {
             messages.close();
@@ -356,7 +360,8 @@ impl Daemon {
         });
         closing.await?;
         if let Some(before) = self.before {
-            // A service manager ends whoever is left of a service when its main process has.
+            // When the main process of a service ends, its service manager kills the others: the predecessor must finish
+            // first.
             let left = farewell.within.saturating_sub(began.elapsed());
             let _ = tokio::time::timeout(left, before.gone()).await;
         }

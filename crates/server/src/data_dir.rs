@@ -1,11 +1,11 @@
-//! The directory that state and keys are kept in: its owner's alone.
+//! The directory of state and keys, to which only its owner has access.
 
 use anyhow::{Context as _, bail};
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
-/// What a data directory holds, and what file systems put there. Where anything else is, others may have business.
+/// The names in a data directory, and names that file systems create. A directory with anything else may be used by others.
 const OURS: [&str; 15] = [
     "state.redb",
     "state.new",
@@ -24,7 +24,7 @@ const OURS: [&str; 15] = [
     "lost+found",
 ];
 
-/// Makes the data directory, or sees to it that nobody else gets into one that is there.
+/// Creates the data directory, or removes others' access to an existing one.
 pub fn make_data_dir(dir: &Path) -> anyhow::Result<()> {
     let shown = dir.display();
     DirBuilder::new()
@@ -41,7 +41,7 @@ pub fn make_data_dir(dir: &Path) -> anyhow::Result<()> {
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    // Somebody's home, or /tmp: closing that to everyone would be worse than what it prevents.
+    // It may be someone's home, or /tmp: closing that to everyone would be worse than what it prevents.
     if let Some(stranger) = stranger_in(dir).with_context(unreadable)? {
         bail!(
             "the data directory {shown} is to hold private keys, is open to others (mode {mode:04o}) and holds other things \
@@ -56,16 +56,18 @@ pub fn make_data_dir(dir: &Path) -> anyhow::Result<()> {
             dir.join("forebay").display()
         )
     })?;
-    tracing::warn!("the data directory {shown} was open to others (mode {mode:04o}); it is not any more");
+    tracing::warn!(
+        "the data directory {shown} was open to others (mode {mode:04o}); their access was removed"
+    );
     Ok(())
 }
 
-/// Something in a directory that is none of ours.
+/// The name of an entry that does not belong to Forebay.
 pub(crate) fn stranger_in(dir: &Path) -> std::io::Result<Option<String>> {
     for entry in std::fs::read_dir(dir)? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        // What a restoration moved aside is ours, too.
+        // What a restore moved aside belongs to it, too.
         let of = name.split_once(".before-restore-").map_or(&*name, |(of, _)| of);
         if !OURS.contains(&of) {
             return Ok(Some(name.into_owned()));
@@ -82,7 +84,7 @@ mod tests {
         dir.metadata().unwrap().permissions().mode() & 0o7777
     }
 
-    /// A directory of mode 0777 was taken as it was, and the keys in it were everyone's.
+    /// A directory of mode 0777 was once accepted as it was, and everyone could read the keys in it.
     #[test]
     fn open_directories_are_tightened_or_refused() {
         let place = tempfile::tempdir().unwrap();

@@ -15,52 +15,52 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-/// Time between two batches for the disk: what a crash costs at most, and as long again for writing it.
+/// Time between two batches for the disk: the most that a crash loses, with as long again for writing.
 const BATCH: Duration = Duration::from_secs(5);
-/// Time between two looks at what has its age.
+/// Time between two checks for points that are old enough to be merged.
 const COMPACT: Duration = Duration::from_secs(60);
-/// Metrics at most, and memory for all points.
+/// Most metrics, and most memory for all points.
 const LIMITS: Limits = Limits {
     series: 200_000,
     bytes: 256 << 20,
 };
-/// For how many seconds one-second points stay readable; the archive has those that are not in memory any more (AWS's time).
+/// Seconds for which one-second points stay readable, as in CloudWatch; those no longer in memory are in the archive.
 const SECONDS_KEPT: i64 = 3 * 3600;
-/// Room on disk for all points.
+/// Most bytes on disk for all points.
 const DISK: u64 = 4 << 30;
-/// Time between two looks whether so much waits that it is written at once.
+/// Time between two checks whether so much is waiting that it must be written at once.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long another process waits for points to be on disk at most.
+/// Most time that another process waits for points to be on disk.
 const FLUSH: Duration = Duration::from_secs(2);
 const FLUSH_LOOK: Duration = Duration::from_millis(5);
-/// Bytes of points that wait for the disk before they are written early.
+/// Bytes of waiting points beyond which they are written early.
 const EARLY: usize = 8 << 20;
-/// Bytes of points that wait for a disk that takes none. More are lost to it, not to memory.
+/// Most bytes of points that wait while the disk accepts none. Beyond that, points are lost to the disk, but not to memory.
 const WAITING: usize = 64 << 20;
-/// Points that are written together at most: what writing costs in memory.
+/// Most points that are written together, which bounds the memory for it.
 const TOGETHER: usize = 8192;
 
 struct Inner {
     store: Store<Key>,
-    /// What the disk has yet to take, in the order in which it came.
+    /// Points that are not on disk yet, in the order in which they came.
     fresh: Vec<Point<Key>>,
     fresh_bytes: usize,
-    /// One-second points on their way from memory to the archive, by series.
+    /// One-second points that are being moved from memory to the archive, by series.
     archiving: Arc<Vec<Point<Key>>>,
-    /// What came while as many waited as may.
+    /// Number of points that came while the queue for the disk was full.
     lost: u64,
-    /// Bytes on disk, and files that were deleted before their time.
+    /// Bytes on disk, and the number of files that were deleted before their time.
     disk: (u64, u64),
-    /// What the disk has is to go.
+    /// Everything on disk must be deleted.
     cleared: bool,
-    /// Another process keeps them: what came since then, for it.
+    /// Set while another process keeps the points: those that came since then, to be sent to it.
     diverted: Option<Vec<Datapoint>>,
-    /// All that came before is to be on disk at once.
+    /// Everything that came before must be on disk at once.
     flush: bool,
 }
 
 impl Inner {
-    /// Has these wait for the disk, the oldest first; of more than may wait, the oldest are lost to it.
+    /// Queues these points for the disk again, the oldest first; beyond the bound, the oldest are lost to it.
     fn wait_again(&mut self, mut points: Vec<Point<Key>>) {
         let mut waiting: usize = points.iter().map(bytes).sum();
         let mut lost = 0;
@@ -81,22 +81,22 @@ impl Inner {
 /// All datapoints.
 pub(crate) struct KeptDatapoints {
     inner: Mutex<Inner>,
-    /// Never taken for writing while `inner` is held.
+    /// Never locked for writing while `inner` is held.
     archive: RwLock<Archive<Key>>,
 }
 
-/// Puts them on disk; on a thread of its own.
+/// Writes points to disk, on a thread of its own.
 struct Keeper {
     kept: Arc<KeptDatapoints>,
     files: PointFiles,
     compacted: Instant,
-    /// A failure is told once, until it is over.
+    /// A failure is logged once, until it is over.
     failing: bool,
 }
 
 impl KeptDatapoints {
-    /// Reads what is in this directory, and keeps what comes from now on. `now` reads the clock; `go_on` waits for as long as it is told
-    /// and says whether there is more to do.
+    /// Reads the datapoints in this directory, and keeps those that come from now on. `now` reads the clock; `go_on` waits
+    /// for a duration and returns whether to continue.
     ///
     /// # Errors
     /// If the directory cannot be read or the thread not started.
@@ -131,7 +131,8 @@ impl KeptDatapoints {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves the files to another process: all that came until now is on disk when this returns, unless the disk takes none. Blocks.
+    /// Leaves the files to another process. When it returns, everything that came before is on disk, unless the disk fails.
+    /// Blocks.
     pub(crate) fn lay_down(&self) {
         {
             let mut inner = self.inner();
@@ -145,7 +146,7 @@ impl KeptDatapoints {
         self.inner().flush = false;
     }
 
-    /// What came since it was laid down, for the other process.
+    /// Takes the points that came since then, for the other process.
     pub(crate) fn diverted(&self) -> Vec<Datapoint> {
         self.inner()
             .diverted
@@ -154,7 +155,7 @@ impl KeptDatapoints {
             .unwrap_or_default()
     }
 
-    /// Keeps them itself again, with what came meanwhile.
+    /// Keeps points in this process again, including those that came meanwhile.
     pub(crate) fn take_up_again(&self) {
         let diverted = self.inner().diverted.take().unwrap_or_default();
         if let Err(error) = self.put(diverted) {
@@ -163,11 +164,11 @@ impl KeptDatapoints {
     }
 }
 
-/// What a metric's points hold, by their seconds.
+/// The values of a metric by second.
 type BySecond = BTreeMap<i64, Summary>;
 
 impl KeptDatapoints {
-    /// What is kept, and what went.
+    /// Figures of what is kept and what was lost.
     pub(crate) fn metrics(&self) -> DatapointMetrics {
         let inner = self.inner();
         DatapointMetrics {
@@ -179,7 +180,7 @@ impl KeptDatapoints {
         }
     }
 
-    /// One-second points that are not in memory any more, from before `until`. A file that cannot be read costs its points.
+    /// One-second points in `seconds` that are not in memory any more. An unreadable file costs only its points.
     fn archived(&self, keys: &[Key], archiving: &[Point<Key>], seconds: &Range<i64>) -> Vec<BySecond> {
         let archive = self.archive.read().unwrap_or_else(PoisonError::into_inner);
         let of = |key: &Key| {
@@ -190,7 +191,7 @@ impl KeptDatapoints {
             let from = archiving.partition_point(|point| point.key < *key);
             let moving = archiving[from..].iter().take_while(|point| point.key == *key);
             for point in moving.filter(|point| seconds.contains(&point.second)) {
-                // It may have come there just now.
+                // A point may be in both, if it was archived just now.
                 found.entry(point.second).or_insert_with(|| point.summary.clone());
             }
             found
@@ -199,7 +200,7 @@ impl KeptDatapoints {
     }
 }
 
-/// Makes one point of those that become part of the same wider one. They come sorted by series, then second.
+/// Merges points that belong to the same wider one. They come sorted by series, then second.
 fn widen(points: impl IntoIterator<Item = Point<Key>>, tier: usize) -> Vec<Point<Key>> {
     let mut wider: Vec<Point<Key>> = Vec::new();
     for point in points {
@@ -218,7 +219,7 @@ fn widen(points: impl IntoIterator<Item = Point<Key>>, tier: usize) -> Vec<Point
     wider
 }
 
-/// What a point that waits costs, about.
+/// Approximate size of a waiting point.
 fn bytes(point: &Point<Key>) -> usize {
     size_of::<Point<Key>>() + point.summary.bytes()
 }
@@ -233,7 +234,7 @@ fn restore(store: &mut Store<Key>, tier: usize, frame: Frame<Key>) {
         let Some(key) = frame.series.get(place as usize) else {
             continue;
         };
-        // There were no more when they were written; a lower bound since then costs the newest.
+        // When they were written, the bound held. If it was lowered since, the newest are lost.
         let _ = store.restore(&Point {
             key: key.clone(),
             tier,
@@ -249,7 +250,7 @@ impl Keeper {
         let mut store = Store::new(LIMITS);
         let damaged = files.read(|tier, frame: Frame<Key>| restore(&mut store, tier, frame))?;
         for path in damaged {
-            tracing::warn!(path = %path.display(), "a file of datapoints is cut off: what stood at its end is lost");
+            tracing::warn!(path = %path.display(), "a file of datapoints is truncated: the points at its end are lost");
         }
         let kept = Arc::new(KeptDatapoints {
             inner: Mutex::new(Inner {
@@ -282,7 +283,7 @@ impl Keeper {
     fn write(&mut self, now: i64) {
         let (fresh, cleared) = {
             let mut inner = self.kept.inner();
-            // Another process writes what there is, and widens it.
+            // Another process writes and merges the points.
             if inner.diverted.is_some() && !inner.flush {
                 return;
             }
@@ -295,6 +296,7 @@ impl Keeper {
         if cleared && let Err(error) = self.clear() {
             tracing::error!(%error, "datapoints that were forgotten cannot be deleted");
         }
+        // What was not written is queued again in front of newer points, so that the order on disk stays that of arrival.
         if let Err((error, mut left)) = self.append(now, fresh) {
             if !self.failing {
                 tracing::error!(%error, "datapoints cannot be written: a restart would lose them");
@@ -331,8 +333,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Makes wider points of old ones, and writes these; one-second points go to the archive as they are. Points that could not be
-    /// written are narrow again after a restart, no worse.
+    /// Merges old points to wider ones and writes those; one-second points go to the archive unchanged. Points that could
+    /// not be written stay narrow after a restart, which does no harm.
     fn compact(&mut self, now: i64) {
         let mut tiers: [Vec<Point<Key>>; TIERS.len()] = Default::default();
         let (widened, seconds) = {
@@ -345,7 +347,8 @@ impl Keeper {
         self.archive(&seconds, now);
         self.kept.inner().archiving = Arc::default();
         tiers[1] = seconds.to_vec();
-        // The widest first: what narrower points became is there before they are said to have become it.
+        // The widest first: a frame that says that narrower points were merged must not be on disk before the merged ones
+        // are.
         for tier in (1..TIERS.len()).rev() {
             let points = widen(core::mem::take(&mut tiers[tier]), tier);
             let frames = points.len().div_ceil(TOGETHER);
@@ -373,7 +376,7 @@ impl Keeper {
             let mut archive = self.kept.archive.write().unwrap_or_else(PoisonError::into_inner);
             archive.write(seconds)?;
             archive.expire(now - SECONDS_KEPT)?;
-            // Of all that is on disk, the oldest of the finest points are the first to go.
+            // If the disk is full, the oldest of the finest points go first.
             archive.shrink(DISK.saturating_sub(self.files.bytes()?))
         };
         if let Err(error) = archive() {

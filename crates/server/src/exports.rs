@@ -1,4 +1,4 @@
-//! Metrics to whoever is to have them without asking.
+//! Sends metrics to the receivers that flags name.
 
 use crate::flags::UpArgs;
 use crate::shown::Shown;
@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Starts a sender for each receiver that flags name.
+/// Starts a sender for each receiver.
 pub(crate) fn start(args: &UpArgs, admin: SocketAddr, shown: &Arc<Shown>) -> anyhow::Result<Vec<Exporter>> {
     let write = args.remote_write_url.iter().map(|url| {
         let to = Destination::RemoteWrite(url.clone(), instance(admin));
@@ -25,13 +25,13 @@ pub(crate) fn start(args: &UpArgs, admin: SocketAddr, shown: &Arc<Shown>) -> any
             let shown = Arc::clone(shown);
             let snapshot = move || shown.snapshot();
             Exporter::start(to, Duration::from_secs(seconds), snapshot, counters)
-                .context("a sender of metrics could not start")
+                .context("cannot start a sender of metrics")
         })
         .collect()
 }
 
-/// What tells one Forebay from another, as `instance` does of who is scraped: the admin address, and the machine's name where that is
-/// the same everywhere.
+/// Distinguishes one Forebay from another, as the label `instance` does for a scraper: the admin address, or the machine's
+/// name where that address is the same everywhere.
 fn instance(admin: SocketAddr) -> String {
     if !admin.ip().is_loopback() && !admin.ip().is_unspecified() {
         return admin.to_string();

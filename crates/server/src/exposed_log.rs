@@ -1,4 +1,4 @@
-//! Tells in the log which load balancer has what names none, at each exposed address and port, and when that changes.
+//! Logs which load balancer is the default at each exposed address and port, and when that changes.
 
 use forebay_process::log;
 use forebay_proxy::Served;
@@ -7,10 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use tracing::Level;
 
-/// Lines at once; of more there is a count. The log itself takes no more of a kind in a second.
+/// Most lines at once; the rest is counted. The log itself accepts no more lines of a kind per second.
 const LINES: usize = 10;
 
-/// What was told last.
+/// What was logged last.
 pub(crate) struct ExposedLog {
     exposed: Vec<IpAddr>,
     /// None before the first time.
@@ -18,7 +18,7 @@ pub(crate) struct ExposedLog {
 }
 
 impl ExposedLog {
-    /// Of load balancers at these addresses.
+    /// For load balancers exposed at these addresses.
     pub(crate) fn new(exposed: &[IpAddr]) -> ExposedLog {
         ExposedLog {
             exposed: exposed.to_owned(),
@@ -26,7 +26,7 @@ impl ExposedLog {
         }
     }
 
-    /// Tells what is served now, as far as that is new.
+    /// Logs what is served now, as far as it is new.
     pub(crate) fn look(&self, served: &Served) {
         let now = defaults(served);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -38,7 +38,8 @@ impl ExposedLog {
                 "exposed: {more} more addresses and ports, all under `exposed` of /health"
             ));
         }
-        // Who exposes to other machines is told at start, whatever the log's level: one of them is everybody's default.
+        // Exposing to other machines is logged at start whatever the log level, because one load balancer becomes
+        // everyone's default.
         let is_start = told.is_none() && self.exposed.iter().any(|address| !address.is_loopback());
         for line in lines {
             if is_start {
@@ -51,7 +52,7 @@ impl ExposedLog {
     }
 }
 
-/// Who has what names none, by address. Where nothing could be bound nobody is reached.
+/// The default load balancers, by address. Addresses that could not be bound are left out.
 fn defaults(served: &Served) -> BTreeMap<SocketAddr, String> {
     let mut found = BTreeMap::new();
     for listener in &served.snapshot.listeners {
@@ -65,7 +66,7 @@ fn defaults(served: &Served) -> BTreeMap<SocketAddr, String> {
     found
 }
 
-/// What there is to say.
+/// The lines to log.
 fn news(
     exposed: &[IpAddr],
     before: Option<&BTreeMap<SocketAddr, String>>,

@@ -1,25 +1,25 @@
-//! Where load balancers are reached from other machines: addresses, and interfaces by name.
+//! The addresses at which load balancers are exposed to other machines: given directly, or by an interface's name.
 
 use anyhow::{Context as _, bail};
 use std::net::IpAddr;
 
-/// What `--expose` was given.
+/// A value of `--expose`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exposure {
-    /// This address; an unspecified one is all of its kind.
+    /// This address; an unspecified one stands for all of its family.
     Address(IpAddr),
-    /// All addresses of an interface, as they are at start.
+    /// All addresses that an interface has at start.
     Interface(String),
 }
 
 impl Exposure {
-    /// An address, in brackets or not, or an interface's name.
+    /// Parses an address, with or without brackets, or an interface's name.
     pub(crate) fn parse(text: &str) -> Result<Exposure, String> {
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
         if let Ok(address) = bare.unwrap_or(text).parse() {
             return Ok(Exposure::Address(address));
         }
-        // The kernel's names: fifteen bytes at most, no slash and no white space.
+        // The kernel's rule for names: at most fifteen bytes, no slash and no white space.
         let is_name = (1..=15).contains(&text.len())
             && text
                 .bytes()
@@ -34,7 +34,7 @@ impl Exposure {
     }
 }
 
-/// All addresses that these say, each once.
+/// All addresses of these exposures, each once.
 pub(crate) fn addresses(exposures: &[Exposure]) -> anyhow::Result<Vec<IpAddr>> {
     let mut found: Vec<IpAddr> = Vec::new();
     let mut add = |address: IpAddr| {
@@ -48,7 +48,7 @@ pub(crate) fn addresses(exposures: &[Exposure]) -> anyhow::Result<Vec<IpAddr>> {
             Exposure::Interface(name) => {
                 let all = if_addrs::get_if_addrs().context("cannot list the interfaces of this machine")?;
                 let of_it = all.iter().filter(|interface| interface.name == *name);
-                // A link-local address is none without its interface, which no client's URL has.
+                // A link-local address needs its interface, which no client's URL names.
                 let usable: Vec<IpAddr> = of_it
                     .map(if_addrs::Interface::ip)
                     .filter(|address| !is_link_local(address))

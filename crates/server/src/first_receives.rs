@@ -1,5 +1,6 @@
-//! When instances first asked for messages, and so how long workers take from being in service to work: an instance is in service once its process
-//! has been started. Known of instances that call with the keys of their profile.
+//! When each instance first asked for messages, and from that the time that workers take from being in service to working:
+//! an instance is in service as soon as its process was started. Known only for instances that call with the keys of their
+//! profile.
 
 use forebay_control::autoscaling::backlogs::Serving;
 use forebay_units::Wall;
@@ -7,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Instances that are remembered; of more, nothing is measured.
+/// Most instances that are remembered; further ones are not measured.
 const MOST: usize = 100_000;
 
 /// When each instance first asked.
@@ -19,7 +20,7 @@ impl FirstReceives {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An instance asks for messages. Whether it is its first time.
+    /// Notes that an instance asks for messages; returns whether it is the first time.
     pub(crate) fn asks(&self, instance: &str, now: Instant) -> bool {
         let mut all = self.all();
         if all.contains_key(instance) || all.len() >= MOST {
@@ -41,13 +42,13 @@ impl FirstReceives {
     }
 }
 
-/// Whose first time was counted, of a group.
+/// The instances of a group whose first receive was counted.
 #[derive(Debug, Default)]
 pub(crate) struct Counted(BTreeSet<String>);
 
 impl Counted {
-    /// Looks at the instances in service: who has asked since the last look, and how long after it was in service. Those that were so before
-    /// `since` may have asked before anyone listened.
+    /// The instances in service that have asked since the last look, and how long after being in service they did.
+    /// Instances in service before `since` are left out: they may have asked before receives were observed.
     pub(crate) fn look(
         &mut self,
         serving: &[Serving],
@@ -103,7 +104,7 @@ mod tests {
         first.retain(|id| id == "i-2");
         assert!(counted.look(&members[2..], &first, since, now(122)).is_empty());
         assert_eq!(counted.0.len(), 1);
-        // Who asks before it is seen to be in service is not late.
+        // An instance that asks before it is seen to be in service is not late.
         first.asks("i-3", at(120));
         let found = counted.look(&[serving("i-3", 121)], &first, since, now(123));
         assert_eq!(found, [late("i-3", 0)]);

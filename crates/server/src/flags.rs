@@ -20,10 +20,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where a data directory is.
+/// The location of a data directory.
 #[derive(Args, Debug, Clone)]
 pub struct DataDir {
-    /// Where state and credentials are kept
+    /// Directory for state and credentials
     #[arg(
         long,
         env = "FOREBAY_DATA_DIR",
@@ -58,14 +58,15 @@ Examples:
   forebay up --shapes shapes.json                   instances of these types, within their limits (docs/instances.md)
   forebay up --no-auth --enable-reset --launcher simulated      for test suites; loopback only")]
 pub struct UpArgs {
-    /// Where state and credentials are kept.
+    /// The data directory.
     #[command(flatten)]
     pub data: DataDir,
-    /// Take over from the Forebay that runs with this data directory: its listening sockets, its state, and the slots of its requests. It
-    /// finishes what it has, and ends; no connection is refused meanwhile. Give the same flags as to a start (docs/operating.md)
+    /// Take over from the Forebay that runs with this data directory: its listening sockets, its state, and the slots of
+    /// its requests. It finishes its requests and ends; no connection is refused meanwhile. Use the same flags as for a
+    /// start (docs/operating.md)
     #[arg(long)]
     pub take_over: bool,
-    /// Where the AWS APIs are served; port 0 takes a free one
+    /// Address of the AWS APIs; port 0 picks a free port
     #[arg(
         long,
         env = "FOREBAY_API",
@@ -74,7 +75,7 @@ pub struct UpArgs {
         value_parser = address
     )]
     pub api: SocketAddr,
-    /// Where metrics and health are served; port 0 takes a free one
+    /// Address of metrics and health; port 0 picks a free port
     #[arg(
         long,
         env = "FOREBAY_ADMIN",
@@ -83,8 +84,9 @@ pub struct UpArgs {
         value_parser = address
     )]
     pub admin: SocketAddr,
-    /// Another host name under which the admin address, and calls without a signature, may be asked for; they answer to their own IP
-    /// address, loopback addresses and localhost, and to no other name that a web page could bring. May be repeated
+    /// Additional host name for the admin address and for calls without a signature. They answer only to their own IP
+    /// address, loopback addresses, localhost and these names, so that a web page cannot reach them by another name. May be
+    /// repeated
     #[arg(
         long,
         env = "FOREBAY_ALLOWED_HOST",
@@ -92,9 +94,9 @@ pub struct UpArgs {
         value_delimiter = ','
     )]
     pub allowed_host: Vec<String>,
-    /// An address of this machine, or 0.0.0.0 or :: for all, or an interface's name: every load balancer is reached there on its
-    /// listeners' ports. Several on one port are told apart by their names (Host; SNI over TLS); the oldest has what names none. May be
-    /// repeated
+    /// Expose every load balancer on its listeners' ports at this address of the machine, at 0.0.0.0 or :: for all, or at
+    /// an interface's addresses. Several load balancers on one port are told apart by name (Host; SNI over TLS); the oldest
+    /// gets requests for other names. May be repeated
     #[arg(
         long,
         env = "FOREBAY_EXPOSE",
@@ -104,48 +106,48 @@ pub struct UpArgs {
         value_parser = exposure
     )]
     pub expose: Vec<Exposure>,
-    /// What names of new load balancers end with. *.elb.localhost leads browsers and curl to 127.0.0.1; other machines need a domain
-    /// whose names, `*.DOMAIN`, lead to this machine
+    /// Domain of the names of new load balancers. *.elb.localhost leads browsers and curl to 127.0.0.1; for other machines
+    /// use a domain whose names, `*.DOMAIN`, resolve to this machine
     #[arg(long, env = "FOREBAY_DOMAIN", value_name = "DOMAIN", default_value = DEFAULT_DOMAIN, value_parser = domain)]
     pub domain: String,
-    /// Where DNS is to be served. Not built yet: load balancers' names end in .elb.localhost, which browsers and curl
-    /// take to 127.0.0.1
+    /// Address of a DNS server. Not built yet: load balancers' names end in .elb.localhost, which browsers and curl resolve
+    /// to 127.0.0.1
     #[arg(long, env = "FOREBAY_DNS", value_name = "ADDR:PORT", value_parser = address)]
     pub dns: Option<SocketAddr>,
-    /// Zones, pools, and addresses of nodes.
+    /// Zones, address pools, and addresses of nodes.
     #[command(flatten)]
     pub places: PlaceArgs,
-    /// The region of callers that name none
+    /// Region of callers that name none
     #[arg(long, env = "FOREBAY_REGION", default_value = "local-1", value_parser = region)]
     pub region: String,
-    /// The account of every caller: twelve digits
+    /// Account of every caller: twelve digits
     #[arg(long, env = "FOREBAY_ACCOUNT_ID", default_value = "000000000000", value_parser = account)]
     pub account_id: String,
-    /// A stack file to serve. Not built yet
+    /// Stack file to serve. Not built yet
     #[arg(long, env = "FOREBAY_STACK", value_name = "FILE")]
     pub stack: Option<PathBuf>,
     /// Do not check signatures. Anyone who reaches the port may do anything: loopback only
     #[arg(long, env = "FOREBAY_NO_AUTH", value_parser = BoolishValueParser::new())]
     pub no_auth: bool,
-    /// Let `POST /moto-api/reset` delete everything, for test suites that need it. It asks for no signature: loopback only
+    /// Let `POST /moto-api/reset` delete everything, for test suites that need it. It needs no signature: loopback only
     #[arg(long, env = "FOREBAY_ENABLE_RESET", value_parser = BoolishValueParser::new())]
     pub enable_reset: bool,
-    /// Whose habits API answers follow: `moto` accepts and echoes what suites written against that mock expect, and AWS
-    /// would refuse [default: aws; with --enable-reset, which only such suites use, moto]
+    /// Dialect of API answers: `moto` accepts and echoes what suites written against that mock expect and AWS would refuse
+    /// [default: aws; with --enable-reset, which only such suites use, moto]
     #[arg(long, env = "FOREBAY_DIALECT", value_parser = dialect, value_name = "aws|moto")]
     pub dialect: Option<Dialect>,
-    /// Raise or lower a quota, by the name that DescribeAccountLimits gives it; may be repeated
+    /// Set a quota, by the name in DescribeAccountLimits; may be repeated
     #[arg(long, env = "FOREBAY_QUOTA", value_name = "NAME=MAX", value_parser = quota, value_delimiter = ',')]
     pub quota: Vec<(String, u32)>,
-    /// Threads that carry traffic [default: one per core]
+    /// Number of threads that carry traffic [default: one per core]
     #[arg(long, env = "FOREBAY_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
-    /// Client connections open at once; one more is answered 503 and closed [default: what the limit on open files allows, of which a
-    /// part is kept for connections to targets, the API, probes and logs]
+    /// Most client connections open at once; further ones are answered with 503 and closed [default: what the limit on open
+    /// files allows, less a part for connections to targets, the API, probes and logs]
     #[arg(long, env = "FOREBAY_MAX_CONNECTIONS", value_name = "N", value_parser = connections)]
     pub max_connections: Option<usize>,
-    /// Bytes that buffers of requests may hold, windows of HTTP/2 included; K, M and G are understood. A request that finds no
-    /// more is answered 503. What a connection costs by itself is bounded by --max-connections. `auto` is half of what the
+    /// Most bytes for buffers of requests, including HTTP/2 windows, with K, M or G. A request that finds no more is
+    /// answered with 503. What a connection costs by itself is bounded by --max-connections. `auto` is half of what the
     /// machine has or the control group allows
     #[arg(long, env = "FOREBAY_MAX_BUFFER_MEMORY", default_value = "auto", value_name = "BYTES|auto", value_parser = buffer_memory)]
     pub max_buffer_memory: BufferMemory,
@@ -155,8 +157,8 @@ pub struct UpArgs {
     /// Functions and schedules.
     #[command(flatten)]
     pub functions: FunctionArgs,
-    /// Pass log lines on as they are written: `stdout`, or a Unix socket that somebody listens on; before it, which log
-    /// (access if not said). May be repeated, once for each log. Load balancers' attributes say which go to files
+    /// Copy log lines to `stdout` or to a Unix socket as they are written; prefix the name of the log (the default is
+    /// access). May be repeated, once for each log. Load balancers' attributes decide which logs go to files
     #[arg(
         long,
         env = "FOREBAY_LIVE_LOG",
@@ -165,7 +167,8 @@ pub struct UpArgs {
         value_delimiter = ','
     )]
     pub live_log: Vec<(Log, LiveSink)>,
-    /// Delete files of access, connection and health-check logs this long after their last line: days, or hours such as 36h. `off` keeps them
+    /// Delete files of access, connection and health check logs this long after their last line: days, or hours such as
+    /// 36h. `off` keeps them
     #[arg(
         long,
         env = "FOREBAY_LOG_RETENTION",
@@ -173,60 +176,60 @@ pub struct UpArgs {
         value_name = "DAYS|off"
     )]
     pub log_retention: Retention,
-    /// Send OpenTelemetry spans of requests to the collector there, over OTLP/HTTP with protobuf; /v1/traces is added. Not
-    /// given, `traceparent` and `tracestate` of clients go on untouched
+    /// Send OpenTelemetry spans of requests to this collector, over OTLP/HTTP with protobuf; /v1/traces is appended.
+    /// Without it, clients' `traceparent` and `tracestate` are passed on unchanged
     #[arg(long, env = "FOREBAY_OTLP_ENDPOINT", value_name = "http://HOST:PORT")]
     pub otlp_endpoint: Option<Endpoint>,
-    /// Share of the requests without a trace that get one, from 0 to 1. Of those with a `traceparent`, all are recorded whose
-    /// client records its own span, and none else
+    /// Share of the requests without a trace that get one, from 0 to 1. Requests with a `traceparent` are recorded if their
+    /// client records its own span, and only then
     #[arg(long, env = "FOREBAY_OTLP_SAMPLE", default_value = "1", value_name = "RATIO", value_parser = ratio)]
     pub otlp_sample: f64,
-    /// Send all metrics to whoever takes Prometheus' remote-write there, with the names and labels of /metrics and a `job` and an
-    /// `instance`
+    /// Send all metrics to this Prometheus remote-write receiver, with the names and labels of /metrics and the labels
+    /// `job` and `instance`
     #[arg(long, env = "FOREBAY_REMOTE_WRITE_URL", value_name = "http://HOST:PORT/PATH")]
     pub remote_write_url: Option<RemoteWriteUrl>,
-    /// Seconds between two times
+    /// Seconds between two remote writes
     #[arg(long, env = "FOREBAY_REMOTE_WRITE_INTERVAL", default_value_t = 15, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub remote_write_interval: u64,
-    /// Send all metrics to the OpenTelemetry collector there, over OTLP/HTTP with protobuf; /v1/metrics is added
+    /// Send all metrics to this OpenTelemetry collector, over OTLP/HTTP with protobuf; /v1/metrics is appended
     #[arg(long, env = "FOREBAY_OTLP_METRICS_ENDPOINT", value_name = "http://HOST:PORT")]
     pub otlp_metrics_endpoint: Option<MetricsEndpoint>,
-    /// Seconds between two times
+    /// Seconds between two sends to the collector
     #[arg(long, env = "FOREBAY_OTLP_METRICS_INTERVAL", default_value_t = 15, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub otlp_metrics_interval: u64,
-    /// Post what alarms tell a topic to a webhook, signed by the secret in notify-secret of the data directory, and again for two
-    /// minutes if it does not take it. May be repeated, also for the same topic
+    /// Post the notifications that alarms send to a topic to this webhook, signed with the secret in notify-secret of the
+    /// data directory; failed posts are retried for two minutes. May be repeated, also for the same topic
     #[arg(long, env = "FOREBAY_NOTIFY", value_name = "ARN=URL", value_delimiter = ',')]
     pub notify: Vec<Subscription>,
-    /// Who starts instances: `process` starts each as processes of this machine; `command=PATH` asks a program; `simulated`, or
-    /// `simulated=MS`, only pretends, after so many milliseconds, for test suites
+    /// How instances are started: `process` runs each as processes of this machine; `command=PATH` calls a program;
+    /// `simulated`, or `simulated=MS`, only pretends to, after that many milliseconds, for test suites
     #[arg(long, env = "FOREBAY_LAUNCHER", default_value = "process", value_name = "process|command=PATH|simulated[=MS]", value_parser = launcher)]
     pub launcher: LauncherKind,
-    /// As whom instances run: `nobody`, a user's name, or `own`, which is Forebay's own user, who can read its keys. All but `own`
-    /// need root
+    /// User that instances run as: `nobody`, a user's name, or `own`, which is Forebay's own user and can read its keys.
+    /// All but `own` need root
     #[arg(long, env = "FOREBAY_INSTANCE_USER", default_value = "nobody", value_name = "nobody|own|NAME", value_parser = run_as)]
     pub instance_user: RunAs,
-    /// Whether each instance has a network namespace, where it may listen on all addresses; `auto` is whether that works here. It
-    /// needs root and iproute2
+    /// Give each instance a network namespace, in which it may listen on all addresses; `auto` does so where it works.
+    /// Needs root and iproute2
     #[arg(long, env = "FOREBAY_INSTANCE_NETWORK", default_value = "auto", value_name = "auto|always|never", value_parser = network)]
     pub instance_network: NetworkMode,
-    /// Whether each instance is in a scope of systemd of its own, so that it goes on when the service stops; `auto` is whether this is a
-    /// service of systemd that runs as root. It needs systemd-run
+    /// Give each instance a systemd scope of its own, so that it goes on when the service stops; `auto` does so in a systemd
+    /// service that runs as root. Needs systemd-run
     #[arg(long, env = "FOREBAY_INSTANCE_SCOPE", default_value = "auto", value_name = "auto|always|never", value_parser = network)]
     pub instance_scope: NetworkMode,
-    /// Seconds that an instance may take to end after SIGTERM; then it is killed
+    /// Seconds that an instance has to end after SIGTERM before it is killed
     #[arg(long, env = "FOREBAY_INSTANCE_STOP_SECONDS", default_value_t = 30, value_name = "S", value_parser = clap::value_parser!(u64).range(0..=86400))]
     pub instance_stop_seconds: u64,
-    /// A JSON file of the shapes (instance types) that instances may have: docs/instances.md. Read again when it changes
+    /// JSON file of the shapes (instance types) that instances may have: docs/instances.md. Read again when it changes
     #[arg(long, env = "FOREBAY_SHAPES", value_name = "FILE")]
     pub shapes: Option<PathBuf>,
-    /// Seconds that requests may take to finish after SIGTERM
+    /// Seconds that requests have to finish after SIGTERM
     #[arg(long, env = "FOREBAY_DRAIN_SECONDS", default_value_t = 30, value_name = "S")]
     pub drain_seconds: u64,
 }
 
 impl UpArgs {
-    /// A daemon in this directory, at free ports, for a while.
+    /// Flags of a daemon in this directory on free ports, for a short time.
     pub fn scratch(dir: &Path, pool: Ipv4Net) -> UpArgs {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         UpArgs {
@@ -272,15 +275,15 @@ impl UpArgs {
         }
     }
 
-    /// Where all load balancers are reached.
+    /// The addresses at which all load balancers are exposed.
     ///
     /// # Errors
-    /// If there is no such interface.
+    /// If a named interface does not exist.
     pub fn exposed(&self) -> anyhow::Result<Vec<IpAddr>> {
         exposure::addresses(&self.expose)
     }
 
-    /// Whose habits API answers follow.
+    /// The dialect of API answers.
     pub fn dialect(&self) -> Dialect {
         self.dialect.unwrap_or(if self.enable_reset {
             Dialect::Moto
@@ -289,11 +292,11 @@ impl UpArgs {
         })
     }
 
-    /// Refuses what can't be served, before anything is touched.
+    /// Refuses flags that cannot be served, before anything is touched.
     pub fn check(&self) -> anyhow::Result<()> {
         if self.dns.is_some() {
             bail!(
-                "--dns is not built yet: leave it out; names end in .elb.localhost, which browsers and curl take to 127.0.0.1"
+                "--dns is not built yet: leave it out; names end in .elb.localhost, which browsers and curl resolve to 127.0.0.1"
             );
         }
         if self.stack.is_some() {
@@ -328,7 +331,7 @@ fn account(text: &str) -> anyhow::Result<String> {
     }
 }
 
-/// A region's name.
+/// Parses a region's name.
 pub fn region(text: &str) -> anyhow::Result<String> {
     let is_word = |word: &str| {
         !word.is_empty()
@@ -340,36 +343,38 @@ pub fn region(text: &str) -> anyhow::Result<String> {
         Ok(text.to_owned())
     } else {
         bail!(
-            "a region is small letters and digits, in words with hyphens between them, such as local-1 or eu-west-3"
+            "a region is lower-case letters and digits, in words joined by hyphens, such as local-1 or eu-west-3"
         )
     }
 }
 
 fn connections(text: &str) -> anyhow::Result<usize> {
     let count = text.parse().ok().filter(|&count| count > 0);
-    count.context("connections are a number from 1 on; leave the flag out for as many as open files allow")
+    count.context(
+        "the number of connections must be at least 1; leave the flag out for as many as open files allow",
+    )
 }
 
 fn dialect(text: &str) -> anyhow::Result<Dialect> {
     match text {
         "aws" => Ok(Dialect::Aws),
         "moto" => Ok(Dialect::Moto),
-        _ => bail!("a dialect is aws or moto"),
+        _ => bail!("the dialect must be aws or moto"),
     }
 }
 
-/// Who starts instances.
+/// How instances are started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LauncherKind {
-    /// Forebay itself, as processes.
+    /// By Forebay itself, as processes.
     Process,
-    /// A program.
+    /// By this program.
     Command(PathBuf),
-    /// Nobody: they seem to run after this long.
+    /// Not at all: they appear to run after this time.
     Simulated(Duration),
 }
 
-/// What a simulated instance takes to start, unless told otherwise.
+/// Default start-up time of a simulated instance.
 const SIMULATED_MS: u64 = 100;
 
 fn launcher(text: &str) -> anyhow::Result<LauncherKind> {
@@ -378,11 +383,12 @@ fn launcher(text: &str) -> anyhow::Result<LauncherKind> {
         None if text == "process" => Ok(LauncherKind::Process),
         None if text == "simulated" => Ok(LauncherKind::Simulated(Duration::from_millis(SIMULATED_MS))),
         Some(("simulated", time)) => {
-            let time = delay(time).context("simulated=MS needs milliseconds, such as simulated=100")?;
+            let time =
+                delay(time).context("MS of simulated=MS must be milliseconds, such as simulated=100")?;
             Ok(LauncherKind::Simulated(time))
         }
         Some(("command", path)) if !path.is_empty() => Ok(LauncherKind::Command(path.into())),
-        _ => bail!("a launcher is process, command=PATH or simulated"),
+        _ => bail!("the launcher must be process, command=PATH or simulated"),
     }
 }
 
@@ -398,27 +404,30 @@ fn live_log(text: &str) -> anyhow::Result<(Log, LiveSink)> {
     let (log, sink) = match text.split_once('=') {
         Some((word, sink)) => {
             let log = Log::ALL.into_iter().find(|log| log.word() == word);
-            (log.context("the logs are access, connection and health")?, sink)
+            (
+                log.context("there is no such log: the logs are access, connection and health")?,
+                sink,
+            )
         }
         None => (Log::Access, text),
     };
     match (sink, sink.strip_prefix("unix:")) {
         ("stdout", _) => Ok((log, LiveSink::Stdout)),
         (_, Some(path)) if !path.is_empty() => Ok((log, LiveSink::Unix(path.into()))),
-        _ => bail!("lines go to stdout or unix:PATH, such as unix:/run/collector.sock"),
+        _ => bail!("log lines can go to stdout or unix:PATH, such as unix:/run/collector.sock"),
     }
 }
 
-/// A ceiling for buffers.
+/// The ceiling for buffers of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BufferMemory {
-    /// A share of what there is.
+    /// Half of the memory available.
     Auto,
-    /// So many bytes.
+    /// This many bytes.
     Bytes(usize),
 }
 
-/// Less than this would refuse ordinary requests.
+/// A lower ceiling would refuse ordinary requests.
 const LEAST_BUFFER_MEMORY: usize = 1024 * 1024;
 
 fn buffer_memory(text: &str) -> anyhow::Result<BufferMemory> {
@@ -427,7 +436,7 @@ fn buffer_memory(text: &str) -> anyhow::Result<BufferMemory> {
     }
     match bytes(text) {
         Some(bytes) if bytes >= LEAST_BUFFER_MEMORY => Ok(BufferMemory::Bytes(bytes)),
-        _ => bail!("buffers need auto, or a number of bytes from 1M on, such as 512M or 4G"),
+        _ => bail!("buffer memory must be auto, or at least 1M bytes, such as 512M or 4G"),
     }
 }
 
@@ -450,7 +459,7 @@ fn quota(text: &str) -> anyhow::Result<(String, u32)> {
     }
     Ok((
         name.to_owned(),
-        max.parse().with_context(|| format!("'{max}' is no number"))?,
+        max.parse().with_context(|| format!("'{max}' is not a number"))?,
     ))
 }
 
@@ -458,7 +467,7 @@ fn exposure(text: &str) -> Result<Exposure, String> {
     Exposure::parse(text)
 }
 
-/// A domain, in lower case.
+/// Parses a domain, to lower case.
 fn domain(text: &str) -> Result<String, String> {
     let bare = text.trim_matches('.').to_ascii_lowercase();
     let is_label = |label: &str| {
@@ -469,7 +478,7 @@ fn domain(text: &str) -> Result<String, String> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // Before it stand a load balancer's name, ten digits and a region.
+    // A load balancer's name, ten digits and a region are put in front of it.
     if bare.len() <= 150 && bare.split('.').all(is_label) {
         Ok(bare)
     } else {

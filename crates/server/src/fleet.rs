@@ -1,4 +1,4 @@
-//! Instances: hands the launcher what the state wants, and `control` what the launcher sees.
+//! Instances: passes what the state wants to the launcher, and what the launcher observes to `control`.
 
 use crate::flags::{LauncherKind, UpArgs};
 use crate::service_manager;
@@ -17,20 +17,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How profiles of the credentials file are called that hold keys of instance profiles.
+/// Prefix of profiles in the credentials file that hold keys of instance profiles.
 const PROFILE_PREFIX: &str = "instance-profile.";
-/// What profiles of functions' roles begin with.
+/// Prefix of profiles that hold keys of functions' roles.
 const ROLE_PREFIX: &str = "function-role.";
 /// The longest name of a profile.
 const PROFILE_LENGTH: usize = 64;
 
-/// How long another process waits until instances are left to it.
+/// Most time that another process waits until instances are released to it.
 const LAYING_DOWN: Duration = Duration::from_secs(2);
 
 /// The instances of a running Forebay.
 pub(crate) struct Instances {
     kind: LauncherKind,
-    /// Instances always have network namespaces.
+    /// Instances must have network namespaces.
     always: bool,
     options: ProcessOptions,
     no_auth: bool,
@@ -38,14 +38,14 @@ pub(crate) struct Instances {
     state: Mutex<Running>,
 }
 
-/// The launcher, once it is needed: looking what a machine can do takes a while, and few have instances.
+/// The launcher, started when it is first needed: probing the machine takes a while, and few installations have instances.
 #[derive(Default)]
 struct Running {
     fleet: Option<Fleet>,
     is_starting: bool,
     /// Why there is no launcher.
     failed: Option<String>,
-    /// The newest list; none before there was one.
+    /// The newest list of wanted instances; none before the first.
     wanted: Option<Vec<WantedInstance>>,
     has_left: bool,
     /// Another process has them for now.
@@ -53,7 +53,7 @@ struct Running {
 }
 
 impl Instances {
-    /// Instances that nobody has taken up yet: [`Instances::take_up`] does.
+    /// Prepares them; [`Instances::take_up`] adopts the existing ones.
     pub(crate) fn prepare(
         args: &UpArgs,
         api: SocketAddr,
@@ -98,10 +98,10 @@ impl Instances {
         }))
     }
 
-    /// Takes up the instances that there are.
+    /// Adopts the instances that exist.
     pub(crate) fn take_up(self: &Arc<Instances>) -> anyhow::Result<()> {
         let is_needed = match &self.kind {
-            // One that is gone for good is told from one that nobody has looked for yet: so those that may live are found first.
+            // Started at once, because an instance that nobody has searched for yet looks like one that is gone for good.
             LauncherKind::Process => self.always || self.options.data_dir.join("instances").exists(),
             LauncherKind::Command(_) | LauncherKind::Simulated(_) => true,
         };
@@ -125,7 +125,7 @@ impl Instances {
         Ok(())
     }
 
-    /// Leaves them to another process for now. Blocks, within bounds.
+    /// Releases them to another process for now. Blocks, within bounds.
     pub(crate) fn lay_down(&self) {
         let fleet = {
             let mut state = self.lock();
@@ -133,7 +133,8 @@ impl Instances {
             state.fleet.take()
         };
         let Some(fleet) = fleet else { return };
-        // It may wait for a program that is asked just now: for that nobody waits long. Two at a time do no harm: each run has its lock.
+        // Dropping may wait for a program that is being called, so the wait is bounded. Two launchers at a time do no harm,
+        // because each run has a lock.
         let (done, ended) = std::sync::mpsc::channel();
         let dropping = std::thread::Builder::new().spawn(move || {
             drop(fleet);
@@ -144,14 +145,14 @@ impl Instances {
         }
     }
 
-    /// The other process did not take them up.
+    /// Adopts them again, when the other process did not.
     pub(crate) fn take_up_again(self: &Arc<Instances>) {
         if let Err(error) = self.take_up() {
             tracing::error!("instances cannot be taken up again: {error:#}");
         }
     }
 
-    /// Hands on what is wanted, if it may have changed. Waits for nothing.
+    /// Passes on the wanted instances, if they may have changed. Does not block.
     pub(crate) fn publish(self: &Arc<Instances>, old: Option<&State>, new: &State) {
         if old.is_some_and(|old| is_same(old, new)) {
             return;
@@ -183,7 +184,7 @@ impl Instances {
         }
     }
 
-    /// How an instance was seen last.
+    /// The last observation of an instance.
     pub(crate) fn seen(&self, id: &str) -> Option<SeenInstance> {
         let state = self.lock();
         match (&state.fleet, &state.failed) {
@@ -198,18 +199,18 @@ impl Instances {
         }
     }
 
-    /// What instances that live have used since they began, by id.
+    /// What running instances have used since they began, by id.
     pub(crate) fn usage(&self) -> BTreeMap<String, Usage> {
         let state = self.lock();
         state.fleet.as_ref().map(Fleet::usage).unwrap_or_default()
     }
 
-    /// The images that there are now.
+    /// The current images.
     pub(crate) fn images(&self) -> Vec<Image> {
         self.options.images.observed()
     }
 
-    /// The shapes that are declared now.
+    /// The currently declared shapes.
     pub(crate) fn shapes(&self) -> Vec<Shape> {
         (*self.options.shapes.shapes()).clone()
     }
@@ -222,12 +223,12 @@ impl Instances {
         })
     }
 
-    /// Whoever waits for something to be seen in another phase is to look: targets may have become healthy.
+    /// Wakes the waiter of [`Instances::changed`]: targets may have become healthy.
     pub(crate) fn look(&self) {
         self.changed.notify_one();
     }
 
-    /// Returns once something was seen in another phase.
+    /// Returns once an instance was seen in another phase.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -237,7 +238,7 @@ impl Instances {
         self.options.shapes.look_again();
     }
 
-    /// Leaves instances to themselves: the next Forebay takes them up.
+    /// Leaves the instances running on their own; the next Forebay adopts them.
     pub(crate) fn leave(&self) {
         let fleet = {
             let mut state = self.lock();
@@ -252,11 +253,11 @@ impl Instances {
                 "instances go on without Forebay; it takes them up when it starts again"
             );
         }
-        // It may wait for a program that is asked just now, which nobody else should.
+        // Dropping may wait for a program that is being called, and the stop should not.
         let _ = std::thread::Builder::new().spawn(move || drop(fleet));
     }
 
-    /// Makes the launcher, late.
+    /// Starts the launcher, when it is first needed.
     fn start_late(&self) {
         let fleet = self.fleet();
         let mut state = self.lock();
@@ -292,7 +293,7 @@ impl Instances {
         };
         let changed = Arc::clone(&self.changed);
         let poke: Poke = Arc::new(move || changed.notify_one());
-        Fleet::start(launcher, poke).map_err(|error| format!("a thread could not start: {error}"))
+        Fleet::start(launcher, poke).map_err(|error| format!("cannot start a thread: {error}"))
     }
 
     fn lock(&self) -> MutexGuard<'_, Running> {
@@ -300,7 +301,8 @@ impl Instances {
     }
 }
 
-/// Whether two states want the same instances, as far as pointers tell: this must not cost what load balancers there are.
+/// Whether two states want the same instances, compared by pointers: the cost must not depend on the number of load
+/// balancers.
 fn is_same(old: &State, new: &State) -> bool {
     let mut before = old.regions();
     let mut after = new.regions();
@@ -328,7 +330,7 @@ pub(crate) fn role_keys(file: &Path, role: &str) -> Result<(String, String), Str
     Ok((key.access_key, key.secret))
 }
 
-/// The profile of a role's keys: its name, or that name's digest if no profile can be called so, as roles' names may be longer.
+/// The profile of a role's keys: the role's name, or its digest if that is too long or has other characters.
 fn role_profile(role: &str) -> String {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if ROLE_PREFIX.len() + role.len() <= PROFILE_LENGTH && role.bytes().all(fits) {
@@ -349,7 +351,7 @@ fn keys_named(file: &Path, name: &str) -> Result<credentials::Key, credentials::
         return Ok(key);
     }
     match credentials::create(file, name) {
-        // Of two who need them first, one is second.
+        // Another caller made the keys at the same time.
         Err(credentials::CredentialsError::Exists(name)) => {
             credentials::find(file, &name)?.ok_or(credentials::CredentialsError::Absent(name))
         }

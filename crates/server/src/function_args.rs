@@ -1,4 +1,4 @@
-//! Flags for functions and schedules.
+//! Flags of functions and schedules.
 
 use clap::{Args, ValueEnum};
 use forebay_control::schedules::Looking;
@@ -6,21 +6,21 @@ use forebay_launch::RunAs;
 use forebay_schedules::CatchUp;
 use std::time::Duration;
 
-/// What is done about runs of schedules that were missed while Forebay did not run.
+/// How runs of schedules are treated that were missed while Forebay did not run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum MissedRuns {
-    /// The latest one of each schedule runs at once
+    /// The latest run of each schedule happens at once
     #[default]
     Latest,
-    /// None runs
+    /// None happens
     Skip,
 }
 
-/// How functions run, and schedules.
+/// Options of functions and schedules.
 #[derive(Args, Debug, Clone, PartialEq, Eq)]
 pub struct FunctionArgs {
-    /// As whom functions run: `nobody`, a user's name, or `own`, which is Forebay's own user, who can read its keys. All but `own` need
-    /// root
+    /// User that functions run as: `nobody`, a user's name, or `own`, which is Forebay's own user and can read its keys.
+    /// All but `own` need root
     #[arg(
         long,
         env = "FOREBAY_FUNCTION_USER",
@@ -28,7 +28,7 @@ pub struct FunctionArgs {
         value_name = "nobody|own|NAME"
     )]
     pub function_user: RunAs,
-    /// The Python that runs functions of the runtimes python3.x; it needs the package awslambdaric
+    /// Python for functions of the runtimes python3.x; needs the package awslambdaric
     #[arg(
         long,
         env = "FOREBAY_FUNCTION_PYTHON",
@@ -36,7 +36,7 @@ pub struct FunctionArgs {
         value_name = "PROGRAM"
     )]
     pub function_python: String,
-    /// The Node that runs functions of the runtimes nodejs
+    /// Node for functions of the runtimes nodejs
     #[arg(
         long,
         env = "FOREBAY_FUNCTION_NODE",
@@ -44,7 +44,7 @@ pub struct FunctionArgs {
         value_name = "PROGRAM"
     )]
     pub function_node: String,
-    /// Processes of all functions at once; one more invocation is refused with TooManyRequestsException
+    /// Most processes of all functions at once; further invocations are refused with TooManyRequestsException
     #[arg(
         long,
         env = "FOREBAY_MAX_FUNCTION_PROCESSES",
@@ -60,7 +60,7 @@ pub struct FunctionArgs {
         value_name = "SECONDS"
     )]
     pub function_idle_seconds: u64,
-    /// What is done about runs of schedules that are more than a minute late, since Forebay did not run
+    /// What to do with runs of schedules that are more than a minute late because Forebay did not run
     #[arg(
         long,
         env = "FOREBAY_MISSED_RUNS",
@@ -85,7 +85,7 @@ impl Default for FunctionArgs {
 }
 
 impl FunctionArgs {
-    /// How schedules are looked at.
+    /// The options of looks at schedules.
     pub(crate) fn looking(&self) -> Looking {
         Looking {
             catch_up: match self.missed_runs {

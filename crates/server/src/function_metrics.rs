@@ -1,19 +1,19 @@
-//! What functions tell of a second, in CloudWatch's namespace AWS/Lambda.
+//! The datapoints of functions for one second, in CloudWatch's namespace AWS/Lambda.
 
 use forebay_control::{Datapoint, Series};
 use forebay_launch::functions::{FunctionStats, RuntimeStats};
 use forebay_signals::Summary;
 use forebay_units::Wall;
 
-/// Their namespace.
+/// The namespace of functions.
 const NAMESPACE: &str = "AWS/Lambda";
 
-/// Datapoints of what has come to be from `before` to `now`.
+/// Datapoints of the changes from `before` to `now`.
 pub(crate) fn datapoints(before: &RuntimeStats, now: &RuntimeStats, at: Wall) -> Vec<Datapoint> {
     let mut points = Vec::new();
     for (arn, stats) in &now.functions {
         let of = before.functions.get(arn).cloned().unwrap_or_default();
-        // Counters of a function that was made anew begin at zero.
+        // A function that was created anew has counters that begin at zero.
         let of = if of.invocations > stats.invocations {
             FunctionStats::default()
         } else {
@@ -45,7 +45,7 @@ pub(crate) fn datapoints(before: &RuntimeStats, now: &RuntimeStats, at: Wall) ->
                 "Count",
                 Summary::of(since(stats.errors, of.errors) as f64, 1.0),
             );
-            // Of each only the mean of its second is known.
+            // Only the mean of a second is known.
             put(
                 "Duration",
                 "Milliseconds",
@@ -104,7 +104,7 @@ mod tests {
             (4.0, 1.0, 0.0)
         );
         assert_eq!(value("Duration"), 2000.0);
-        // A function that was made anew.
+        // A function that was created anew.
         let anew = datapoints(&now, &stats(1, 0, 0), at);
         assert_eq!(anew[0].summary.sum, 1.0);
     }

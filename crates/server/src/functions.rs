@@ -1,4 +1,4 @@
-//! Functions of this Forebay: their processes, their code, and who is told of them.
+//! The functions of this Forebay: their processes, their code, and the state's changes for them.
 
 use crate::flags::UpArgs;
 use crate::fleet::role_keys;
@@ -15,23 +15,23 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// For so long an archive stays that no function is made of yet: the call that brought it is under way.
+/// How long an archive is kept that no function uses yet: the call that brought it may still be in progress.
 const NEW: Duration = Duration::from_secs(600);
 
-/// Functions of this Forebay.
+/// The functions of this Forebay.
 pub(crate) struct HostedFunctions {
     options: RuntimeOptions,
     code: CodeStore,
-    /// Started with the first function; or why there can be none, which is told when one is to run, as nobody else needs to know.
+    /// Started with the first function. An error is reported only when a function is about to run; nobody else needs it.
     runtimes: OnceLock<Result<Runtimes, String>>,
-    /// Archives that were kept lately, the oldest first.
+    /// Archives that were stored lately, the oldest first.
     new: Mutex<VecDeque<(Instant, String)>>,
-    /// What was counted when it was told last.
+    /// The counters at the last datapoints.
     told: Mutex<RuntimeStats>,
 }
 
 impl HostedFunctions {
-    /// As the flags have it, with the APIs at `api` and keys in that file. Nothing is started yet.
+    /// Made from the flags, the address of the APIs and the credentials file. Starts nothing yet.
     pub(crate) fn new(args: &UpArgs, api: SocketAddr, keys: &Path) -> HostedFunctions {
         let directory = args.data.data_dir.join("functions");
         let keys = keys.to_owned();
@@ -63,7 +63,7 @@ impl HostedFunctions {
         })
     }
 
-    /// These are the functions from now on.
+    /// Adopts the functions of a new state.
     pub(crate) fn publish(&self, old: Option<&State>, new: &State) {
         if old.is_some_and(|old| !new.has_other_functions(old)) {
             return;
@@ -80,7 +80,7 @@ impl HostedFunctions {
         let lately = self.lately();
         in_use.extend(lately.iter().map(|(_, sha)| sha.clone()));
         let in_use: Vec<&str> = in_use.iter().map(String::as_str).collect();
-        // Under the lock: whoever has noted an archive finds it whole, or keeps it after this.
+        // Under the lock: an archive noted before the sweep is kept by it, one noted afterwards is stored afterwards.
         runtimes.code().sweep(&in_use);
     }
 
@@ -92,7 +92,7 @@ impl HostedFunctions {
         lately
     }
 
-    /// What has come to be of them since the last call.
+    /// The datapoints since the last call.
     pub(crate) fn datapoints(&self, at: Wall) -> Vec<Datapoint> {
         let Some(Ok(runtimes)) = self.runtimes.get() else {
             return Vec::new();
@@ -104,7 +104,7 @@ impl HostedFunctions {
         points
     }
 
-    /// Ends them: what runs has this long. Blocks.
+    /// Ends all functions; running ones have this long. Blocks.
     pub(crate) fn stop(&self, grace: Duration) {
         if let Some(Ok(runtimes)) = self.runtimes.get() {
             runtimes.stop(grace);
@@ -112,7 +112,7 @@ impl HostedFunctions {
     }
 }
 
-/// Where programs of this machine reach an address that is served.
+/// The address at which programs on this machine reach `api`.
 fn reached(api: SocketAddr) -> SocketAddr {
     match api {
         SocketAddr::V4(at) if at.ip().is_unspecified() => {
@@ -137,7 +137,7 @@ impl Functions for HostedFunctions {
 
 impl FunctionCode for HostedFunctions {
     fn keep(&self, zip: &[u8]) -> Result<Code, CodeError> {
-        // Before it is kept: else a sweep might take it at once.
+        // Noted before it is stored; a sweep in between would delete it.
         let noted = (Instant::now(), CodeStore::digest(zip));
         self.lately().push_back(noted);
         let kept = self.code.keep(zip).map_err(|error| {

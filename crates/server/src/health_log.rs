@@ -1,5 +1,5 @@
-//! Tells at the default level what whoever runs this must know, once each time it comes to be: targets that fail and come back,
-//! groups without a healthy one, answers of ours that a target should have given.
+//! Logs at the default level what an operator must know, once each time: targets that fail and recover, groups without a
+//! healthy target, error answers that were made here instead of by a target.
 
 use forebay_model::HealthState;
 use forebay_node::{Node, Reason};
@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// Time between two looks: what comes and goes within it is for metrics and logs of requests.
+/// Time between two looks; what comes and goes in between is left to metrics and request logs.
 const LOOK: Duration = Duration::from_secs(1);
-/// Of a load balancer's answers for one reason a line is told this often.
+/// Shortest time between two lines about a load balancer's answers for the same reason.
 const TELLING: Duration = Duration::from_secs(10);
 
-/// Looks as long as the data plane is there.
+/// Looks as long as the data plane exists.
 pub(crate) fn start(plane: &Arc<DataPlane>) {
     let plane: Weak<DataPlane> = Arc::downgrade(plane);
     tokio::spawn(async move {
@@ -34,12 +34,12 @@ pub(crate) fn start(plane: &Arc<DataPlane>) {
     });
 }
 
-/// What there is at one moment.
+/// The observation of one moment.
 #[derive(Debug, Default)]
 struct Observed {
-    /// By group and target: its state, and why.
+    /// State and reason, by group and target.
     targets: BTreeMap<(String, String), (HealthState, String)>,
-    /// By load balancer and reason, since the beginning.
+    /// Number of answers since the beginning, by load balancer and reason.
     failures: BTreeMap<(String, Reason), u64>,
 }
 
@@ -67,7 +67,7 @@ impl Observed {
         reading
     }
 
-    /// Groups with targets of which not one is healthy.
+    /// Groups with targets of which none is healthy.
     fn down(&self) -> Vec<&str> {
         let mut groups: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
         for ((group, _), (state, _)) in &self.targets {
@@ -82,14 +82,14 @@ impl Observed {
     }
 }
 
-/// `NAME/ID` of a load balancer or a group.
+/// `NAME/ID` of a load balancer or a target group.
 fn short(arn: &str) -> String {
     let mut parts: Vec<&str> = arn.rsplit('/').take(2).collect();
     parts.reverse();
     parts.join("/")
 }
 
-/// What was seen and told before.
+/// What was seen and logged before.
 #[derive(Debug, Default)]
 struct HealthLog {
     before: Observed,
@@ -97,7 +97,7 @@ struct HealthLog {
 }
 
 impl HealthLog {
-    /// What is to be told of this observation.
+    /// The lines for this observation.
     fn look(&mut self, now: Instant, reading: Observed) -> Vec<String> {
         let mut lines = Vec::new();
         for (key @ (group, target), (state, why)) in &reading.targets {
@@ -118,7 +118,7 @@ impl HealthLog {
                 "no target of {group} is healthy: requests go to all of them"
             ));
         }
-        // A load balancer that is gone takes along what was told of it.
+        // Entries of load balancers that are gone are dropped.
         self.told.retain(|key, _| reading.failures.contains_key(key));
         for (key @ (balancer, reason), &count) in &reading.failures {
             let told = self.told.get(key).copied();
@@ -153,7 +153,7 @@ mod tests {
         }
     }
 
-    /// Nothing was said at the default level, whatever became of targets and requests.
+    /// Nothing was once logged at the default level, whatever happened to targets and requests.
     #[test]
     fn changes_are_told_once_and_failures_not_too_often() {
         use HealthState::{Healthy, Initial, Unhealthy};

@@ -1,5 +1,10 @@
 //! A running Forebay: store, writer, data plane, API and admin addresses, joined through the ports that `control` owns.
-//! Decides nothing: it wires, starts and stops.
+//! It decides nothing about requests or state: it wires, starts and stops.
+//!
+//! In reading order: `flags` (the flags of `forebay up`), `daemon` (start and end), `parts` (what a daemon consists of),
+//! `served` (from the state to the data plane), `takeover` (one process replaces another). Tasks that run beside traffic:
+//! `ticking`, `planner`, `backlogs`, `schedules`, `feeding`, `collector`, `fleet`. Queues: `queues`, `queue_holders`,
+//! `queue_metrics`. For the CLI: `backup`, `checks`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod backlogs;

@@ -1,16 +1,17 @@
-//! Flags for the messages of queues.
+//! Flags of the messages of queues.
 
 use anyhow::bail;
 use clap::Args;
 use forebay_store::messages::Bounds;
 
-/// How many messages there may be.
+/// Limits on messages.
 #[derive(Args, Debug, Clone, PartialEq, Eq)]
 pub struct MessageArgs {
-    /// Messages of all queues; one more is refused with OverLimit. Each costs some 270 bytes of memory, wherever its body is
+    /// Most messages of all queues; further ones are refused with OverLimit. Each costs about 270 bytes of memory; bodies
+    /// are on disk
     #[arg(long, env = "FOREBAY_MAX_MESSAGES", default_value_t = Bounds::default().messages, value_name = "N")]
     pub max_messages: usize,
-    /// Bytes that messages of queues may take on disk, in the data directory; K, M and G are understood
+    /// Most bytes that messages may take on disk, in the data directory; with K, M or G
     #[arg(long, env = "FOREBAY_MAX_MESSAGE_DISK", default_value = "64G", value_name = "BYTES", value_parser = disk)]
     pub max_message_disk: u64,
 }
@@ -25,7 +26,7 @@ impl Default for MessageArgs {
 }
 
 impl MessageArgs {
-    /// The same, as the log takes it.
+    /// The limits in the log's form.
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds {
             messages: self.max_messages,
@@ -35,17 +36,17 @@ impl MessageArgs {
     }
 }
 
-/// A file of the log is not smaller.
+/// One file of the log is this large.
 const LEAST_DISK: u64 = 256 << 20;
 
 fn disk(text: &str) -> anyhow::Result<u64> {
     match bytes(text).and_then(|bytes| u64::try_from(bytes).ok()) {
         Some(bytes) if bytes >= LEAST_DISK => Ok(bytes),
-        _ => bail!("messages need a number of bytes from 256M on, such as 4G"),
+        _ => bail!("the disk space of messages must be at least 256M bytes, such as 4G"),
     }
 }
 
-/// A number of bytes, with K, M or G behind it perhaps.
+/// Parses a number of bytes, optionally followed by K, M or G.
 pub(crate) fn bytes(text: &str) -> Option<usize> {
     let (digits, shift) = match text.as_bytes().last() {
         Some(b'k' | b'K') => (&text[..text.len() - 1], 10),

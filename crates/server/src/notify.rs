@@ -1,4 +1,5 @@
-//! Alarms' notifications: a topic that a flag maps to a webhook is posted there, signed, and tried again for two minutes.
+//! Notifications of alarms: those of a topic that a flag maps to a webhook are posted there, signed, and retried for two
+//! minutes.
 
 use anyhow::{Context as _, bail};
 use aws_lc_rs::hmac;
@@ -22,9 +23,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-/// Notifications that may wait for one webhook.
+/// Most notifications that wait for one webhook.
 const WAITING: usize = 1000;
-/// Waits between tries: two minutes together.
+/// Waits between tries; two minutes together.
 const RETRIES: [Duration; 6] = [
     Duration::from_secs(1),
     Duration::from_secs(3),
@@ -33,12 +34,12 @@ const RETRIES: [Duration; 6] = [
     Duration::from_secs(30),
     Duration::from_secs(60),
 ];
-/// Time to send what waits when all ends.
+/// Time to send what is waiting when the process ends.
 const ENDING: Duration = Duration::from_secs(5);
-/// How secrets of webhooks begin (Standard Webhooks).
+/// Prefix of a webhook's secret (Standard Webhooks).
 const SECRET_PREFIX: &str = "whsec_";
 
-/// A topic and where its notifications go.
+/// A topic and the webhook for its notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// The topic's ARN.
@@ -52,14 +53,14 @@ impl core::str::FromStr for Subscription {
 
     fn from_str(text: &str) -> anyhow::Result<Subscription> {
         let (topic, url) = text.split_once('=').context(
-            "a notification is ARN=URL, such as arn:aws:sns:local-1:000000000000:alarms=https://hooks.example/forebay",
+            "it must be ARN=URL, such as arn:aws:sns:local-1:000000000000:alarms=https://hooks.example/forebay",
         )?;
         let parts: Vec<&str> = topic.split(':').collect();
         let is_topic = parts.len() == 6
             && parts[..3] == ["arn", "aws", "sns"]
             && parts.iter().all(|part| !part.is_empty());
         if !is_topic {
-            bail!("'{topic}' is no topic's ARN; they look like arn:aws:sns:local-1:000000000000:alarms");
+            bail!("'{topic}' is no topic's ARN: it must look like arn:aws:sns:local-1:000000000000:alarms");
         }
         Ok(Subscription {
             topic: topic.to_owned(),
@@ -68,37 +69,37 @@ impl core::str::FromStr for Subscription {
     }
 }
 
-/// What is to be posted.
+/// A notification to be posted.
 struct Message {
     id: String,
     body: String,
 }
 
-/// Sends notifications of the topics that have a webhook. Several webhooks may have one topic.
+/// Sends the notifications of topics that have webhooks. A topic may have several.
 pub(crate) struct Notifier {
     topics: BTreeMap<String, Vec<mpsc::Sender<Arc<Message>>>>,
     counters: Arc<NotificationCounters>,
 }
 
-/// The tasks that send, one for each webhook: one that is slow holds up nobody else.
+/// The tasks that send, one per webhook, so that a slow one does not hold up the others.
 pub(crate) struct Sending {
     ending: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Sending {
-    /// Tries once more to send what waits, for a few seconds.
+    /// Tries once more to send what is waiting, for a few seconds.
     pub(crate) async fn finish(self) {
         self.ending.send_replace(true);
         for task in self.tasks {
             if task.await.is_err() {
-                tracing::error!("a sender of notifications had panicked");
+                tracing::error!("a sender of notifications has panicked");
             }
         }
     }
 }
 
-/// The notifier of these subscriptions, and what sends for it.
+/// A notifier for these subscriptions, and the tasks that send.
 pub(crate) fn start(
     subscriptions: &[Subscription],
     data_dir: &Path,
@@ -130,14 +131,14 @@ pub(crate) fn start(
     Ok((Arc::new(notifier), Sending { ending, tasks }))
 }
 
-/// The key that posts are signed with, in a file that whoever receives them is given a copy of. Made if it is not there.
+/// The key that signs posts, from a file of which receivers get a copy. Created if it does not exist.
 fn secret(path: &Path) -> anyhow::Result<hmac::Key> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let mut bytes = [0; 32];
             getrandom::fill(&mut bytes)
-                .map_err(|error| anyhow::anyhow!("the system has no random numbers: {error}"))?;
+                .map_err(|error| anyhow::anyhow!("the system's random number generator failed: {error}"))?;
             let text = format!("{SECRET_PREFIX}{}\n", STANDARD.encode(bytes));
             let mut options = std::fs::OpenOptions::new();
             let file = options.write(true).create_new(true).mode(0o600).open(path);
@@ -166,7 +167,7 @@ impl Actions for Notifier {
         let arn = &action.arn;
         if !arn.starts_with("arn:aws:sns:") {
             return Err(ActionError(
-                "Forebay carries out no action of this kind yet".to_owned(),
+                "Forebay does not support this kind of action yet".to_owned(),
             ));
         }
         self.tell(arn, &action.notification)
@@ -175,7 +176,7 @@ impl Actions for Notifier {
     fn tell(&self, topic: &str, notification: &Notification) -> Result<(), ActionError> {
         let webhooks = self.topics.get(topic).ok_or_else(|| {
             ActionError(format!(
-                "no webhook has this topic: start Forebay with --notify {topic}=URL"
+                "no webhook is subscribed to this topic: start Forebay with --notify {topic}=URL"
             ))
         })?;
         let message = Arc::new(message(topic, notification));
@@ -184,7 +185,7 @@ impl Actions for Notifier {
             if webhook.try_send(Arc::clone(&message)).is_err() {
                 self.counters.dropped();
                 all = Err(ActionError(format!(
-                    "{WAITING} notifications wait for the webhook already"
+                    "{WAITING} notifications are waiting for the webhook already"
                 )));
             }
         }
@@ -192,7 +193,7 @@ impl Actions for Notifier {
     }
 }
 
-/// What a topic's subscriber gets by HTTP, as it does from SNS, but for SNS's own signature.
+/// The message that SNS would send to an HTTP subscriber of the topic, without SNS's signature.
 fn message(topic: &str, notification: &Notification) -> Message {
     let id = uuid::Uuid::new_v4().to_string();
     let body = json!({
@@ -209,7 +210,7 @@ fn message(topic: &str, notification: &Notification) -> Message {
     }
 }
 
-/// Answers that mean that the same post may do later.
+/// Whether the same post may succeed later, after this answer.
 fn again(status: StatusCode) -> bool {
     status.is_server_error()
         || matches!(
@@ -227,7 +228,7 @@ struct Webhook {
 }
 
 impl Webhook {
-    /// Posts what comes, one after another, until all ends; then what waits, once.
+    /// Posts messages as they come, one after another, until the end; then the waiting ones, once.
     async fn run(mut self, mut messages: mpsc::Receiver<Arc<Message>>) {
         let mut ends = self.ends.clone();
         loop {
@@ -280,7 +281,7 @@ impl Webhook {
         );
     }
 
-    /// The signature is made anew for each try: it says when, so that a receiver can refuse what is old.
+    /// The signature is made for each try: it contains the time, so that a receiver can refuse old posts.
     fn headers(&self, message: &Message) -> HeaderMap {
         let seconds = (self.now)().seconds();
         let signed = format!("{}.{seconds}.{}", message.id, message.body);

@@ -1,4 +1,4 @@
-//! What a daemon is made of, as the flags have it.
+//! The parts of a daemon, made from the flags.
 
 use crate::backlogs::Backlogs;
 use crate::collector::{self, LookedAt};
@@ -35,15 +35,15 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::sync::{mpsc, watch};
 
-/// Connections that may wait in the kernel until they are taken (it may allow fewer).
+/// Most connections that wait in the kernel until they are accepted (the kernel may allow fewer).
 const QUEUED: u32 = 4096;
-/// Connections to the admin address at once: a few who scrape.
+/// Most connections to the admin address at once: a few scrapers.
 const ADMIN_CONNECTIONS: usize = 64;
 
-/// A thread that ends with its sender.
+/// A thread that ends when its sender is dropped.
 pub(crate) type Ending = (Sender<()>, JoinHandle<()>);
 
-/// What stands before anything is written or served.
+/// The parts that exist before anything is written or served.
 pub(crate) struct Standing {
     pub(crate) clock: Clock,
     pub(crate) seed: u64,
@@ -59,7 +59,7 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// By this state, with the APIs at `api`; `listens` unless another process has the sockets.
+    /// Made from this state, with the APIs at `api`; `listens` unless another process has the sockets.
     pub(crate) fn new(
         args: &UpArgs,
         state: &State,
@@ -69,12 +69,12 @@ impl Standing {
         listens: bool,
     ) -> anyhow::Result<(Standing, Publisher)> {
         let clock = Clock::start();
-        let seed = getrandom::u64().context("the system has no random numbers")?;
+        let seed = getrandom::u64().context("the system's random number generator failed")?;
         let (sender, drained) = mpsc::unbounded_channel();
         let logs = start_logs(args, seed)?;
         let node = format!("forebay-{seed:016x}");
         let channels = Keeper::start(node, seed, Arc::new(move || clock.now()))
-            .context("the control channels could not start")?;
+            .context("cannot start the control channels")?;
         let functions = Arc::new(HostedFunctions::new(args, api, keys));
         let runs = Arc::clone(&functions) as Arc<dyn Functions>;
         let options = plane_options(args, seed, &logs, Arc::new(channels), runs, listens);
@@ -98,7 +98,7 @@ impl Standing {
         Ok((standing, publish))
     }
 
-    /// Serves this state, writes what comes to the store, and has the instances it wants.
+    /// Serves this state, writes changes to the store, and starts the instances that the state wants.
     pub(crate) async fn write(
         &self,
         args: &UpArgs,
@@ -118,10 +118,10 @@ impl Standing {
             ..SharedPorts::observing(seen)
         };
         let (shared, seed) = (ports.clone(), self.seed);
-        // Publishing waits for the workers, so it must not hold a thread that drives tasks.
+        // Publishing waits for the workers, so it must not block a thread that runs tasks.
         let started =
             tokio::task::spawn_blocking(move || Writer::start(state, store, publish, ports, seed)).await?;
-        let (writer, _) = started.context("the writer thread could not start")?;
+        let (writer, _) = started.context("cannot start the writer thread")?;
         self.instances.take_up()?;
         Ok(Writing {
             writer,
@@ -135,11 +135,11 @@ impl Standing {
     }
 }
 
-/// What writes.
+/// The parts that write.
 pub(crate) struct Writing {
     pub(crate) writer: Writer,
     pub(crate) ports: SharedPorts,
-    /// What is told of queues.
+    /// The backlogs of queues.
     pub(crate) backlogs: Backlogs,
     pub(crate) datapoints: Arc<KeptDatapoints>,
     pub(crate) keeper: Ending,
@@ -147,14 +147,14 @@ pub(crate) struct Writing {
     pub(crate) messages_thread: JoinHandle<()>,
 }
 
-/// An address that is served: with a socket of its own, or one that another process gives.
+/// An address that is served, on a socket of this process or on one from another process.
 pub(crate) struct FrontAddress {
     pub(crate) address: SocketAddr,
     pub(crate) own: Option<TcpListener>,
 }
 
 impl FrontAddress {
-    /// Listens, unless the running process does where the flag says.
+    /// Listens, unless the running process does so at the address that the flag names.
     pub(crate) fn open(
         wanted: SocketAddr,
         flag: &str,
@@ -174,12 +174,12 @@ impl FrontAddress {
     }
 }
 
-/// The state's file.
+/// The path of the state's file.
 pub(crate) fn store_path(args: &UpArgs) -> PathBuf {
     args.data.data_dir.join("state.redb")
 }
 
-/// Who tells webhooks what alarms have to say.
+/// The sender of alarms' notifications.
 pub(crate) fn notifications(
     args: &UpArgs,
     shown: &Shown,
@@ -191,12 +191,12 @@ pub(crate) fn notifications(
     })
 }
 
-/// Waits for this long; false once the sender is gone.
+/// Waits for this long; false once the sender was dropped.
 fn goes_on(told: &Receiver<()>, time: Duration) -> bool {
     matches!(told.recv_timeout(time), Err(RecvTimeoutError::Timeout))
 }
 
-/// The datapoints that were kept, and the thread that keeps more.
+/// The stored datapoints, and the thread that keeps them.
 pub(crate) async fn keep_datapoints(
     args: &UpArgs,
     clock: Clock,
@@ -235,7 +235,7 @@ async fn keep_messages(
     Ok((messages, thread))
 }
 
-/// Starts what makes datapoints of all that is seen.
+/// Starts the collector of datapoints.
 pub(crate) fn collect(
     shown: &Arc<Shown>,
     writing: &Writing,
@@ -257,10 +257,10 @@ pub(crate) fn collect(
         move || clock.wall(),
         move |time| goes_on(&told, time),
     );
-    Ok((go_on, thread.context("the collector of metrics could not start")?))
+    Ok((go_on, thread.context("cannot start the collector of metrics")?))
 }
 
-/// What every call needs at hand.
+/// The context of API calls.
 pub(crate) fn context(
     args: &UpArgs,
     keys: &Path,
@@ -296,7 +296,7 @@ pub(crate) fn serve(
     tokio::spawn(forebay_gateway::serve(api, bounds, context, until(stopped)))
 }
 
-/// How calls are treated.
+/// The options of API calls.
 fn api_options(args: &UpArgs) -> ApiOptions {
     ApiOptions {
         account: args.account_id.clone(),
@@ -313,7 +313,7 @@ pub(crate) fn hosts(args: &UpArgs) -> Hosts {
     }
 }
 
-/// The credentials file in its directory, both made if need be.
+/// The path of the credentials file in its directory, both created if necessary.
 pub(crate) fn keys(args: &UpArgs) -> anyhow::Result<PathBuf> {
     make_data_dir(&args.data.data_dir)?;
     let keys = args.data.data_dir.join("credentials");
@@ -341,7 +341,7 @@ pub(crate) fn show(admin: TcpListener, shown: &Arc<Shown>, end: watch::Receiver<
     Ok(())
 }
 
-/// How the data plane is to run.
+/// The options of the data plane.
 fn plane_options(
     args: &UpArgs,
     seed: u64,
@@ -378,12 +378,12 @@ fn start_logs(args: &UpArgs, seed: u64) -> anyhow::Result<Arc<Logs>> {
     let logs = Logs::start(args.data.data_dir.join("logs"), &args.live_log, seed);
     let mut logs = logs
         .and_then(|logs| logs.with_retention(args.log_retention))
-        .context("the log writers could not start")?;
+        .context("cannot start the log writers")?;
     if let Some(endpoint) = &args.otlp_endpoint {
         let sampling = Sampling::new(args.otlp_sample);
         logs = logs
             .with_spans(endpoint.clone(), sampling)
-            .context("the sender of spans could not start")?;
+            .context("cannot start the sender of spans")?;
     }
     Ok(Arc::new(logs))
 }
@@ -396,7 +396,8 @@ pub(crate) fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListe
         };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        // Who comes among thousands must find a place in the kernel's queue: else its client knocks again after a second.
+        // With thousands of clients, a new connection must find a place in the kernel's queue, or it is retried after a
+        // second.
         socket.listen(QUEUED)?.into_std()
     };
     bind().with_context(|| format!("cannot listen on {address}: is another forebay running? Choose another {flag}, such as 127.0.0.1:0"))
@@ -404,11 +405,12 @@ pub(crate) fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListe
 
 fn drawn_secret() -> anyhow::Result<[u8; 32]> {
     let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
+    getrandom::fill(&mut secret)
+        .map_err(|error| anyhow!("the system's random number generator failed: {error}"))?;
     Ok(secret)
 }
 
-/// The state to begin with, as the flags have it.
+/// The initial state, with the settings from the flags.
 pub(crate) fn configured(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
     let quotas = args.quota.iter().cloned().collect();
     let state = placed(args, kept)?.configured(args.dialect(), quotas);
@@ -416,7 +418,7 @@ pub(crate) fn configured(args: &UpArgs, kept: Option<State>) -> anyhow::Result<S
     Ok(state.secured(drawn_secret()?))
 }
 
-/// The claim of its pools, which only the process that it takes over from may have as well.
+/// Claims the state's pools, which only the predecessor may hold as well.
 pub(crate) fn claim(args: &UpArgs, state: &State, running: Option<u32>) -> anyhow::Result<PoolClaim> {
     PoolClaim::take(&places::pools(state), &args.data.data_dir, running)
 }

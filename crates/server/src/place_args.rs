@@ -1,4 +1,4 @@
-//! Flags that say where nodes of load balancers are: the zones, the pools, and addresses of the machine that are given to nodes.
+//! Flags of places: the zones, the address pools, and addresses of the machine that are given to nodes.
 
 use anyhow::bail;
 use clap::Args;
@@ -10,12 +10,13 @@ use std::str::FromStr;
 /// Addresses of a pool that each subnet takes.
 pub(crate) const SUBNET_ADDRESSES: u64 = 32;
 
-/// Where nodes are to be.
+/// Zones and addresses of nodes.
 #[derive(Args, Debug, Clone)]
 pub struct PlaceArgs {
-    /// Where subnets, nodes and instances take their addresses; a second process on the machine needs another. A second time, with an
-    /// IPv6 prefix such as fd00:f0::/64 that is local to the machine (`ip -6 route add local fd00:f0::/64 dev lo`): where nodes of
-    /// dualstack load balancers take their IPv6 addresses [default: 127.64.0.0/10, or what the data directory was made with]
+    /// Prefix from which subnets, nodes and instances get their addresses; a second process on the machine needs another.
+    /// Given a second time, an IPv6 prefix that is local to the machine, such as fd00:f0::/64 (`ip -6 route add local
+    /// fd00:f0::/64 dev lo`), from which nodes of dualstack load balancers get their IPv6 addresses [default:
+    /// 127.64.0.0/10, or what the data directory was made with]
     #[arg(
         long,
         env = "FOREBAY_ADDRESS_POOL",
@@ -23,11 +24,12 @@ pub struct PlaceArgs {
         value_delimiter = ','
     )]
     pub address_pool: Vec<IpNet>,
-    /// Availability zones of each region, from 1 to 26: local-1a, local-1b... [default: 3, or what the data directory was made with]
+    /// Number of availability zones in each region, from 1 to 26: local-1a, local-1b... [default: 3, or what the data
+    /// directory was made with]
     #[arg(long, env = "FOREBAY_ZONES", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_ZONES)))]
     pub zones: Option<u8>,
-    /// Addresses of this machine, IPv4 and IPv6, for nodes of load balancers in a zone, instead of those of the pool: each node has one
-    /// of its own. May be repeated; a blank stands between two in the variable
+    /// IPv4 and IPv6 addresses of this machine for nodes of load balancers in a zone, instead of addresses from the pool:
+    /// each node gets one of its own. May be repeated; in the variable, separate values with a blank
     #[arg(
         long,
         env = "FOREBAY_NODE_ADDRESSES",
@@ -38,7 +40,7 @@ pub struct PlaceArgs {
 }
 
 impl PlaceArgs {
-    /// As many zones as there are, with addresses of this pool.
+    /// The default zones, with addresses from this pool.
     pub(crate) fn of_pool(pool: Ipv4Net) -> PlaceArgs {
         PlaceArgs {
             address_pool: vec![pool.into()],
@@ -47,7 +49,7 @@ impl PlaceArgs {
         }
     }
 
-    /// One pool of each family at most, and large enough.
+    /// Allows one pool per IP version, if it is large enough.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         let pools = &self.address_pool;
         for pool in pools {
@@ -68,7 +70,7 @@ impl PlaceArgs {
     }
 }
 
-/// What `--node-addresses` was given: a zone, and addresses for its nodes.
+/// A value of `--node-addresses`: a zone, and addresses for its nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneAddresses {
     /// The zone's name.
@@ -91,7 +93,7 @@ impl FromStr for ZoneAddresses {
             let one = address.filter(|address| !address.is_unspecified() && !address.is_multicast());
             one.ok_or_else(|| {
                 format!(
-                    "'{text}' is no IP address that a node could have, such as 192.0.2.10 or 2001:db8::10"
+                    "'{text}' is not an IP address that a node can have, such as 192.0.2.10 or 2001:db8::10"
                 )
             })
         };

@@ -1,4 +1,4 @@
-//! Where load balancers' nodes are: the zones, the pools, and addresses of the machine that were given for nodes.
+//! The places of load balancers' nodes: zones, address pools, and addresses of the machine that were given to nodes.
 
 use crate::flags::UpArgs;
 use crate::place_args::{SUBNET_ADDRESSES, ZoneAddresses};
@@ -10,22 +10,22 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, UdpSocket};
 
-/// Where addresses come from, unless told otherwise.
+/// The default address pool.
 const ADDRESS_POOL: &str = "127.64.0.0/10";
-/// Lines about nodes that moved; of more there is a count. The log itself takes no more of a kind in a second.
+/// Most lines about nodes that moved; the rest is counted. The log itself accepts no more lines of a kind per second.
 const LINES: usize = 10;
 
-/// The pools of a state.
+/// The address pools of a state.
 pub(crate) fn pools(state: &State) -> Vec<IpNet> {
     let settings = state.settings();
     let pool6 = settings.pool6.map(IpNet::V6);
     core::iter::once(IpNet::V4(settings.pool)).chain(pool6).collect()
 }
 
-/// The state that was kept, or a fresh one, with zones, pools and nodes as the flags have them.
+/// The stored state or a fresh one, with zones, pools and nodes as the flags set them.
 pub(crate) fn placed(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
     let is_fresh = kept.is_none();
-    // What cannot be is said before anything is claimed or bound.
+    // Impossible flags are reported before anything is claimed or bound.
     let exposed = args.exposed()?;
     let state = with_pool(args, kept)?;
     let state = with_zones(args, state, is_fresh)?;
@@ -40,7 +40,7 @@ pub(crate) fn placed(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State
     Ok(state)
 }
 
-/// The state that was kept, or a fresh one, with its IPv4 pool.
+/// The stored state or a fresh one, with its IPv4 pool.
 fn with_pool(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
     let wanted = args.places.address_pool.iter().find_map(|pool| match pool {
         IpNet::V4(pool) => Some(*pool),
@@ -56,7 +56,7 @@ fn with_pool(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
     let pool = state.settings().pool;
     match wanted {
         Some(wanted) if wanted != pool => bail!(
-            "{} was made with --address-pool {pool}, and its load balancers have addresses from there: leave the flag out, or use a new --data-dir",
+            "{} was made with --address-pool {pool}, and its load balancers have addresses from that pool: leave the flag out, or use a new --data-dir",
             args.data.data_dir.display()
         ),
         _ => Ok(state),
@@ -81,12 +81,12 @@ fn with_zones(args: &UpArgs, state: State, is_fresh: bool) -> anyhow::Result<Sta
         )
     })?;
     if !is_fresh && before != count {
-        tracing::info!(before, now = count, "each region has other zones than before");
+        tracing::info!(before, now = count, "the number of zones per region has changed");
     }
     Ok(changed)
 }
 
-/// The IPv6 pool: what the flag says; if it says nothing at all, what there was.
+/// The IPv6 pool: the flag's; without any such flag, the stored one.
 fn pool6(args: &UpArgs, state: &State) -> anyhow::Result<Option<Ipv6Net>> {
     let wanted = args.places.address_pool.iter().find_map(|pool| match pool {
         IpNet::V4(_) => None,
@@ -116,7 +116,7 @@ fn pool6(args: &UpArgs, state: &State) -> anyhow::Result<Option<Ipv6Net>> {
     Ok(Some(pool))
 }
 
-/// Whether a socket of this machine may have this address.
+/// Whether a socket of this machine can be bound to this address.
 fn has(address: IpAddr) -> bool {
     let is_routed = || match address {
         IpAddr::V4(_) => false,
@@ -125,7 +125,7 @@ fn has(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok() || is_routed()
 }
 
-/// The addresses given for nodes, all of which they can have.
+/// The addresses given to nodes, all of which must be usable.
 fn given(
     args: &UpArgs,
     state: &State,
@@ -153,7 +153,7 @@ fn given(
         }
         for &address in addresses {
             if !seen.insert(address) {
-                bail!("--node-addresses gives {address} twice: each node has an address of its own");
+                bail!("--node-addresses contains {address} twice: each node needs an address of its own");
             }
             if let Some(fault) = fault(state, pool6, exposed, address) {
                 bail!("--node-addresses {zone}={address}: {fault}");
@@ -174,7 +174,7 @@ fn fault(state: &State, pool6: Option<Ipv6Net>, exposed: &[IpAddr], address: IpA
     };
     if let Some(pool) = pool {
         return Some(format!(
-            "it is of the address pool {pool}, whose addresses are given away one by one"
+            "it belongs to the address pool {pool}, whose addresses Forebay assigns itself"
         ));
     }
     if exposed.contains(&address) {
@@ -187,7 +187,7 @@ fn fault(state: &State, pool6: Option<Ipv6Net>, exposed: &[IpAddr], address: IpA
     (!has(address)).then(|| format!("this machine has no such address, but {}", own_addresses()))
 }
 
-/// The addresses of this machine, as far as they are worth naming.
+/// The addresses of this machine that are worth naming.
 fn own_addresses() -> String {
     let all = if_addrs::get_if_addrs().unwrap_or_default();
     let mut all: Vec<String> = all.iter().map(|one| one.ip().to_string()).collect();
@@ -197,20 +197,20 @@ fn own_addresses() -> String {
     all.join(", ")
 }
 
-/// Tells which nodes have other addresses now.
+/// Logs which nodes have new addresses.
 fn tell(moves: &[Move]) {
     let text =
         |address: Option<IpAddr>| address.map_or_else(|| "none".to_owned(), |address| address.to_string());
     for one in moves.iter().take(LINES) {
         let (balancer, zone, from, to) = (&one.balancer, &one.zone, text(one.from), text(one.to));
         if one.is_left_over {
-            tracing::warn!(%balancer, %zone, address = %to, "each address of --node-addresses for this zone has a node: this one has none of them");
+            tracing::warn!(%balancer, %zone, address = %to, "all addresses of --node-addresses for this zone are in use: this node got none of them");
         } else {
-            tracing::info!(%balancer, %zone, %from, %to, "a node has another address");
+            tracing::info!(%balancer, %zone, %from, %to, "a node has a new address");
         }
     }
     if moves.len() > LINES {
-        tracing::info!(more = moves.len() - LINES, "nodes have other addresses");
+        tracing::info!(more = moves.len() - LINES, "more nodes have new addresses");
     }
 }
 
@@ -262,7 +262,11 @@ mod tests {
                 vec!["local-1a=127.0.0.2", "local-1b=127.0.0.2"],
                 "twice",
             ),
-            (vec![four], vec!["local-1a=127.64.0.2"], "of the address pool"),
+            (
+                vec![four],
+                vec!["local-1a=127.64.0.2"],
+                "belongs to the address pool",
+            ),
             (vec![four], vec!["local-1a=203.0.113.7"], "no such address, but"),
             (vec![four], vec!["local-1a=127.0.0.1"], "exposed too"),
         ] {

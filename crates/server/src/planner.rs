@@ -1,5 +1,5 @@
-//! Asks each planned group's planner what is needed, 13 times a second and whenever a request had to wait or was refused, and has its
-//! orders carried out.
+//! Asks each planned group's planner for the capacity it needs, 13 times a second and whenever a request had to wait or was
+//! refused, and has its orders carried out.
 
 use crate::fleet::Instances;
 use forebay_control::State;
@@ -16,16 +16,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// Time between two looks while nothing presses, so that an order is durable 100 ms after what makes it necessary; and between two at
-/// all.
+/// Interval between looks without pressure, chosen so that an order is durable within 100 ms after it becomes necessary;
+/// and the shortest interval.
 const LOOK: Duration = Duration::from_millis(75);
 const LEAST: Duration = Duration::from_millis(20);
-/// Forecasts are asked for again after this time.
+/// Forecasts are read again after this time.
 const FORECASTS: Duration = Duration::from_secs(10);
-/// After an order that could not be carried out.
+/// Pause after an order that could not be carried out.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What was planned last, for whoever shows it.
+/// The last plans, to be shown.
 #[derive(Default)]
 pub(crate) struct Plans {
     plans: Mutex<Vec<PlannerMetrics>>,
@@ -40,18 +40,18 @@ impl Plans {
         plans.clone()
     }
 
-    /// From what made an order necessary until it was durable.
+    /// Times from when an order became necessary until it was durable.
     pub(crate) fn orders(&self) -> &ResponseTimes {
         &self.orders
     }
 
-    /// How long looks took, orders apart.
+    /// Times that looks took, without their orders.
     pub(crate) fn looks(&self) -> &ResponseTimes {
         &self.looks
     }
 }
 
-/// What is asked and told.
+/// What planning works with.
 struct Planning {
     plane: Arc<DataPlane>,
     writer: Writer,
@@ -87,7 +87,7 @@ struct Known {
     planner: Planner,
     orders: u64,
     releases: u64,
-    /// What predictive scaling policies have forecast, and when that was asked.
+    /// The forecasts of predictive scaling policies, and when they were read.
     forecasts: Option<(Instant, Vec<String>)>,
 }
 
@@ -98,11 +98,11 @@ struct Planners {
     known: BTreeMap<Key, Known>,
     state: Option<Arc<State>>,
     groups: Vec<PlannedGroup>,
-    /// Healthy targets of planned groups, as of the last look.
+    /// Healthy targets of planned groups at the last look.
     healthy: usize,
 }
 
-/// Plans the capacity of groups that ask for it; what was planned last, and the task that does.
+/// Starts to plan the capacity of groups that ask for it. Returns the last plans and the task.
 pub(crate) fn start(
     plane: &Arc<DataPlane>,
     writer: &Writer,
@@ -142,9 +142,9 @@ async fn run(planning: Planning) {
             () = next => {}
             () = pressed.notify.notified() => {}
         }
-        // What comes from now on is told anew.
+        // Before the look: pressure that comes during it then wakes the next one.
         pressure.seen();
-        // What no request has pressed for has come to be since the last look.
+        // Without pressure, the change came at some time since the last look.
         let since = pressed.take().unwrap_or(last);
         last = Instant::now();
         let orders = planners.look();
@@ -152,15 +152,17 @@ async fn run(planning: Planning) {
             if planners.order(orders).await {
                 planners.planning.plans.orders.record(since.elapsed());
             } else {
+                // While nothing can be stored, every look would order the same again.
                 tokio::time::sleep(PAUSE).await;
             }
         }
+        // Under constant pressure, looks would otherwise follow each other without a pause.
         tokio::time::sleep_until((last + LEAST).into()).await;
     }
 }
 
 impl Planners {
-    /// Looks at all groups; what is to be ordered.
+    /// Looks at all groups; returns the orders.
     fn look(&mut self) -> Vec<PlannedCapacity> {
         let began = Instant::now();
         let state = self.planning.writer.state();
@@ -205,10 +207,11 @@ impl Planners {
         orders
     }
 
-    /// Tells gates what is on its way, so that none refuses whoever will be served in time.
+    /// Tells gates which capacity is on its way, so that they do not refuse requests that will be served in time.
     fn expect(&self, now: Mono, comings: &[Option<(Duration, u32)>], plans: &[PlannerMetrics]) {
         self.planning.plane.with_node(|node| {
             for ((group, coming), plan) in self.groups.iter().zip(comings).zip(plans) {
+                // A dry run orders nothing, so gates must not let requests wait for it.
                 let coming = coming.filter(|_| !group.is_dry_run);
                 for arn in &group.target_groups {
                     let flow = plan.plan.flows.iter().find(|flow| flow.name == name_of(arn));
@@ -223,7 +226,7 @@ impl Planners {
         });
     }
 
-    /// Takes what is planned of a new state.
+    /// Finds the planned groups of a new state.
     fn take(&mut self, state: Arc<State>) {
         self.groups = planned_groups(
             &state,
@@ -238,13 +241,14 @@ impl Planners {
         self.known.retain(|key, _| names.contains(key));
         self.ask_forecasts(&state);
         self.state = Some(state);
+        // A look without groups returns before it replaces the plans.
         if self.groups.is_empty() {
             let plans = &self.planning.plans.plans;
             plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
 
-    /// Asks what predictive scaling policies say, where that may have changed.
+    /// Reads the forecasts of predictive scaling policies, where they may have changed.
     fn ask_forecasts(&mut self, state: &State) {
         let wall = self.planning.clock.wall();
         for group in &self.groups {
@@ -262,7 +266,8 @@ impl Planners {
         }
     }
 
-    /// What comes to each group's target groups. Whoever waits to see instances become healthy is told when one has.
+    /// The demand on each group's target groups. When the number of healthy targets changes, the instances are looked at
+    /// again.
     fn demands(&mut self) -> Vec<Vec<Demand>> {
         let mut healthy = 0;
         let demands = self.planning.plane.with_node(|node| {
@@ -294,19 +299,19 @@ impl Planners {
         demands
     }
 
-    /// Has orders carried out; whether they were.
+    /// Has orders carried out; returns whether they were.
     async fn order(&self, orders: Vec<PlannedCapacity>) -> bool {
         let observations = Arc::clone(&self.planning.ports.observations);
         let change = Box::new(move |state: &State, now| carry_out(state, &orders, &*observations, now));
         let done = self.planning.writer.change(change).await;
         if let Err(error) = &done {
-            tracing::warn!(%error, "planned capacity could not be ordered");
+            tracing::warn!(%error, "cannot change the desired capacity of planned groups");
         }
         done.is_ok()
     }
 }
 
-/// A target group's name, of its ARN.
+/// The name of a target group, from its ARN.
 fn name_of(arn: &str) -> &str {
     arn.rsplit('/').nth(1).unwrap_or(arn)
 }
@@ -318,7 +323,7 @@ fn told(group: &PlannedGroup, plan: Plan, known: &Known) -> PlannerMetrics {
             costs.limit, group.fleet.maximum
         ),
         None => format!(
-            "{} an hour at most, but no prices are declared (--shapes): it bounds nothing",
+            "{} an hour at most, but no prices are declared (--shapes), so there is no bound",
             costs.limit
         ),
     });

@@ -1,7 +1,7 @@
-//! Address pools of running Forebays: no two of one network have overlapping ones, and each says which it has.
+//! Address pools of running Forebays: no two on one network may overlap, and each process announces its own.
 //!
-//! A claim is an abstract Unix socket whose name says who has what. Names of those are of a network namespace, as the addresses are, and
-//! end with their process: nothing is left behind.
+//! A claim is an abstract Unix socket whose name contains the process and its pool. Such names belong to a network
+//! namespace, like the addresses, and end with their process: nothing is left behind.
 
 use anyhow::{Context as _, bail};
 use ipnet::{IpNet, Ipv4Net};
@@ -9,25 +9,26 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 
-/// What names of claims begin with.
+/// Prefix of the names of claims.
 const PREFIX: &str = "forebay-pool/";
-/// Where the kernel lists names of Unix sockets.
+/// The kernel's list of Unix sockets.
 const NAMES: &str = "/proc/net/unix";
-/// The kernel's bound of a name, in bytes.
+/// The kernel's limit on such a name, in bytes.
 const LONGEST_NAME: usize = 107;
-/// Pools that are offered instead of one that is taken: a sixteenth of loopback's network each.
+/// Number of pools that are offered in place of a claimed one: a sixteenth of the loopback network each.
 const OFFERED: u8 = 12;
 
-/// The pools of this process, as long as it lives.
+/// The pools of this process, claimed until this is dropped.
 #[derive(Debug)]
 pub struct PoolClaim {
     _held: Vec<UnixDatagram>,
 }
 
 impl PoolClaim {
-    /// Takes these pools. The claims of `except_pid` do not count: it is the process from which this one takes over.
+    /// Claims these pools. Claims of `except_pid`, the process that is taken over from, are ignored.
     ///
-    /// Two that start at the same moment may refuse each other: each claims before it looks, so never do both go on.
+    /// Two processes that start at the same moment may refuse each other. Each claims before it checks, so they never both
+    /// continue.
     ///
     /// # Errors
     /// If another process has addresses of one.
@@ -39,9 +40,9 @@ impl PoolClaim {
             let address = SocketAddr::from_abstract_name(&name).context("cannot name an address pool")?;
             match UnixDatagram::bind_addr(&address) {
                 Ok(socket) => held.push(socket),
-                // Two containers of one network may each be the first process of theirs.
+                // Two containers in one network may have the same process id.
                 Err(error) => bail!(
-                    "--address-pool {pool} is had by a Forebay with this process id and data directory already ({error}): give this one \
+                    "--address-pool {pool} is already claimed by a Forebay with this process id and data directory ({error}): give this one \
                      another"
                 ),
             }
@@ -80,7 +81,7 @@ fn refusal(pool: &IpNet, other: &Claim, all: &[Claim]) -> String {
     )
 }
 
-/// This pool, or one that nobody has if somebody has addresses of this one.
+/// This pool, or a free one if another process has addresses of it.
 pub fn free_pool(wanted: Ipv4Net) -> Ipv4Net {
     let all = claims();
     let is_taken = |pool: Ipv4Net| all.iter().any(|claim| overlap(&pool.into(), &claim.pool));
@@ -91,9 +92,9 @@ pub fn free_pool(wanted: Ipv4Net) -> Ipv4Net {
     }
 }
 
-/// A pool that none of these overlaps.
+/// A pool that overlaps none of these claims.
 fn free_among(claims: &[Claim]) -> Option<Ipv4Net> {
-    // The last ones first: the default pool is at the beginning. The last sixteenth holds loopback's broadcast address.
+    // From the end, because the default pool is at the beginning. The last sixteenth contains loopback's broadcast address.
     let mut offered = (0..OFFERED).rev().filter_map(|at| {
         let second = 48 + 16 * at;
         Ipv4Net::new([127, second, 0, 0].into(), 12).ok()
@@ -105,17 +106,17 @@ fn overlap(one: &IpNet, other: &IpNet) -> bool {
     one.contains(other) || other.contains(one)
 }
 
-/// What a process says that it has.
+/// The claim of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Claim {
     pid: u32,
     pool: IpNet,
-    /// Empty if its name had no room for it.
+    /// Empty if the name had no room for it.
     data_dir: String,
 }
 
 impl Claim {
-    /// `forebay-pool/PID/ADDRESS/LENGTH`, and the data directory if it has room.
+    /// `forebay-pool/PID/ADDRESS/LENGTH`, and the data directory if there is room.
     fn name(pid: u32, pool: &IpNet, data_dir: &Path) -> String {
         let name = format!("{PREFIX}{pid}/{pool}");
         let place = std::path::absolute(data_dir).unwrap_or_default();
@@ -130,9 +131,9 @@ impl Claim {
         }
     }
 
-    /// Of a line of the kernel's list; none if it is nobody's claim.
+    /// Reads a line of the kernel's list; none if it is not a claim.
     fn of_line(line: &str) -> Option<Claim> {
-        // The kernel writes the zero with which such a name begins as `@`.
+        // The kernel prints the leading zero of such a name as `@`.
         let (_, name) = line.split_once(&format!(" @{PREFIX}"))?;
         let mut parts = name.splitn(4, '/');
         let (pid, address, length) = (parts.next()?, parts.next()?, parts.next()?);
@@ -145,7 +146,7 @@ impl Claim {
     }
 }
 
-/// All that processes of this network say that they have; nothing where the kernel does not tell.
+/// All claims in this network; none where the kernel's list cannot be read.
 fn claims() -> Vec<Claim> {
     let names = std::fs::read(NAMES).unwrap_or_default();
     let names = String::from_utf8_lossy(&names);
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn who_has_an_overlapping_pool_is_named() {
-        // A pool of no Forebay that anybody runs: documentation's addresses.
+        // From the addresses for documentation, which no Forebay uses.
         let place = Path::new("/tmp/here");
         let held = PoolClaim::take(&[net("192.0.2.0/24"), net("2001:db8:77::/64")], place, None).unwrap();
         let seen = claims();
@@ -201,7 +202,7 @@ mod tests {
                 .count(),
             2
         );
-        // What is one's own is no other's, but another of the same process is.
+        // A process's own claim does not conflict, but a second one of the same process does.
         let part = PoolClaim::take(&[net("192.0.2.0/25")], Path::new("/tmp/there"), None).unwrap_err();
         assert!(
             part.to_string()

@@ -1,5 +1,6 @@
-//! Which instance has which messages in flight: what a Spot Instance had when it was taken away is visible again at once, and whoever is told
-//! to go gets no more. Known in memory only: after a restart, visibility timeouts do it.
+//! Tracks which instance has which messages in flight: those of a Spot Instance that was taken away become visible again at
+//! once, and an instance that must go gets no more. Kept in memory only; after a restart, visibility timeouts have the same
+//! effect.
 
 use forebay_control::sqs::Holder;
 use forebay_queues::{QueueId, Receipt, Sequence};
@@ -8,16 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// Messages of one instance that are remembered; of more, the visibility timeout ends.
+/// Most messages of one instance that are tracked; for more, the visibility timeout ends.
 const MOST: usize = 10_000;
-/// Instances that are.
+/// Most instances that are tracked.
 const MOST_INSTANCES: usize = 10_000;
 
-/// What is in flight at instances.
+/// The messages in flight at instances.
 #[derive(Debug, Default)]
 pub(crate) struct Holders {
     held: Mutex<Held>,
-    /// Those that are to have no more.
+    /// Instances that must not get more messages.
     leaving: watch::Sender<BTreeSet<String>>,
 }
 
@@ -26,9 +27,9 @@ type Key = (QueueId, Sequence);
 
 #[derive(Debug, Default)]
 struct Held {
-    /// By instance: the latest receipt of each message, and until when it is hidden by it.
+    /// By instance: the latest receipt of each message, and the end of its visibility timeout.
     by_instance: BTreeMap<String, BTreeMap<Key, (Receipt, Wall)>>,
-    /// Who has a message.
+    /// The instance that has a message.
     by_message: BTreeMap<Key, String>,
 }
 
@@ -37,7 +38,7 @@ impl Holders {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An instance begins to wait: it is to be told if it must go.
+    /// Starts to track an instance that waits for messages, so that it can be told to go.
     pub(crate) fn waits(&self, instance: &str) {
         let held = &mut *self.held();
         if held.by_instance.len() < MOST_INSTANCES && !held.by_instance.contains_key(instance) {
@@ -45,7 +46,7 @@ impl Holders {
         }
     }
 
-    /// An instance that was known to wait has received these.
+    /// Notes that a tracked instance has received these messages.
     pub(crate) fn hold(
         &self,
         instance: &str,
@@ -58,7 +59,7 @@ impl Holders {
             return;
         };
         if known.len() >= MOST {
-            // Those whose visibility is over are nobody's.
+            // Messages whose visibility timeout is over belong to nobody.
             let by_message = &mut held.by_message;
             known.retain(|key, (_, until)| {
                 let lasts = *until > now;
@@ -75,7 +76,7 @@ impl Holders {
         }
     }
 
-    /// A message is done with.
+    /// Notes that a message was deleted.
     pub(crate) fn done(&self, queue: QueueId, receipt: Receipt) {
         let held = &mut *self.held();
         let key = (queue, receipt.sequence);
@@ -87,7 +88,7 @@ impl Holders {
         }
     }
 
-    /// Looks how instances stand that have something, or had. What those have in flight that have ended is told once.
+    /// Checks all tracked instances. Returns the messages in flight at those that have ended, once.
     pub(crate) fn look(&self, stands: impl Fn(&str) -> Holder) -> Vec<(QueueId, Receipt)> {
         let held = &mut *self.held();
         let mut released = Vec::new();
@@ -116,7 +117,7 @@ impl Holders {
         released
     }
 
-    /// Returns once an instance is to have no more.
+    /// Returns once the instance must not get more messages.
     pub(crate) async fn leaves(&self, instance: &str) {
         let mut leaving = self.leaving.subscribe();
         if leaving.wait_for(|known| known.contains(instance)).await.is_err() {
@@ -164,7 +165,7 @@ mod tests {
         };
         assert_eq!(holders.look(stands), [(QUEUE, receipt(2, 1))]);
         assert_eq!(holders.look(stands), []);
-        // Whoever received it since has it.
+        // The later receiver has it.
         holders.waits("i-2");
         holders.hold("i-2", QUEUE, Wall(0), [receipt(2, 2)].into_iter().map(until));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What AWS's queues tell CloudWatch, under the same names, each second.
+//! The datapoints of queues for each second, under the names that SQS uses in CloudWatch.
 
 use forebay_control::sqs::KeptQueue;
 use forebay_control::{Datapoint, Series};
@@ -10,10 +10,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const NAMESPACE: &str = "AWS/SQS";
-/// A queue that has no messages and is not called goes on telling for so long, as AWS's do.
+/// How long a queue without messages and calls goes on reporting, as in SQS.
 const ACTIVE: Duration = Duration::from_secs(6 * 3600);
 
-/// What has come to be of one queue since somebody looked.
+/// Events of one queue since the last look.
 #[derive(Clone, Debug, Default)]
 struct Counted {
     sent: u64,
@@ -24,11 +24,11 @@ struct Counted {
     used: Option<Instant>,
 }
 
-/// The same of all queues.
+/// The events of all queues.
 #[derive(Debug, Default)]
 pub(crate) struct Counters(Mutex<BTreeMap<QueueId, Counted>>);
 
-/// What is told of one queue.
+/// Events and figures of one queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Traffic {
     counted: Counted,
@@ -44,7 +44,7 @@ impl Counters {
         change(counted);
     }
 
-    /// A message was sent.
+    /// Counts a sent message.
     pub(crate) fn sent(&self, queue: QueueId, bytes: usize) {
         self.change(queue, |counted| {
             counted.sent += 1;
@@ -55,7 +55,7 @@ impl Counters {
         });
     }
 
-    /// So many were received at once; perhaps none.
+    /// Counts a receive of so many messages, perhaps none.
     pub(crate) fn received(&self, queue: QueueId, messages: usize) {
         self.change(queue, |counted| {
             counted.received += messages as u64;
@@ -63,13 +63,13 @@ impl Counters {
         });
     }
 
-    /// These were deleted.
+    /// Counts these deletes.
     pub(crate) fn deleted<'a>(&self, queue: QueueId, done: impl Iterator<Item = &'a Deleted>) {
         let gone = done.filter(|done| !matches!(done, Deleted::Before)).count();
         self.change(queue, |counted| counted.deleted += gone as u64);
     }
 
-    /// There are no such queues any more.
+    /// Drops queues that were deleted.
     pub(crate) fn forget(&self, queues: &[QueueId]) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for queue in queues {
@@ -77,7 +77,7 @@ impl Counters {
         }
     }
 
-    /// What has come to be since the last call; none of a queue that nobody uses.
+    /// The events since the last call; none for an inactive queue.
     pub(crate) fn take(&self, queue: QueueId, figures: (Counts, Option<Duration>)) -> Option<Traffic> {
         let (counts, oldest) = figures;
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,7 +106,7 @@ impl Counters {
     }
 }
 
-/// What these queues tell of a second.
+/// The datapoints of these queues for one second.
 pub(crate) fn datapoints(traffic: &[(KeptQueue, Traffic)], at: Wall) -> Vec<Datapoint> {
     let mut points = Vec::new();
     for (queue, traffic) in traffic {

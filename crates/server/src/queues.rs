@@ -1,4 +1,5 @@
-//! Messages of queues: the log that keeps them, asked by the APIs, told by the state which queues there are, counted for CloudWatch.
+//! The messages of queues: connects the log that keeps them with the API calls, with the state that says which queues
+//! exist, and with CloudWatch's counters.
 
 use crate::backlogs::{Backlogs, QueueFigures};
 use crate::queue_holders::Holders;
@@ -21,10 +22,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How long it is waited until the log knows a queue.
+/// Most time until the log has adopted changed queues.
 const CONFIGURE: Duration = Duration::from_secs(10);
 
-/// Messages, from any thread.
+/// Access to messages from any thread.
 pub(crate) struct KeptMessages {
     messages: Messages,
     clock: Clock,
@@ -34,7 +35,7 @@ pub(crate) struct KeptMessages {
     holders: Arc<Holders>,
 }
 
-/// What is told of a queue that has changed, by the thread that has the queues, so that it is told in order.
+/// Reports a queue's figures after a change. Called by the thread that has the queues, so that reports come in order.
 #[derive(Clone)]
 struct Observer {
     arn: Arc<str>,
@@ -79,7 +80,7 @@ impl KeptMessages {
             tracing::info!(messages, left_out, "messages of queues were read");
         }
         let (messages, thread) =
-            Messages::start(engine).context("the thread that keeps messages could not start")?;
+            Messages::start(engine).context("cannot start the thread that keeps messages")?;
         let kept = KeptMessages {
             messages,
             clock,
@@ -91,7 +92,7 @@ impl KeptMessages {
         Ok((kept, thread))
     }
 
-    /// Tells the log of queues that were made, changed or deleted. Returns when it knows.
+    /// Tells the log about queues that were created, changed or deleted. Returns when it has adopted them.
     pub(crate) fn publish(&self, old: Option<&State>, new: &State) {
         self.release(new);
         if old.is_some_and(|old| !new.has_other_queues(old)) {
@@ -146,16 +147,17 @@ impl KeptMessages {
         self.messages.call(change, move |done| {
             let _ = tell.send(done);
         });
+        // A call that follows the change must find the queue, so this waits for the log.
         match told.recv_timeout(CONFIGURE) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::error!(%error, "the messages' log does not know the queues as they are")
+                tracing::error!(%error, "the log of messages has not adopted the changed queues")
             }
-            Err(_) => tracing::error!("the messages' log did not take the queues in time"),
+            Err(_) => tracing::error!("the log of messages did not adopt the changed queues in time"),
         }
     }
 
-    /// Whom to tell of a queue.
+    /// The observer of a queue.
     fn observer(&self, queue: QueueId) -> Option<Observer> {
         let arns = self.arns.read().unwrap_or_else(PoisonError::into_inner);
         Some(Observer {
@@ -164,7 +166,7 @@ impl KeptMessages {
         })
     }
 
-    /// Has a queue's figures told again, as of now.
+    /// Reports a queue's current figures again.
     pub(crate) fn refresh(&self, arn: &str) {
         let found = {
             let arns = self.arns.read().unwrap_or_else(PoisonError::into_inner);
@@ -176,7 +178,7 @@ impl KeptMessages {
         }
     }
 
-    /// What instances have that are over is visible again; those that are to have no more are told so.
+    /// Makes the messages of instances that have ended visible again, and tells leaving instances that they get no more.
     fn release(&self, state: &State) {
         let released = self.holders.look(|id| state.holder(id));
         if released.is_empty() {
@@ -191,11 +193,11 @@ impl KeptMessages {
                 }
             }
         };
-        // If it fails, their visibility timeouts end some time.
+        // If this fails, their visibility timeouts end in time.
         self.messages.call(release, |_| ());
     }
 
-    /// What has come to be of each queue since the last call, and how it stands now. Blocks.
+    /// The events of each queue since the last call, and its current figures. Blocks.
     pub(crate) fn traffic(&self, queues: Vec<KeptQueue>) -> Vec<(KeptQueue, Traffic)> {
         let (tell, told) = sync_channel(1);
         let ids: Vec<QueueId> = queues.iter().map(|queue| queue.id).collect();
@@ -219,12 +221,12 @@ impl KeptMessages {
             .collect()
     }
 
-    /// Has all that has come written, and the log left to another process. Blocks.
+    /// Writes everything that has come, and releases the log to another process. Blocks.
     pub(crate) fn hold(&self) -> anyhow::Result<HeldMessages> {
-        self.messages.hold().context("the messages cannot be let go")
+        self.messages.hold().context("the messages cannot be released")
     }
 
-    /// Has all that has come written, and takes no more. Blocks.
+    /// Writes everything that has come, and accepts no more. Blocks.
     pub(crate) fn close(&self) {
         if let Ok(held) = self.messages.hold() {
             held.end();
@@ -296,14 +298,15 @@ impl KeptMessages {
         if let Some(id) = &holder {
             self.backlogs.asks(id);
         }
-        // Dropped with this future, it waits no more.
+        // Dropped with this future, when the caller is gone: the receive is then cancelled, and takes no message.
         let _waiting: Waiting = self.messages.receive(queue, ask, wait, |given| {
             let _ = tell.send(given);
         });
         let told = async {
             match &holder {
                 None => answered(told).await.map(Some),
-                // Who is told to go while it waits gets nothing.
+                // Biased: messages that were given already must not be lost to the end of the wait. An instance told to go
+                // while it waits gets nothing.
                 Some(id) => tokio::select! {
                     biased;
                     given = answered(told) => given.map(Some),
@@ -328,7 +331,7 @@ impl KeptMessages {
                     .map(|message| (message.receipt, message.until));
                 self.holders.hold(&id, queue, self.clock.wall(), receipts);
             }
-            // A call of its own, as the receive was the log's: only where a group's size depends on it.
+            // A separate call, because the log has made the receive itself; only if a group's size depends on it.
             let observer = self.observer(queue);
             if let Some(observer) = observer.filter(|observer| observer.backlogs.is_named(&observer.arn)) {
                 let look = move |engine: &mut Engine, now: Wall| observer.tell(engine, now, queue);
@@ -352,6 +355,7 @@ impl KeptMessages {
             if let Some(observer) = observer {
                 for one in &deleted {
                     if let Ok(Deleted::Now(took)) = one {
+                        // Before the figures are told: the processing time counts with the figures that follow it.
                         observer.backlogs.processed(&observer.arn, *took);
                     }
                 }
@@ -437,7 +441,7 @@ async fn answered<R>(told: oneshot::Receiver<Result<R, Unanswered>>) -> Result<R
     }
 }
 
-/// What a queue's rules say, unless there is no such queue.
+/// Separates a queue's own refusals from a missing queue.
 fn ruled<T, E: std::error::Error>(done: Result<T, Refused<E>>) -> Result<Result<T, E>, MessageError> {
     match done {
         Ok(done) => Ok(Ok(done)),
@@ -446,10 +450,10 @@ fn ruled<T, E: std::error::Error>(done: Result<T, Refused<E>>) -> Result<Result<
     }
 }
 
-/// A message with its content, which was written a moment ago or lies in the page cache, mostly.
+/// A message with its content, which in most cases is in the page cache.
 fn read(message: Delivered<Content>) -> Result<Delivered<Vec<u8>>, MessageError> {
     let content = message.body.read().map_err(|error| {
-        tracing::error!(%error, "a message cannot be read");
+        tracing::error!(%error, "the content of a message cannot be read");
         MessageError::Storage
     })?;
     Ok(message.with_body(|_| content))

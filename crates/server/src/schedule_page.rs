@@ -1,4 +1,4 @@
-//! The page `/schedules` of the admin address: all schedules and rules, what runs next, and what ran.
+//! The page `/schedules` of the admin address: all schedules and rules, their next runs, and their last runs.
 
 use forebay_control::State;
 use forebay_control::schedules::ScheduleView;
@@ -6,7 +6,7 @@ use forebay_control::schedules::records::{RunPhase, ScheduledRun};
 use forebay_units::Wall;
 use serde_json::{Value, json};
 
-/// The page, as of `now`.
+/// The page as of `now`.
 pub(crate) fn page(state: &State, now: Wall) -> Value {
     let schedules: Vec<Value> = state.schedule_views(now).iter().map(schedule).collect();
     json!({"now": time(now), "schedules": schedules})

@@ -1,4 +1,5 @@
-//! Has runs of schedules carried out: they come to be at the second, and each is one change of the state, or asked past its writer.
+//! Carries out the runs of schedules: they are created at their second, and each is either one change of the state or a
+//! call past its writer.
 
 use forebay_awswire::ApiError;
 use forebay_control::schedules::{Doing, Looking, ask, carry_out, doing, finish, look, next_look, put};
@@ -9,17 +10,17 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-/// The longest time between two looks: a clock may be set.
+/// Longest time between two looks: the wall clock may be set.
 const MOST: Duration = Duration::from_secs(1);
-/// After what could not be stored.
+/// Pause after a change that could not be stored.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Runs at once.
+/// Most runs at once.
 const AT_ONCE: usize = 64;
 
-/// A run: its region and its key.
+/// The key of a run: its region and its name.
 type RunKey = (String, String);
 
-/// Starts to look. `changed` is told when there may be something else to do.
+/// Starts to look. `changed` is notified when there may be something new to do.
 pub(crate) fn start(
     internal: Internal,
     changed: Arc<Notify>,
@@ -34,13 +35,14 @@ async fn run(internal: Internal, changed: Arc<Notify>, looking: Looking) {
     loop {
         let nothing = |_: &str, _: &str| false;
         let is_due = internal.read(|state, _, now| next_look(state, nothing).is_some_and(|next| next <= now));
+        // A cheap check first: a change of the state costs a sync of the disk.
         if is_due
             && let Err(error) = internal
                 .change(move |state, _, now| look(state, now, looking))
                 .await
         {
-            // They stay due.
-            tracing::warn!(%error, "schedules could not be looked at");
+            // The runs stay due.
+            tracing::warn!(%error, "due runs of schedules could not be stored; they stay due");
             tokio::time::sleep(PAUSE).await;
         }
         let due = internal.read(|state, _, now| doing(state, now));
@@ -78,12 +80,13 @@ async fn ended(
     match done {
         Ok((run, result)) => {
             if let Err(error) = result {
-                tracing::warn!(run = run.1, %error, "what came of a run could not be stored; it is tried again");
+                tracing::warn!(run = run.1, %error, "the result of a run could not be stored; it will be tried again");
                 tokio::time::sleep(PAUSE).await;
             }
+            // Only now: until its result is stored, a run is still due, and would be carried out twice.
             under_way.remove(&run);
         }
-        // Which one it was nobody knows; all others end some time.
+        // The panic does not say which run it was, so that one stays in `under_way`; all others go on.
         Err(error) => tracing::error!(%error, "a run panicked"),
     }
 }

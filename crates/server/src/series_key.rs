@@ -1,15 +1,15 @@
-//! What datapoints are kept by.
+//! The keys of datapoints.
 
 use forebay_control::Series;
 use forebay_signals::series;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// A metric's points of one unit. Shared by all who name it: points of a flood would repeat long names.
+/// The key of a metric's points of one unit. Shared, because points in great number would repeat long names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Key(Arc<Named>);
 
-/// The unit is last: those of a metric are neighbours.
+/// The unit comes last, so that the units of a metric are neighbours.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Named {
     region: String,

@@ -1,4 +1,4 @@
-//! What joins the state with the data plane and the launcher: publications one way, observations the other.
+//! Connects the state with the data plane and the launcher: publications one way, observations the other.
 
 use crate::exposed_log::ExposedLog;
 use crate::fleet::Instances;
@@ -16,34 +16,35 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
 
-/// Hands each state's blueprint to the data plane, made from the one before: it costs what changed.
+/// Passes each state's blueprint to the data plane. The blueprint is derived from the previous one, so its cost is that of
+/// the change.
 pub(crate) struct Publisher {
     plane: Arc<DataPlane>,
     instances: Arc<Instances>,
-    /// How long publications took.
+    /// Times that publications took.
     pub(crate) adoptions: Arc<ResponseTimes>,
     exposed: Vec<IpAddr>,
     last: Mutex<Option<(Arc<State>, Blueprint)>>,
     told: ExposedLog,
-    /// Set once there is a log of messages.
+    /// Set once the log of messages is open.
     messages: OnceLock<Arc<KeptMessages>>,
     functions: Arc<HostedFunctions>,
-    /// Told of each publication before it counts.
+    /// Called at each publication before it takes effect.
     follower: Follower,
-    /// Who looks again when there may be something else to do.
+    /// Tasks that look again when there may be something to do.
     pub(crate) lookers: Lookers,
 }
 
-/// Who looks again when there may be something else to do.
+/// Tasks that look again when there may be something to do.
 #[derive(Clone, Default)]
 pub(crate) struct Lookers {
-    /// At schedules and their runs.
+    /// Notified for schedules and their runs.
     pub(crate) schedules: Arc<Notify>,
-    /// At functions, and what feeds them.
+    /// Notified for functions, and what feeds them.
     pub(crate) functions: Arc<Notify>,
 }
 
-/// Who is to go by the same state: the process that was taken over from.
+/// Called with the old and the new state, for a process that must follow them: the predecessor.
 pub(crate) type Follower = Arc<OnceLock<Box<dyn Fn(&State, &State) + Send + Sync>>>;
 
 impl Publisher {
@@ -69,12 +70,12 @@ impl Publisher {
 }
 
 impl Publisher {
-    /// Who is told of queues from now on.
+    /// Sets the messages to be told about queues from now on.
     pub(crate) fn keep(&self, messages: &Arc<KeptMessages>) {
         let _ = self.messages.set(Arc::clone(messages));
     }
 
-    /// What is called with the state before and the new one.
+    /// The slot for the function that is called with the old and the new state.
     pub(crate) fn follower(&self) -> Follower {
         Arc::clone(&self.follower)
     }
@@ -97,6 +98,7 @@ impl Publish for Publisher {
         if old.is_none_or(|old| state.has_other_functions(old)) {
             self.lookers.functions.notify_one();
         }
+        // Before the data plane: the predecessor's claims may name targets only after it has heard of them.
         if let (Some((old, _)), Some(follower)) = (&*last, self.follower.get()) {
             follower(old, state);
         }
@@ -109,13 +111,13 @@ impl Publish for Publisher {
         };
         *last = Some((Arc::clone(state), blueprint.clone()));
         self.plane.apply(blueprint);
-        // `last` is locked still: one at a time.
+        // `last` is still locked, so that publications stay in order.
         self.adoptions.record(stored.elapsed());
         self.told.look(&self.plane.served());
     }
 }
 
-/// The observations of the data plane and of the launcher, as `control` asks for them.
+/// The observations of the data plane and of the launcher, in the form that `control` reads.
 pub(crate) struct Plane(pub(crate) Arc<DataPlane>, pub(crate) Arc<Instances>);
 
 impl Observations for Plane {

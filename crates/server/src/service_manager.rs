@@ -1,16 +1,16 @@
-//! What a service manager such as systemd is told (sd_notify(3)), if one started this process. Without one nothing is said.
+//! Notifies a service manager such as systemd, if one started this process (sd_notify(3)).
 
 use forebay_proxy::DataPlane;
 use sd_notify::NotifyState;
 use std::sync::Weak;
 
-/// Whether this is a service of systemd that may ask it for units.
+/// Whether this is a systemd service that may ask the system's manager for units.
 pub(crate) fn is_system_service() -> bool {
     let is_service = std::env::var_os("INVOCATION_ID").is_some();
     is_service && sd_notify::booted().unwrap_or(false) && rustix::process::geteuid().is_root()
 }
 
-/// It serves, as this process.
+/// Reports that this process serves.
 pub(crate) fn ready(status: &str) {
     say(&[
         NotifyState::Ready,
@@ -19,23 +19,24 @@ pub(crate) fn ready(status: &str) {
     ]);
 }
 
-/// Another process serves in its place.
+/// Reports that another process serves in its place.
 pub(crate) fn replaced_by(process: u32) {
-    // Both say so: the service manager may have heard one of them only after the other had ended.
+    // Both processes report it: the service manager might read the message of one only after the other has ended.
     say(&[NotifyState::MainPid(process)]);
 }
 
-/// It finishes requests and ends.
+/// Reports that this process finishes requests and ends.
 pub(crate) fn stopping() {
     say(&[NotifyState::Stopping, NotifyState::Status("finishing requests")]);
 }
 
-/// Says again and again that it lives, if that is asked for: each time all workers and the slow path have answered. Ends with the data plane.
+/// Reports again and again that the process is alive, if the service manager wants that: each time all workers and the slow
+/// path have responded. Ends with the data plane.
 pub(crate) fn watch(plane: Weak<DataPlane>) {
     let Some(time) = sd_notify::watchdog_enabled() else {
         return;
     };
-    // Twice in the time in which it must, as sd_watchdog_enabled(3) recommends.
+    // Twice per period, as sd_watchdog_enabled(3) recommends.
     let pause = time / 2;
     let thread = std::thread::Builder::new().name("watchdog".to_owned());
     let spawned = thread.spawn(move || {
@@ -49,12 +50,12 @@ pub(crate) fn watch(plane: Weak<DataPlane>) {
         }
     });
     if let Err(error) = spawned {
-        tracing::error!(%error, "the service manager's watchdog cannot be served");
+        tracing::error!(%error, "cannot start the thread for the service manager's watchdog");
     }
 }
 
 fn say(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager cannot be told");
+        tracing::warn!(%error, "cannot notify the service manager");
     }
 }

@@ -1,4 +1,4 @@
-//! What the admin address shows of a daemon, from its first moment to its last.
+//! What the admin address shows, from the first moment of a daemon to its last.
 
 use crate::backlogs::Backlogs;
 use crate::datapoints::KeptDatapoints;
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-/// The daemon, as far as it stands.
+/// The daemon, as far as it has started.
 pub(crate) struct Shown {
     hosts: Hosts,
     served: OnceLock<Served>,
@@ -32,7 +32,7 @@ pub(crate) struct Shown {
     notifications: Arc<NotificationCounters>,
 }
 
-/// All that there is to look at once traffic is served.
+/// Everything that can be shown once traffic is served.
 pub(crate) struct Served {
     pub(crate) plane: Arc<DataPlane>,
     pub(crate) logs: Arc<Logs>,
@@ -46,7 +46,7 @@ pub(crate) struct Served {
 }
 
 impl Shown {
-    /// Of a daemon that has yet to stand.
+    /// For a daemon that has not started yet.
     pub(crate) fn new(hosts: Hosts) -> Shown {
         Shown {
             hosts,
@@ -57,28 +57,28 @@ impl Shown {
         }
     }
 
-    /// Traffic is served from now on.
+    /// Called when traffic is served.
     pub(crate) fn serves(&self, served: Served) {
         let _ = self.served.set(served);
     }
 
-    /// All figures now; none while nothing is served yet.
+    /// All current figures; none while nothing is served yet.
     pub(crate) fn snapshot(&self) -> Option<MetricsSnapshot> {
         let served = self.served.get()?;
         Some(forebay_telemetry::snapshot(&Looked { served, shown: self }))
     }
 
-    /// What senders of metrics count.
+    /// The counters of metrics' senders.
     pub(crate) fn exports(&self) -> &Arc<ExportCounters> {
         &self.exports
     }
 
-    /// What senders of notifications count.
+    /// The counters of notifications' senders.
     pub(crate) fn notifications(&self) -> &Arc<NotificationCounters> {
         &self.notifications
     }
 
-    /// Requests are finished, and no more.
+    /// Called when only requests in flight are still finished.
     pub(crate) fn leaves(&self) {
         self.leaving.store(true, Relaxed);
     }
@@ -100,7 +100,7 @@ impl Answer for Shown {
             Some(served) => forebay_telemetry::answer(&request, &Looked { served, shown: self }),
             None => forebay_telemetry::health(Health {
                 standing: Standing::Starting,
-                reasons: vec!["the state is being read".to_owned()],
+                reasons: vec!["the state is being loaded".to_owned()],
                 facts: Map::from_iter([("version".to_owned(), env!("CARGO_PKG_VERSION").into())]),
             }),
         }
@@ -166,12 +166,12 @@ impl Source for Looked<'_> {
         let served = daemon.plane.served();
         let mut reasons = Vec::new();
         if leaving {
-            reasons.push("it was told to end, and finishes requests".to_owned());
+            reasons.push("it is stopping, and finishes requests".to_owned());
         }
         let stores = daemon.writer.stores();
         if !stores {
             reasons
-                .push("no change can be stored: see its log, and the disk of its data directory".to_owned());
+                .push("no change can be stored: see the log, and the disk of the data directory".to_owned());
         }
         reasons.extend(served.failures.iter().map(|failure| {
             let (listener, address, error) = (&failure.listener, failure.address, &failure.error);
@@ -188,7 +188,7 @@ impl Source for Looked<'_> {
         });
         let state = daemon.writer.state();
         let idle = state.without_traffic().map(|balancer| {
-            json!({"name": balancer.name, "type": balancer.kind.word(), "why": "this type is stored, and carries no traffic yet"})
+            json!({"name": balancer.name, "type": balancer.kind.word(), "why": "load balancers of this type are stored, but carry no traffic yet"})
         });
         let facts = [
             ("version", env!("CARGO_PKG_VERSION").into()),
@@ -211,7 +211,7 @@ impl Source for Looked<'_> {
     }
 }
 
-/// Where all load balancers are reached: at each address who has what names none, and how many names there are.
+/// The exposed addresses: for each, the default load balancer and the number of names.
 fn exposed(snapshot: &Snapshot) -> Vec<serde_json::Value> {
     let mut found = Vec::new();
     for listener in &snapshot.listeners {

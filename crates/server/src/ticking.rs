@@ -1,4 +1,4 @@
-//! Has what is due by time done.
+//! Carries out what is due by time.
 
 use crate::fleet::Instances;
 use forebay_gateway::Writer;
@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Time between two looks at what is due by time alone.
+/// Interval between two looks at what is due by time alone.
 const TICK: Duration = Duration::from_secs(1);
-/// Reports of drained targets that one look answers.
+/// Most reports of drained targets that one look handles.
 const REPORTS: usize = 1024;
 
-/// Has what is due done each second, and at once whenever targets have drained or instances are seen in another phase.
+/// Carries out what is due each second, and at once when targets have drained or an instance was seen in another phase.
 pub(crate) async fn tick(
     writer: Writer,
     mut drained: mpsc::UnboundedReceiver<Drained>,
@@ -30,7 +30,7 @@ pub(crate) async fn tick(
         reports.clear();
         if let Err(error) = writer.tick().await {
             // It stays due, and the node reports its targets again after a while.
-            tracing::warn!(%error, "what was due could not be done");
+            tracing::warn!(%error, "changes that are due could not be stored; they stay due");
         }
     }
 }

@@ -1,70 +1,70 @@
-//! Users: when they come, and what each asks for.
+//! Users: when they come, and what each requests.
 
 use core::time::Duration;
 use forebay_units::Rng;
 
-/// What a request asks of its target.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Quick.
+    /// Answered quickly.
     Get,
     /// Holds a thread.
     Post,
 }
 
-/// There and back on a local network.
+/// A round trip on a local network.
 pub const PAUSE: (Duration, Duration) = (Duration::from_micros(200), Duration::from_micros(1_000));
 
-/// What a user of the published experiment asks for, one after the other.
+/// The requests of a user in the published experiment, one after the other.
 pub const VISIT: &[Kind] = &[Kind::Get, Kind::Get, Kind::Get, Kind::Post];
 
-/// How users come.
+/// How users arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrivals {
-    /// One every so often.
+    /// At equal intervals.
     Even,
     /// Independently of each other.
     Poisson,
 }
 
-/// A crowd: comes whatever becomes of those before.
+/// A crowd of users who arrive whatever happens to earlier ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Crowd {
     /// Users a second.
     pub rate: f64,
-    /// How they come.
+    /// How they arrive.
     pub arrivals: Arrivals,
-    /// What each asks for; the next when the one before has its answer.
+    /// The requests of each user; each is sent when the one before is answered.
     pub visit: &'static [Kind],
-    /// From an answer to the next request, least and most: the network there and back. Without it a user's quick requests all
-    /// fall into one moment, and round robin deals them out as if no one else were there.
+    /// Least and most time from an answer to the next request: the network's round trip. Without it, a user's quick
+    /// requests would all come at one moment, and round robin would deal them out as if nobody else were there.
     pub pause: (Duration, Duration),
-    /// When the first may come.
+    /// When the first user may arrive.
     pub from: Duration,
-    /// When the last may come.
+    /// When the last user may arrive.
     pub until: Duration,
 }
 
-/// A client that asks again and again, the next time when it has its answer: it never has two requests at a time.
+/// A client that sends one request at a time, again and again.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
-    /// What it asks for.
+    /// The kind of its requests.
     pub kind: Kind,
-    /// From an answer to the next request, least and most.
+    /// Least and most time from an answer to the next request.
     pub pause: (Duration, Duration),
     /// When it begins.
     pub from: Duration,
-    /// From when on it asks no more.
+    /// When it stops.
     pub until: Duration,
 }
 
 impl Crowd {
-    /// From an answer to the next request, in nanoseconds.
+    /// The time from an answer to the next request, in nanoseconds.
     pub(crate) fn turn(&self, rng: &mut Rng) -> u64 {
         between(self.pause, rng)
     }
 
-    /// From one user to the next, in nanoseconds.
+    /// The time from one user to the next, in nanoseconds.
     pub(crate) fn gap(&self, rng: &mut Rng) -> u64 {
         let mean = 1e9 / self.rate;
         (match self.arrivals {
@@ -75,7 +75,7 @@ impl Crowd {
 }
 
 impl Client {
-    /// From an answer to the next request, in nanoseconds.
+    /// The time from an answer to the next request, in nanoseconds.
     pub(crate) fn turn(&self, rng: &mut Rng) -> u64 {
         between(self.pause, rng)
     }
@@ -86,7 +86,7 @@ fn between((least, most): (Duration, Duration), rng: &mut Rng) -> u64 {
     (least + (most - least) * uniform(rng)) as u64
 }
 
-/// From 0 to 1, 1 left out.
+/// A uniform number from 0 up to but not including 1.
 pub(crate) fn uniform(rng: &mut Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }

@@ -1,4 +1,4 @@
-//! What happens next: all events to come, in the order of their times.
+//! The queue of all future events, in the order of their times.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -6,37 +6,37 @@ use std::collections::{BTreeMap, BinaryHeap};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Next {
     Act(usize),
-    /// The probes that were begun first have ended.
+    /// The oldest probes under way have ended.
     Probed,
     Deadline,
-    /// The next user of a crowd.
+    /// The next user of a crowd arrives.
     User(usize),
     /// A client begins.
     Client(usize),
-    /// The next request of a flow.
+    /// The next request of a flow arrives.
     Flow(usize),
-    /// A user's next request.
+    /// A user sends the next request.
     Request(usize),
-    /// A request is done at its target; whether it held a thread.
+    /// A request is done at its target; the flag says whether it held a thread.
     Done(usize, bool),
     /// A request has waited for a slot as long as it may.
     Late(u64),
-    /// Workers look for what is due.
+    /// Workers handle their deadlines.
     Deadlines,
     /// A controller looks.
     Look,
     /// An instance's start-up is over.
     Started(u64),
-    /// Orders have waited long enough after a failure.
+    /// The backoff of orders after a failure is over.
     Settle,
-    /// A second is written down.
+    /// The state at a second is recorded.
     Second,
-    /// The end of the play, if nobody is left.
+    /// The run ends, if nobody is left.
     Until,
 }
 
 impl Next {
-    /// Whether the simulation goes on for this.
+    /// Whether the simulation must go on for this event.
     fn is_live(self) -> bool {
         matches!(
             self,
@@ -51,17 +51,17 @@ impl Next {
     }
 }
 
-/// When it happens, which event it was by number, and what it is.
+/// The time, the event's sequence number, and the event.
 type Event = (u64, u64, Next);
 
-/// Events of about a millisecond are sorted together.
+/// Events of about a millisecond share a bucket.
 const BUCKET_BITS: u32 = 20;
 
-/// All events to come. Adding one and taking the first cost O(log events of a millisecond + log milliseconds), so that a heap of
-/// many thousands of distant events is not walked for each.
+/// All future events. Adding one and taking the first cost O(log events of a millisecond + log milliseconds), so that not
+/// every operation pays for a heap of many thousands of distant events.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    /// Those of the bucket that is being played, or of earlier ones.
+    /// Events of the current bucket, or of earlier ones.
     near: BinaryHeap<Reverse<Event>>,
     bucket: u64,
     far: BTreeMap<u64, Vec<Event>>,
@@ -70,7 +70,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Adds an event. Events of one time come in the order in which they were added.
+    /// Adds an event. Events of the same time come in the order in which they were added.
     pub(crate) fn add(&mut self, time: u64, next: Next) {
         self.added += 1;
         self.live += usize::from(next.is_live());
@@ -82,7 +82,7 @@ impl Events {
         }
     }
 
-    /// The first event and its time.
+    /// Removes the first event, and returns it with its time.
     pub(crate) fn pop(&mut self) -> Option<(u64, Next)> {
         if self.near.is_empty() {
             let (bucket, events) = self.far.pop_first()?;
@@ -94,7 +94,7 @@ impl Events {
         Some((time, next))
     }
 
-    /// Whether something is still to come for which the simulation goes on.
+    /// Whether an event is left for which the simulation must go on.
     pub(crate) fn is_live(&self) -> bool {
         self.live > 0
     }

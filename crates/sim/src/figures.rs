@@ -1,4 +1,4 @@
-//! What came of it.
+//! Results of a simulation.
 
 use crate::crowd::Kind;
 use core::time::Duration;
@@ -9,35 +9,35 @@ use std::collections::BTreeMap;
 pub struct Seen {
     /// When it was sent.
     pub at: Duration,
-    /// What it asked.
+    /// Its kind.
     pub kind: Kind,
-    /// From then to the answer's end.
+    /// Time until the end of the answer.
     pub took: Duration,
-    /// How long it waited for a slot.
+    /// Time that it waited for a slot.
     pub waited: Duration,
     /// The target that answered; none if the balancer did.
     pub target: Option<u16>,
-    /// The status.
+    /// The answer's status.
     pub status: u16,
 }
 
-/// Latencies of successes, and who got how much.
+/// Latencies of successful requests, and counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figures {
-    /// Requests.
+    /// All requests.
     pub requests: usize,
-    /// Those that failed.
+    /// Failed requests.
     pub failed: usize,
-    /// The median.
+    /// The median latency.
     pub p50: Duration,
-    /// 95 of 100 are quicker.
+    /// The 95th percentile.
     pub p95: Duration,
-    /// 99 of 100 are quicker.
+    /// The 99th percentile.
     pub p99: Duration,
 }
 
 impl Figures {
-    /// Of these.
+    /// The figures of these requests.
     pub fn of(seen: &[Seen]) -> Figures {
         let good = seen.iter().filter(|seen| seen.status < 500);
         let mut took: Vec<Duration> = good.map(|seen| seen.took).collect();
@@ -52,14 +52,14 @@ impl Figures {
     }
 }
 
-/// The quantile of sorted spans; zero of none.
+/// The quantile of sorted times; zero if there are none.
 pub fn quantile(sorted: &[Duration], share: f64) -> Duration {
     let last = sorted.len().saturating_sub(1);
     let at = (sorted.len() as f64 * share) as usize;
     sorted.get(at.min(last)).copied().unwrap_or_default()
 }
 
-/// How many requests each target got between two moments.
+/// How many requests each target got between two times.
 pub(crate) fn counts(seen: &[Seen], from: Duration, to: Duration) -> BTreeMap<u16, u64> {
     let mut counts = BTreeMap::new();
     for seen in seen.iter().filter(|seen| (from..to).contains(&seen.at)) {

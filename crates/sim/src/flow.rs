@@ -1,4 +1,4 @@
-//! Requests that come one by one, each its own: at a rate that changes over time, or as they were written down.
+//! Independent requests: at a rate that changes over time, or from a trace.
 
 use crate::crowd::uniform;
 use core::time::Duration;
@@ -12,7 +12,7 @@ pub struct Burst {
     pub from: Duration,
     /// When it is over.
     pub until: Duration,
-    /// Times as many requests.
+    /// The factor by which the rate is multiplied.
     pub times: f64,
 }
 
@@ -24,8 +24,8 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Straight lines between these points, which are in the order of time: when, and requests a second. Two points of one time make
-    /// a step. Nobody comes before the first point or after the last.
+    /// Straight lines between these points, in the order of time: each a time and requests a second. Two points of the same
+    /// time make a step. No requests come before the first point or after the last.
     pub fn new(points: Vec<(Duration, f64)>) -> Rate {
         Rate {
             points,
@@ -33,7 +33,7 @@ impl Rate {
         }
     }
 
-    /// The same with these bursts, which are in the order of time and do not overlap.
+    /// The same rate with these bursts, which are in the order of time and do not overlap.
     #[must_use]
     pub fn with_bursts(self, bursts: Vec<Burst>) -> Rate {
         Rate { bursts, ..self }
@@ -59,20 +59,21 @@ impl Rate {
             .map_or(1.0, |burst| burst.times)
     }
 
-    /// At most so many a second.
+    /// The highest rate.
     pub fn most(&self) -> f64 {
         let most = |most: f64, one: f64| most.max(one);
         let points = self.points.iter().map(|point| point.1).fold(0.0, most);
         points * self.bursts.iter().map(|burst| burst.times).fold(1.0, most)
     }
 
-    /// When it ends.
+    /// When the rate ends.
     pub fn end(&self) -> Duration {
         self.points.last().map_or(Duration::ZERO, |point| point.0)
     }
 }
 
-/// Bursts from a seed: a mean time from the end of one to the next, and a mean length, both exponential, until `end`.
+/// Random bursts until `end`: the time from the end of one to the next and its length are exponential, with means `gap` and
+/// `length`.
 pub fn bursts(seed: u64, end: Duration, gap: Duration, length: Duration, times: f64) -> Vec<Burst> {
     let mut rng = Rng::named(seed, "bursts");
     let mut found: Vec<Burst> = Vec::new();
@@ -94,26 +95,26 @@ fn exponential(mean: Duration, rng: &mut Rng) -> Duration {
     mean.mul_f64(-(1.0 - uniform(rng)).ln())
 }
 
-/// A request as it was written down.
+/// A request of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// When it came.
     pub at: Duration,
-    /// For how long it held its slot.
+    /// How long it held its slot.
     pub takes: Duration,
 }
 
-/// Requests that come whatever becomes of those before.
+/// Requests that come whatever happens to earlier ones.
 #[derive(Clone, Debug)]
 pub enum Flow {
-    /// Independently of each other at this rate (a Poisson process whose rate changes, by thinning: Lewis and Shedler 1979); each takes
-    /// as long as its target says.
+    /// Independent arrivals at this rate (a Poisson process of changing rate, by thinning: Lewis and Shedler 1979); the
+    /// target decides how long each takes.
     Rate(Arc<Rate>),
-    /// These, in the order of time.
+    /// These requests, in the order of time.
     Trace(Arc<[Asked]>),
 }
 
-/// A flow, and how far it has come.
+/// A flow and its position.
 #[derive(Clone, Debug)]
 pub(crate) struct Flowing {
     flow: Flow,
@@ -131,7 +132,8 @@ impl Flowing {
         }
     }
 
-    /// The next request at or after `now`, in nanoseconds: when it comes, and how long it takes if that is known. None if no more come.
+    /// The next request at or after `now`, in nanoseconds: its time, and how long it takes if that is known. None if no
+    /// more come.
     pub(crate) fn next(&mut self, now: u64, rng: &mut Rng) -> Option<(u64, Option<u64>)> {
         match &self.flow {
             Flow::Rate(rate) => thinned(rate, now, rng).map(|at| (at, None)),
@@ -145,7 +147,8 @@ impl Flowing {
     }
 }
 
-/// The first after `now` of a Poisson process of the greatest rate, each of which stays with the share that its rate has of that.
+/// The first arrival after `now` of a Poisson process of the highest rate, each of which is kept with the rate's share of
+/// the highest.
 fn thinned(rate: &Rate, now: u64, rng: &mut Rng) -> Option<u64> {
     let (most, end) = (rate.most(), rate.end());
     let mean = Duration::try_from_secs_f64(1.0 / most).ok()?;
@@ -212,7 +215,7 @@ mod tests {
             now = at;
             halves[usize::from(at > 100_000_000_000)] += 1;
         }
-        // 5,000 each; a standard deviation is 71.
+        // 5,000 each; the standard deviation is 71.
         assert!(
             halves.iter().all(|half| (4_750..5_250).contains(half)),
             "{halves:?}"

@@ -1,5 +1,13 @@
 //! Simulates targets and their users in virtual time, in front of the very code that decides in the data plane.
-//! Never waits, never draws but from its seed: the same scene gives the same figures, to the last digit.
+//! Never waits, and never draws random numbers except from its seed: the same scene gives the same figures, to the last
+//! digit.
+//!
+//! In reading order:
+//! - `scene`, `crowd`, `flow`, `target`: what is simulated: targets, users, requests
+//! - `world`, `events`, `requests`, `users`, `waits`: the simulation of requests through the data plane's `Exchange`
+//! - `figures`: results
+//! - `fleet`, `controllers`: groups of instances whose size a controller decides, and models of controllers
+//! - `backlog`: workers on a queue
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod backlog;

@@ -1,4 +1,4 @@
-//! Requests of the simulation: each takes its way through the data plane's own `Exchange`.
+//! Requests of the simulation. Each takes its way through the data plane's own `Exchange`.
 
 use crate::crowd::Kind;
 use crate::events::Next;
@@ -29,7 +29,7 @@ impl World {
         }
     }
 
-    /// When the next request of a flow comes, at `now` or later.
+    /// Schedules the next request of a flow, at `now` or later.
     pub(crate) fn flow(&mut self, flow: usize, now: u64) {
         if let Some((at, takes)) = self.flows[flow].next(now, &mut self.rng[0]) {
             self.flows[flow].takes = takes;
@@ -42,14 +42,14 @@ impl World {
         self.flow(flow, self.now);
     }
 
-    /// A request waits no longer.
+    /// Ends a request's wait.
     pub(crate) fn wait_over(&mut self, mut trip: Box<Trip>, outcome: Outcome) {
         trip.waited += self.now - trip.since;
         self.count(Change::WaitOver);
         self.report(trip, outcome);
     }
 
-    /// Someone new, who asks at once.
+    /// Adds a user, who sends the first request at once.
     pub(crate) fn enter(&mut self, source: Source) {
         let user = self.users.enter(source);
         self.at(self.now, Next::Request(user));
@@ -136,7 +136,7 @@ impl World {
         }
     }
 
-    /// Keeps a trip at the place that is free next.
+    /// Stores a trip in a free place.
     fn keep(&mut self, trip: Box<Trip>) {
         match self.free.pop() {
             Some(place) => self.trips[place] = Some(trip),
@@ -144,7 +144,8 @@ impl World {
         }
     }
 
-    /// A target ends. Its requests break off; places of those that it worked on are free only when the event comes that leads there.
+    /// Kills a target. Its requests break off; places of requests that it worked on become free only when their events
+    /// come.
     pub(crate) fn kill(&mut self, target: u16) {
         self.sick.insert(target);
         let actor = self.actors.get_mut(usize::from(target)).and_then(Option::take);
@@ -191,7 +192,7 @@ impl World {
         self.report(trip, outcome);
     }
 
-    /// Tells a request's exchange what came of its step, and does the next.
+    /// Reports the outcome of a step to the request's exchange, and takes the next step.
     pub(crate) fn report(&mut self, mut trip: Box<Trip>, outcome: Outcome) {
         let snapshot = Arc::clone(&self.snapshot);
         let worker = &mut self.workers[trip.worker];

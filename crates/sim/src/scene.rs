@@ -8,49 +8,49 @@ use core::time::Duration;
 use forebay_model::*;
 use std::sync::Arc;
 
-/// What happens at a moment.
+/// A change at a point in time.
 #[derive(Clone, Debug)]
 pub enum Act {
-    /// A target behaves so from now on; requests it has taken are done as they were begun.
+    /// A target changes its behaviour; requests that it works on are not affected.
     Behave(u16, Behaviour),
     /// A target is registered.
     Join(u16, Behaviour),
     /// A target is deregistered.
     Leave(u16),
-    /// A target ends at once, without a word: its requests break off, and whoever asks it from now on is not let in. It stays
-    /// registered, and its health checks fail.
+    /// A target is killed: its requests break off, and connections to it are refused from then on. It stays registered, and
+    /// its health checks fail.
     Kill(u16),
-    /// The target group's settings become these.
+    /// The target group's settings change.
     Settings(GroupSettings),
     /// A target's health check fails once, or it recovers.
     Healthy(u16, bool),
 }
 
-/// Targets, users, and what happens to them.
+/// Targets, users, and changes.
 #[derive(Clone, Debug)]
 pub struct Scene {
-    /// Of everything that is drawn.
+    /// The seed of all random draws.
     pub seed: u64,
-    /// Worker threads of the node; users are dealt to them in turn.
+    /// Worker threads of the node; users are assigned to them in turn.
     pub workers: usize,
-    /// How each target behaves.
+    /// The behaviour of each target.
     pub targets: Vec<Behaviour>,
-    /// Zones over which targets and workers are dealt in turn; with cross-zone off they matter.
+    /// Zones, to which targets and workers are assigned in turn; they matter with cross-zone load balancing off.
     pub zones: u16,
-    /// How the group is balanced.
+    /// The settings of the target group.
     pub settings: GroupSettings,
-    /// Who comes.
+    /// Crowds of users.
     pub crowds: Vec<Crowd>,
-    /// Requests that come one by one.
+    /// Independent requests.
     pub flows: Vec<Flow>,
-    /// Who asks again and again.
+    /// Clients that send one request at a time.
     pub clients: Vec<Client>,
-    /// What happens when, in any order.
+    /// Changes and their times, in any order.
     pub acts: Vec<(Duration, Act)>,
 }
 
 impl Scene {
-    /// So many targets alike, one worker, one zone, nobody coming.
+    /// A number of equal targets, one worker, one zone, and no users.
     pub fn new(seed: u64, targets: u16, behaviour: Behaviour, algorithm: Algorithm) -> Scene {
         Scene {
             seed,
@@ -86,7 +86,7 @@ pub(crate) fn target_at(address: SocketAddr) -> u16 {
     }
 }
 
-/// The target registered by this address.
+/// The target that was registered with this address.
 pub(crate) fn number(id: &str) -> u16 {
     let ip: Result<core::net::IpAddr, _> = id.parse();
     ip.map_or(u16::MAX, |ip| target_at((ip, 80).into()))
@@ -96,7 +96,7 @@ fn zone(number: u16) -> String {
     format!("zone-{number}")
 }
 
-/// The default rule: all to the group.
+/// The default rule, which forwards everything to the group.
 fn forward() -> RuleBlueprint {
     let share = WeightedGroup {
         group_arn: "group".to_owned(),
@@ -114,7 +114,7 @@ fn forward() -> RuleBlueprint {
     }
 }
 
-/// What the node is to serve: these targets (and whether each is draining), by these settings.
+/// The node's blueprint: these targets (each with whether it is draining) with these settings.
 pub(crate) fn blueprint(targets: &[(u16, bool)], zones: u16, settings: &GroupSettings) -> Blueprint {
     let group = GroupBlueprint {
         arn: "group".to_owned(),

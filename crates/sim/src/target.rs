@@ -1,4 +1,4 @@
-//! A target: threads and a queue before them, first come first served.
+//! A target: threads, and a first-come, first-served queue before them.
 
 use crate::crowd::{Kind, uniform};
 use core::time::Duration;
@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 /// How long a request holds a thread.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Span {
-    /// Always as long.
+    /// Always the same time.
     Fixed(Duration),
-    /// Anything between the two alike.
+    /// Uniform between the two.
     Uniform(Duration, Duration),
     /// Exponential with this mean.
     Exponential(Duration),
@@ -30,20 +30,20 @@ impl Span {
     }
 }
 
-/// How a target behaves.
+/// The behaviour of a target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Behaviour {
-    /// Requests at work at once; others wait.
+    /// Requests worked on at the same time; others wait.
     pub threads: u32,
     /// How long a GET takes.
     pub get: Span,
     /// How long a POST takes.
     pub post: Span,
-    /// Times as long.
+    /// The factor by which times are multiplied.
     pub slower: f64,
-    /// Answers 500, after this time and without a thread; none if it serves.
+    /// Answers 500 after this time, without a thread; none if it works.
     pub failing: Option<Duration>,
-    /// Times as long as well for this many requests after it began (a cold target).
+    /// A number of requests after its start for which times are multiplied by this factor as well (a cold target).
     pub cold: (u32, f64),
 }
 
@@ -60,7 +60,7 @@ impl Behaviour {
         }
     }
 
-    /// Any request takes an exponential time of this mean, with so many threads.
+    /// Every request takes an exponential time of this mean, with this many threads.
     pub fn serving(mean: Duration, threads: u32) -> Behaviour {
         Behaviour {
             threads,
@@ -78,7 +78,7 @@ impl Behaviour {
         }
     }
 
-    /// The same, so many times as long.
+    /// The same behaviour, slower by this factor.
     #[must_use]
     pub fn slower(self, times: f64) -> Behaviour {
         Behaviour {
@@ -95,7 +95,7 @@ pub(crate) struct Trip {
     pub(crate) worker: usize,
     pub(crate) user: usize,
     pub(crate) kind: Kind,
-    /// How long it takes, in nanoseconds, if its target does not say.
+    /// How long it takes, in nanoseconds, if its target does not decide that.
     pub(crate) takes: Option<u64>,
     pub(crate) began: u64,
     /// When it was sent, or began to wait.
@@ -124,7 +124,7 @@ impl Actor {
         }
     }
 
-    /// Takes a request; returns how long it takes if it begins now.
+    /// Takes a request; returns how long it takes if its work begins now.
     pub(crate) fn take(&mut self, place: usize, trip: &Trip, rng: &mut Rng) -> Option<u64> {
         if self.busy >= self.behaviour.threads {
             self.waiting.push_back(place);
@@ -157,7 +157,7 @@ impl Actor {
         self.waiting
     }
 
-    /// A request is done: the next one's place, if one waits. Its work begins then.
+    /// Ends a request; returns the place of the next one, if one waits. Its work begins now.
     pub(crate) fn done(&mut self) -> Option<usize> {
         let next = self.waiting.pop_front();
         self.busy -= 1;

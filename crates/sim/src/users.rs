@@ -1,19 +1,19 @@
-//! Those who are there, and what each asks for next.
+//! The present users, and what each requests next.
 
 use crate::crowd::{Client, Crowd, Kind};
 use crate::scene::Scene;
 use forebay_units::Rng;
 
-/// Whose user it is.
+/// Where a user comes from.
 #[derive(Clone, Copy)]
 pub(crate) enum Source {
     Crowd(usize),
     Client(usize),
-    /// A request that came by itself; how long it takes if that is known, in nanoseconds.
+    /// An independent request; how long it takes if that is known, in nanoseconds.
     Flow(Option<u64>),
 }
 
-/// What a user asks for, and of which worker; how long it takes if that is known, in nanoseconds.
+/// A user's request, and its worker; how long it takes if that is known, in nanoseconds.
 pub(crate) struct Ask {
     pub(crate) kind: Kind,
     pub(crate) worker: usize,
@@ -26,7 +26,7 @@ struct User {
     worker: usize,
 }
 
-/// All users, by number; they are dealt to the workers in turn.
+/// All users, by number; they are assigned to the workers in turn.
 pub(crate) struct Users {
     crowds: Vec<Crowd>,
     clients: Vec<Client>,
@@ -44,7 +44,7 @@ impl Users {
         }
     }
 
-    /// Someone new; returns their number.
+    /// Adds a user; returns its number.
     pub(crate) fn enter(&mut self, source: Source) -> usize {
         let worker = self.users.len() % self.workers;
         let asked = 0;
@@ -56,14 +56,14 @@ impl Users {
         self.users.len() - 1
     }
 
-    /// When the next of a crowd comes, in nanoseconds; none if nobody does.
+    /// When the next user of a crowd arrives, in nanoseconds; none if no more come.
     pub(crate) fn next_of(&self, crowd: usize, now: u64, rng: &mut Rng) -> Option<u64> {
         let crowd = self.crowds[crowd];
         let next = now + crowd.gap(rng);
         (next < crowd.until.as_nanos() as u64).then_some(next)
     }
 
-    /// What a user asks for next; none if that was all.
+    /// The kind of a user's next request; none if that was all.
     pub(crate) fn wish(&self, user: usize, now: u64) -> Option<Kind> {
         let User { source, asked, .. } = self.users[user];
         match source {
@@ -76,7 +76,7 @@ impl Users {
         }
     }
 
-    /// What a user asks for now; none if that was all.
+    /// A user's next request; none if that was all.
     pub(crate) fn ask(&mut self, user: usize, now: u64) -> Option<Ask> {
         let kind = self.wish(user, now)?;
         let User { source, worker, .. } = self.users[user];
@@ -92,7 +92,7 @@ impl Users {
         })
     }
 
-    /// From an answer to a user's next request, in nanoseconds.
+    /// The time from an answer to a user's next request, in nanoseconds.
     pub(crate) fn turn(&self, user: usize, rng: &mut Rng) -> u64 {
         match self.users[user].source {
             Source::Crowd(crowd) => self.crowds[crowd].turn(rng),

@@ -1,4 +1,4 @@
-//! Requests that wait for a slot: whose tickets were called, in order.
+//! Requests that wait for a slot, and which of their tickets were woken, in order.
 
 use forebay_node::Ticket;
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +21,7 @@ impl Wake for Bell {
     }
 }
 
-/// All requests that wait, by number; never used again.
+/// All waiting requests, by numbers that are never reused.
 pub(crate) struct Waits<T> {
     calls: Arc<Calls>,
     next: u64,
@@ -39,7 +39,7 @@ impl<T> Default for Waits<T> {
 }
 
 impl<T> Waits<T> {
-    /// Keeps a trip until its ticket is ready. Returns its wait's number.
+    /// Stores a trip until its ticket is ready. Returns the wait's number.
     pub(crate) fn keep(&mut self, trip: T, ticket: &Ticket) -> u64 {
         self.next += 1;
         self.trips.insert(self.next, trip);
@@ -53,7 +53,7 @@ impl<T> Waits<T> {
         self.next
     }
 
-    /// A wait that is over.
+    /// The trip of a wait that is over.
     pub(crate) fn called(&mut self) -> Option<T> {
         loop {
             let calls = &self.calls.0;

@@ -15,35 +15,35 @@ use forebay_units::{Mono, Rng};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-/// What is called after every pick: with the time and each target's requests in flight.
+/// Called after every pick, with the time and each target's requests in flight.
 pub(crate) type Watch<'a> = dyn FnMut(Duration, &[u32]) + 'a;
 
-/// A probe's time.
+/// The duration of a probe.
 const PROBE: u64 = 1_000_000;
 
-/// A weight's change as the data plane tells it.
+/// A change of a weight as the data plane reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// When.
+    /// When it was reported.
     pub at: Duration,
-    /// Of which target.
+    /// The target.
     pub target: u16,
-    /// What it says.
+    /// The report's text.
     pub text: String,
 }
 
-/// A simulation, and what came of it.
+/// A simulation, and its results.
 pub struct World {
     pub(crate) node: Node,
     pub(crate) workers: Vec<WorkerState>,
     pub(crate) snapshot: Arc<Snapshot>,
-    /// By number; none where a target was never there, or was killed.
+    /// Targets by number; none where a target never existed, or was killed.
     pub(crate) actors: Vec<Option<Actor>>,
     /// Each target's requests in flight.
     pub(crate) loads: Vec<u32>,
     pub(crate) registered: BTreeMap<u16, bool>,
     pub(crate) sick: BTreeSet<u16>,
-    /// Targets, each with its number, whose probes are under way: those that were begun together, the first first.
+    /// Targets whose probes are under way, in batches that began together; the oldest batch first.
     pub(crate) probes: VecDeque<Vec<(TargetId, u16)>>,
     pub(crate) zones: u16,
     pub(crate) settings: GroupSettings,
@@ -60,19 +60,19 @@ pub struct World {
     pub(crate) now: u64,
     /// All requests, in the order in which they ended.
     pub seen: Vec<Seen>,
-    /// What the data plane told of targets unlike their peers.
+    /// The data plane's reports of targets unlike their peers.
     pub told: Vec<Told>,
 }
 
 impl Scene {
-    /// Plays it until nobody is left.
+    /// Plays the scene until nobody is left.
     pub fn play(&self) -> World {
         let mut world = World::new(self);
         world.run(None, None);
         world
     }
 
-    /// The same; `watch` is called after every pick with the time and each target's requests in flight.
+    /// Plays the scene; `watch` is called after every pick with the time and each target's requests in flight.
     pub fn play_watched(&self, watch: &mut dyn FnMut(Duration, &[u32])) -> World {
         let mut world = World::new(self);
         world.run(Some(watch), None);
@@ -118,7 +118,7 @@ impl World {
             world.at(at.as_nanos() as u64, Next::Act(number));
         }
         for (number, crowd) in scene.crowds.iter().enumerate() {
-            // Not before the first probes have passed.
+            // Users wait until the first probes have passed.
             let from = (crowd.from.as_nanos() as u64).max(2 * PROBE);
             world.at(from, Next::User(number));
         }
@@ -255,7 +255,7 @@ impl World {
             }
             self.press();
         }
-        // Whatever is still held is let go within a minute.
+        // Everything that is still held is released within a minute.
         let end = Mono(self.now + 61_000_000_000);
         self.workers.iter_mut().for_each(|worker| worker.expire(end));
     }
@@ -292,7 +292,7 @@ impl World {
         }
     }
 
-    /// A target is there from now on. One that was here before may still be at work.
+    /// Adds a target. An earlier one of this number may still be at work.
     pub(crate) fn join(&mut self, target: u16, behaviour: Behaviour) {
         let number = usize::from(target);
         if number >= self.actors.len() {
@@ -305,7 +305,7 @@ impl World {
         self.registered.insert(target, false);
     }
 
-    /// Probes that were begun together have ended. Together they cost one view of the group, as many at a time do in the proxy.
+    /// Ends probes that began together. Together they make one view of the group, as simultaneous probes do in the proxy.
     fn probed(&mut self) {
         let targets = self.probes.pop_front().unwrap_or_default();
         let sick = &self.sick;
@@ -321,12 +321,12 @@ impl World {
         self.obey();
     }
 
-    /// How many requests each target answered of those sent between two moments.
+    /// How many of the requests sent between two times each target answered.
     pub fn counts(&self, from: Duration, to: Duration) -> BTreeMap<u16, u64> {
         counts(&self.seen, from, to)
     }
 
-    /// What a target got of the requests sent between two moments, times what an equal share would have been.
+    /// A target's part of the requests sent between two times, relative to an equal share.
     pub fn share(&self, target: u16, from: Duration, to: Duration) -> f64 {
         let counts = self.counts(from, to);
         let all: u64 = counts.values().sum();
@@ -334,7 +334,7 @@ impl World {
         own as f64 * self.registered.len() as f64 / all.max(1) as f64
     }
 
-    /// Each target's load as algorithms see it; all zero when everything is over.
+    /// Each target's load as algorithms see it; all are zero when everything is over.
     pub fn loads(&self) -> Vec<u32> {
         let targets = self.snapshot.groups.iter().flat_map(|group| &group.targets);
         targets.map(|target| target.stats.load()).collect()

@@ -1,4 +1,4 @@
-//! The published experiment in virtual time: single-threaded targets, users with three GETs and a POST.
+//! The published experiment in virtual time: single-threaded targets, and users with three GETs and a POST.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -20,7 +20,7 @@ fn scene(seed: u64, targets: u16, algorithm: Algorithm, rate: f64, arrivals: Arr
     scene
 }
 
-/// Users a second that keep targets so busy, with one POST of 100 ms on average each.
+/// Users a second that keep targets this busy, with one POST of 100 ms on average each.
 fn rate(targets: u16, busy: f64) -> f64 {
     busy * f64::from(targets) / 0.1
 }
@@ -62,8 +62,8 @@ fn least_outstanding_requests_is_three_times_better_at_the_tail() {
     }
 }
 
-/// Four targets, four requests a user, a user each 100 ms: round robin gives every POST to one target, which is then as busy
-/// as it can be. Not so with five targets, or with users who come as they like.
+/// Four targets, four requests per user, one user each 100 ms: round robin gives every POST to one target, which is then
+/// fully busy. With five targets, or with users who arrive independently, it does not.
 #[test]
 fn round_robin_locks_in_phase_with_users_of_four_requests() {
     let play = |seed, targets, algorithm, arrivals| {
@@ -87,12 +87,12 @@ fn round_robin_locks_in_phase_with_users_of_four_requests() {
     assert!(ratios[4] >= 4.0, "{ratios:?}");
 }
 
-/// Two of twenty targets three times slower, 75 % busy: what each algorithm makes of it.
+/// Two of twenty targets are three times slower, at 75 % load: the result of each algorithm.
 #[test]
 fn two_slow_targets_of_twenty() {
     let of = |algorithm| {
         let runs = (0..5).map(|seed| {
-            // As busy as the fleet's whole capacity allows: 18 and two thirds.
+            // As busy as the capacity of the whole fleet allows: 18 and two thirds.
             let mut scene = scene(
                 seed,
                 20,
@@ -116,7 +116,7 @@ fn two_slow_targets_of_twenty() {
     assert!(2 * least <= p99s[0].1, "{p99s:?}");
 }
 
-/// At 1,000 targets the same holds, and a simulated minute stays cheap.
+/// The same holds at 1,000 targets, and a simulated minute stays cheap.
 #[test]
 fn a_thousand_targets() {
     let (turns, least) = (

@@ -1,4 +1,4 @@
-//! Groups that a controller sizes: what the planner promises, beside models of how others do it.
+//! Groups that a controller sizes: what the planner promises, compared with models of how others do it.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -35,7 +35,7 @@ fn fleet(until: Duration) -> Fleet {
     }
 }
 
-/// Points are seconds, and slots that are needed on average.
+/// Points are a time in seconds and the mean number of slots needed.
 fn scene(seed: u64, points: &[(f64, f64)]) -> Scene {
     let mut scene = Scene::new(
         seed,
@@ -88,7 +88,7 @@ fn line(run: &FleetRun) -> String {
     )
 }
 
-/// The fluid bound of a wait after a step, and the one that holds for every course of arrivals.
+/// The fluid bound of a wait after a step, and the bound that holds for any course of arrivals.
 #[test]
 fn waits_after_a_step_are_as_short_as_start_ups_allow() {
     for seed in SEEDS {
@@ -134,7 +134,7 @@ fn a_ramp_refuses_nobody_for_no_more_than_the_leanest_peer_that_does_so() {
     assert!(planner.1 <= 1.05 * leanest);
 }
 
-/// An hour at a rate that is 10 per cent more or less, anew every ten seconds.
+/// An hour at a rate that varies by 10 per cent, drawn anew every ten seconds.
 #[test]
 fn a_steady_load_changes_nothing() {
     for (seed, slots) in [(1, 20.0), (2, 100.0), (3, 400.0)] {

@@ -30,7 +30,7 @@ fn check_ended(world: &World) {
     assert!(world.loads().iter().all(|&load| load == 0), "{:?}", world.loads());
 }
 
-/// Whatever happens between two moments, no target among these gets more than so much of its share.
+/// No target among `others` gets more than this factor of its share between two times.
 fn check_others(world: &World, others: core::ops::Range<u16>, from: Duration, to: Duration, what: &str) {
     for target in others {
         let share = world.share(target, from, to);
@@ -58,7 +58,7 @@ fn a_target_that_fails_fast_gets_no_more_than_its_share() {
     }
 }
 
-/// The same among single-threaded targets of the published experiment, where service times have two modes.
+/// The same with single-threaded targets of the published experiment, whose service times have two modes.
 #[test]
 fn a_black_hole_among_single_threaded_targets() {
     for algorithm in Algorithm::ALL {
@@ -118,7 +118,7 @@ fn mitigation_cuts_within_15_seconds_and_returns_within_60() {
     }
 }
 
-/// Two cannot be compared: what was found among three is forgotten.
+/// Two targets cannot be compared: a verdict that was found among three is forgotten.
 #[test]
 fn a_verdict_ends_with_the_last_peer() {
     let mut scene = Scene::new(2, 3, Behaviour::serving(ms(50), 1000), Algorithm::WeightedRandom);
@@ -157,8 +157,8 @@ fn slow_targets_are_cut_where_a_tag_asks_for_it() {
     check_ended(&world);
 }
 
-/// Without the tag a new target gets all requests until it is as loaded as the others: ALB's flood. With it, what it has in
-/// flight stays below the ramp's share of what others have.
+/// Without slow start a new target gets all requests until it is as loaded as the others: ALB's flood. With it, its
+/// requests in flight stay below the ramp's share of the others'.
 #[test]
 fn a_new_target_is_flooded_without_slow_start_and_not_with_it() {
     // About 30 requests at each of four targets.
@@ -188,8 +188,8 @@ fn a_new_target_is_flooded_without_slow_start_and_not_with_it() {
         let mut ramped = 0;
         let world = scene(seed, ramp).play_watched(&mut |now, loads| {
             let [others @ .., own] = loads else { return };
-            // A pick that went to the new target: what it may hold is the ramp's share of what the least loaded of the
-            // others would hold with one more.
+            // A pick of the new target: it may hold the ramp's share of what the least loaded of the others would hold with
+            // one more.
             if loads.len() == 5 && *own > before {
                 let age = (now.saturating_sub(seconds(20)).as_secs_f64() / 60.0).min(1.0);
                 let least = others.iter().min().copied().unwrap_or(0);
@@ -207,7 +207,7 @@ fn a_new_target_is_flooded_without_slow_start_and_not_with_it() {
     }
 }
 
-/// Shares in the other algorithms follow the ramp, too.
+/// Shares in the other algorithms follow the ramp as well.
 #[test]
 fn shares_rise_in_a_straight_line() {
     for algorithm in [Algorithm::RoundRobin, Algorithm::WeightedRandom] {
@@ -225,7 +225,7 @@ fn shares_rise_in_a_straight_line() {
             (70, 0.917),
             (85, 1.0),
         ] {
-            // Against a target in full service.
+            // Relative to a target in full service.
             let share = |target| world.share(target, seconds(from), seconds(from + 10));
             let ratio = share(4) / share(1);
             assert!(
@@ -237,7 +237,8 @@ fn shares_rise_in_a_straight_line() {
     }
 }
 
-/// A batch into an empty group starts at full weight; a target that recovers ramps again; leaving out the setting ends it.
+/// Targets that join an empty group start at full weight; a target that recovers ramps again; removing the setting ends the
+/// ramp.
 #[test]
 fn who_starts_slowly() {
     let base = || {
@@ -277,7 +278,8 @@ fn who_starts_slowly() {
         early < 0.3 && (0.9..1.1).contains(&after),
         "{early:.2}, then {after:.2}"
     );
-    // Switched on while all are at work it changes nothing for them, however short a time that is.
+    // Switched on while all targets are in service, it does not change their weights, however short their time in service
+    // is.
     let mut scene = base();
     let settings = scene.settings.clone();
     scene.settings.slow_start = Duration::ZERO;

@@ -1,4 +1,4 @@
-//! Targets that end without a word break their requests, and those that are deregistered do not.
+//! Targets that are killed break their requests; targets that are deregistered do not.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -6,7 +6,8 @@ use forebay_model::Algorithm;
 use forebay_sim::*;
 use std::time::Duration;
 
-/// Four targets, eight clients that ask again and again for 0.1 to 2 s, and one target that goes after ten seconds.
+/// Four targets, eight clients that send requests of 0.1 to 2 s one after another, and one target that goes after ten
+/// seconds.
 fn played(act: Act) -> Vec<Seen> {
     let work = Span::Uniform(Duration::from_millis(100), Duration::from_secs(2));
     let behaviour = Behaviour {

@@ -1,5 +1,5 @@
-//! Whatever is changed while requests are under way: counters end at zero, picks go where they may, and the same seed gives
-//! the same requests.
+//! Changes while requests are under way: counters end at zero, picks go only where they may, and the same seed gives the
+//! same requests.
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
@@ -67,8 +67,8 @@ proptest! {
     }
 }
 
-/// Least outstanding requests stays exact over workers and after switches: without departures, no two targets differ by more
-/// than one request.
+/// Least outstanding requests stays exact over several workers and after switches: while no request ends, no two targets
+/// differ by more than one request.
 #[test]
 fn the_order_is_exact_over_workers_and_switches() {
     let still = Behaviour::serving(Duration::from_secs(3600), 100_000);
@@ -100,7 +100,7 @@ fn the_order_is_exact_over_workers_and_switches() {
     assert!(uneven > 5, "weighted random left no traces to level: {uneven}");
 }
 
-/// With cross-zone off each zone's requests stay in it, and each algorithm deals them evenly there.
+/// With cross-zone load balancing off, each zone's requests stay in it, and each algorithm distributes them evenly there.
 #[test]
 fn zones_are_balanced_each_by_itself() {
     for algorithm in Algorithm::ALL {

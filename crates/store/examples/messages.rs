@@ -1,5 +1,5 @@
-//! Measures the log of messages on this machine: sends a second singly and in batches beside the disk's sync, memory of a
-//! million messages, the time to read them again, and what a thousand empty long polls cost.
+//! Measures the log of messages on this machine: sends per second, singly and in batches, next to the time of a disk sync;
+//! the memory of a million messages and the time to read them again; and the cost of a thousand empty long polls.
 //!
 //! `cargo run --release -p forebay-store --example messages [DIRECTORY]`
 
@@ -41,7 +41,7 @@ fn sync_time(directory: &Path) -> anyhow::Result<Duration> {
     Ok(begun.elapsed() / 200)
 }
 
-/// Messages a second that so many threads send, each so many in a call, of 1 KiB; the next call when the last is answered.
+/// Messages of 1 KiB per second, from this many threads with this many per call; each call waits for the previous answer.
 fn sends(messages: &Messages, threads: u32, batch: u32) -> f64 {
     let begun = Instant::now();
     let senders: Vec<_> = (0..threads)
@@ -73,7 +73,7 @@ fn sends(messages: &Messages, threads: u32, batch: u32) -> f64 {
     f64::from(sent) / begun.elapsed().as_secs_f64()
 }
 
-/// Receives ten and deletes them; how many there were.
+/// Receives ten and deletes them; returns their number.
 fn receive(messages: &Messages) -> Option<usize> {
     let (sender, answer) = channel();
     let ask = Ask {
@@ -102,7 +102,7 @@ fn receive(messages: &Messages) -> Option<usize> {
     Some(read)
 }
 
-/// Messages a second that so many threads receive and delete, ten at a time.
+/// Messages per second that this many threads receive and delete, ten at a time.
 fn receives(messages: &Messages, threads: u32) -> f64 {
     let begun = Instant::now();
     let receivers: Vec<_> = (0..threads)
@@ -124,7 +124,7 @@ fn receives(messages: &Messages, threads: u32) -> f64 {
     done as f64 / begun.elapsed().as_secs_f64()
 }
 
-/// The mean of the commits since the last call of this.
+/// The mean time of the commits since the last call.
 fn commit_time(messages: &Messages, before: &mut (u64, Duration)) -> Duration {
     let (sender, answer) = channel();
     messages.call(
@@ -148,7 +148,7 @@ fn resident_bytes() -> u64 {
     pages.unwrap_or_default() * 4096
 }
 
-/// Of this process, in clock ticks of 10 ms.
+/// CPU time of this process, in clock ticks of 10 ms.
 fn processor_ticks() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields: Vec<&str> = stat.split(' ').collect();

@@ -1,5 +1,5 @@
-//! One-second datapoints after their time in memory: a file for each stretch of time, its points in frames by series, and an index of
-//! the frames at its end. So a series is read at the cost of one frame a file, whatever else is kept.
+//! One-second datapoints that are no longer in memory: one file per period, with its points in frames by series, and an
+//! index of the frames at its end. So reading a series costs one frame per file, whatever else is kept.
 
 use crate::frame::{Frame, decode, encode};
 use forebay_signals::Summary;
@@ -13,42 +13,42 @@ use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Points of a frame at most. Less would pack worse, more would cost each read.
+/// Most points of a frame. Fewer would compress worse, more would cost each read.
 const FRAME: usize = 1024;
-/// The last bytes of a file say where its index begins.
+/// The last bytes of a file, which say where its index begins.
 const TAIL: u64 = 8;
-/// How files are called while they are not whole yet.
+/// Extension of files that are incomplete.
 const UNFINISHED: &str = "unfinished";
 
-/// Where a frame is: its first series, where it begins, how long it is.
+/// The place of a frame: its first series, its offset, its length.
 type Place<K> = (K, u64, u32);
 
 #[derive(Debug)]
 struct Archived<K> {
     path: PathBuf,
-    /// From its first point's second to past its last one's.
+    /// From its first point's second to the one behind its last.
     seconds: Range<i64>,
     bytes: u64,
-    /// By series, as the frames are.
+    /// The frames, in order of series.
     index: Vec<Place<K>>,
 }
 
-/// All archived points. Their files' indexes are in memory: a name for each thousand points.
+/// All archived points. The files' indexes are in memory: one name per thousand points.
 #[derive(Debug)]
 pub struct Archive<K> {
     directory: PathBuf,
     /// By age.
     files: Vec<Archived<K>>,
-    /// Files that were deleted before their time, for want of room.
+    /// Files that were deleted before their time, for lack of room.
     dropped: u64,
 }
 
 impl<K: Ord + Clone + Serialize + DeserializeOwned> Archive<K> {
-    /// What is archived in this directory, which is made if it is not there. Files that are not whole are deleted: a crash came
-    /// before they were, and their points are elsewhere yet.
+    /// Opens the archive in this directory, which is created if necessary. Incomplete files are deleted: a crash
+    /// interrupted them, and their points are still elsewhere.
     ///
     /// # Errors
-    /// If the directory cannot be made or read, or a file not deleted.
+    /// If the directory cannot be created or read, or a file not deleted.
     pub fn open(directory: &Path) -> io::Result<Archive<K>> {
         fs::DirBuilder::new()
             .recursive(true)
@@ -80,10 +80,10 @@ impl<K: Ord + Clone + Serialize + DeserializeOwned> Archive<K> {
         })
     }
 
-    /// Archives these points, which are sorted by series. They are on disk when this returns.
+    /// Archives these points, which must be sorted by series. They are on disk when this returns.
     ///
     /// # Errors
-    /// If they cannot be written. Nothing of them counts then.
+    /// If they cannot be written. Then none of them counts.
     pub fn write(&mut self, points: &[Point<K>]) -> io::Result<()> {
         let first = points.iter().map(|point| point.second).min();
         let last = points.iter().map(|point| point.second).max();
@@ -104,7 +104,7 @@ impl<K: Ord + Clone + Serialize + DeserializeOwned> Archive<K> {
             })
         });
         let archived = archived.inspect_err(|_| {
-            // A disk that is full has more need of the room; what stays is deleted by the next run.
+            // A full disk needs the room. If it stays, the next run deletes it.
             let _ = fs::remove_file(&unfinished);
         })?;
         self.files.retain(|file| file.path != archived.path);
@@ -113,7 +113,7 @@ impl<K: Ord + Clone + Serialize + DeserializeOwned> Archive<K> {
         Ok(())
     }
 
-    /// A series' points by second, within `seconds`. A second that is archived twice counts once: a crash came between.
+    /// A series' points by second, within `seconds`. A second that was archived twice, because of a crash, counts once.
     ///
     /// # Errors
     /// If a file cannot be read, or is damaged.
@@ -122,7 +122,7 @@ impl<K: Ord + Clone + Serialize + DeserializeOwned> Archive<K> {
         let overlaps =
             |file: &&Archived<K>| file.seconds.start < seconds.end && seconds.start < file.seconds.end;
         for file in self.files.iter().filter(overlaps) {
-            // A series may begin at the end of the frame before the one that begins with it.
+            // A series may begin at the end of the frame before the first one that begins with it.
             let from = file.index.partition_point(|place| place.0 < *series);
             let to = file.index.partition_point(|place| place.0 <= *series);
             let places = file.index.get(from.saturating_sub(1)..to).unwrap_or_default();
@@ -147,7 +147,7 @@ impl<K: Ord + Clone + Serialize + DeserializeOwned> Archive<K> {
         Ok(found)
     }
 
-    /// Deletes files whose points are all from before this second.
+    /// Deletes files whose points are all older than this second.
     ///
     /// # Errors
     /// If one cannot be deleted.
@@ -164,7 +164,7 @@ impl<K: Ord + Clone + Serialize + DeserializeOwned> Archive<K> {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// Deletes the oldest files until there are at most so many bytes.
+    /// Deletes the oldest files until there are at most `most` bytes.
     ///
     /// # Errors
     /// If one cannot be deleted.
@@ -177,13 +177,13 @@ impl<K: Ord + Clone + Serialize + DeserializeOwned> Archive<K> {
         Ok(())
     }
 
-    /// Files that were deleted before their time, for want of room.
+    /// Files that were deleted before their time, for lack of room.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 }
 
-/// What a file's name says of the seconds in it.
+/// The seconds in a file, by its name.
 fn seconds(path: &Path) -> Option<Range<i64>> {
     let (first, last) = path.file_stem()?.to_str()?.split_once('-')?;
     Some(first.parse().ok()?..last.parse::<i64>().ok()?.checked_add(1)?)
@@ -214,7 +214,7 @@ fn write_file<K: Ord + Clone + Serialize>(
     Ok((index, at + bytes.len() as u64 + TAIL))
 }
 
-/// A file's index and length; none if the file is not whole.
+/// A file's index and length; none if the file is incomplete.
 fn index<K: DeserializeOwned>(path: &Path) -> io::Result<Option<(Vec<Place<K>>, u64)>> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();

@@ -1,10 +1,10 @@
-//! A file's bytes in memory: whoever writes to them does not touch the file.
+//! A file's bytes in memory, so that writing to them does not change the file.
 
 use redb::StorageBackend;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-/// The bytes, which clones share. A database opened on them may repair itself at will.
+/// The bytes, shared by clones. A database opened on them may repair itself.
 #[derive(Clone)]
 pub(crate) struct Copy(Arc<Mutex<Vec<u8>>>);
 
@@ -13,7 +13,7 @@ impl Copy {
         Copy(Arc::new(Mutex::new(bytes)))
     }
 
-    /// The bytes as they are now. Whoever has a clone sees none from now on.
+    /// Takes the bytes; clones are empty from now on.
     pub(crate) fn take(&self) -> Vec<u8> {
         core::mem::take(&mut *self.bytes())
     }
@@ -53,7 +53,7 @@ impl StorageBackend for Copy {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let len = usize::try_from(len).map_err(io::Error::other)?;
         let mut bytes = self.bytes();
-        // A damaged header may ask for anything; a repair never needs much more than there is.
+        // A damaged header may ask for any length; a repair never needs much more than there is.
         if len > bytes.len().saturating_mul(4).max(64 << 20) {
             return Err(io::Error::from(io::ErrorKind::OutOfMemory));
         }

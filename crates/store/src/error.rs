@@ -3,15 +3,15 @@
 use crate::format::FORMAT;
 use std::path::PathBuf;
 
-/// Why a store cannot be opened. The file is as it was.
+/// Why a store cannot be opened. The file was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file or its directory cannot be read or made.
+    /// The file or its directory cannot be read or created.
     #[error("the store {} cannot be read: {cause}", path.display())]
     Unreadable {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: std::io::Error,
     },
     /// Others may read it, and that cannot be changed.
@@ -21,23 +21,23 @@ pub enum StoreError {
         path.display()
     )]
     Open {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// The mode it has.
+        /// Its mode.
         mode: u32,
-        /// What the system said.
+        /// The system's error.
         cause: std::io::Error,
     },
     /// Another process has it.
     #[error("the store {} is in use by another process", path.display())]
     InUse {
-        /// Where.
+        /// The path.
         path: PathBuf,
     },
     /// The file is something else, or damaged.
     #[error("the store {} is not a Forebay store or is damaged: {text}", path.display())]
     Damaged {
-        /// Where.
+        /// The path.
         path: PathBuf,
         /// What was found.
         text: String,
@@ -48,7 +48,7 @@ pub enum StoreError {
         path.display()
     )]
     Newer {
-        /// Where.
+        /// The path.
         path: PathBuf,
         /// The format found.
         found: u64,

@@ -1,4 +1,4 @@
-//! How rows lie in the file, in each format there ever was, and how one becomes the next.
+//! The layout of rows in the file, in each format that ever existed, and the conversion of each to the next.
 //!
 //! | format | layout |
 //! |---|---|
@@ -15,18 +15,18 @@ use serde_json::Value;
 /// The format that is written.
 pub const FORMAT: u64 = 2;
 
-/// Facts about the file.
+/// The table of facts about the file.
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("forebay");
 const FORMAT_KEY: &str = "format";
 /// Format 1's only table of rows.
 pub(crate) const ROWS_1: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("rows");
-/// What tables of rows are called begins so.
+/// Prefix of the names of tables of rows.
 const PREFIX: &str = "rows.";
 
 /// A row: table, key, JSON.
 pub(crate) type Row = (String, String, Vec<u8>);
 
-/// The file's format; none if it is no store.
+/// The file's format; none if it is not a store.
 pub(crate) fn format_of(database: &Database) -> Result<Option<u64>, redb::Error> {
     let transaction = database.begin_read()?;
     let about = match transaction.open_table(ABOUT) {
@@ -79,7 +79,7 @@ pub(crate) fn clear(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Writes rows and removes those that are gone.
+/// Writes changed rows and removes deleted ones.
 pub(crate) fn put(transaction: &WriteTransaction, rows: &[RowChange]) -> Result<(), redb::Error> {
     for kind in State::tables() {
         let mut of_kind = rows.iter().filter(|row| row.table == kind).peekable();
@@ -98,7 +98,7 @@ pub(crate) fn put(transaction: &WriteTransaction, rows: &[RowChange]) -> Result<
     Ok(())
 }
 
-/// Brings a file from an older format to the current one, in one transaction.
+/// Converts a file from an older format to the current one, in one transaction.
 pub(crate) fn migrate(database: &Database, from: u64) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     let text = |error: redb::SetDurabilityError| StorageError::Io(std::io::Error::other(error.to_string()));

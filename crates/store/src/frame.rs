@@ -1,4 +1,4 @@
-//! Frames: what stands in files of datapoints, each compressed and with a checksum.
+//! The frames of datapoint files, each compressed and with a checksum.
 
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
@@ -8,19 +8,19 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read as _, Write as _};
 
-/// A frame's length and checksum.
+/// Bytes of a frame's length and checksum.
 const HEAD: usize = 8;
-/// Frames are no longer than this, compressed or not: one that claims to be is damaged.
+/// Longest content of a frame; one that claims more is damaged.
 const LONGEST: usize = 256 << 20;
 
 /// A batch of points of one tier.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Frame<K> {
-    /// Series of this batch.
+    /// The series of this batch.
     pub series: Vec<K>,
-    /// Points: their series, by place; the second at which each begins; what it holds.
+    /// Points: index of the series, the second at which the point begins, and its values.
     pub points: Vec<(u32, i64, forebay_signals::Summary)>,
-    /// Points of the tier below that begin earlier are part of these.
+    /// Points of the tier below that begin before this second are merged into these.
     pub widened: Option<i64>,
 }
 
@@ -44,7 +44,7 @@ impl<K: Ord + Clone> Frame<K> {
 }
 
 impl<K: DeserializeOwned> Frame<K> {
-    /// The first of these frames, and what is behind it; none if it is not whole.
+    /// The first of these frames, and the bytes behind it; none if it is incomplete or damaged.
     pub(crate) fn first(bytes: &[u8]) -> Option<(Frame<K>, &[u8])> {
         let (frame, after) = decode::<Frame<K>>(bytes)?;
         let fits = |point: &(u32, i64, _)| (point.0 as usize) < frame.series.len();
@@ -58,7 +58,7 @@ fn checksum(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// A value as a frame.
+/// Encodes a value as a frame.
 pub(crate) fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     let plain = postcard::to_allocvec(value).map_err(io::Error::other)?;
     let mut encoder = ZlibEncoder::new(vec![0; HEAD], Compression::fast());
@@ -71,7 +71,7 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The value of the first frame, and what is behind it; none if it is not whole.
+/// The value of the first frame, and the bytes behind it; none if it is incomplete or damaged.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (sum, rest) = rest.split_first_chunk::<4>()?;

@@ -10,12 +10,12 @@ use std::io::{Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// What every store begins with (redb's magic number).
+/// The first bytes of every store (redb's magic number).
 const MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
 
-/// What a store holds.
+/// The contents of a store.
 pub(crate) struct Held {
-    /// The format it is written in.
+    /// Its format.
     pub(crate) format: u64,
     /// The state; none if none was ever written.
     pub(crate) state: Option<State>,
@@ -25,16 +25,16 @@ pub(crate) fn inspect(path: &Path) -> Result<Option<Held>, StoreError> {
     inspect_bytes(path, read(path)?)
 }
 
-/// The same of a file's bytes; errors name `path`.
+/// Like [`inspect`], for a file's bytes; errors name `path`.
 pub(crate) fn inspect_bytes(path: &Path, bytes: Vec<u8>) -> Result<Option<Held>, StoreError> {
     let damaged = |text: String| StoreError::Damaged {
         path: path.to_owned(),
         text,
     };
     if !bytes.starts_with(MAGIC) {
-        return Err(damaged("it does not begin as a database does".to_owned()));
+        return Err(damaged("it does not begin like a database".to_owned()));
     }
-    // redb asserts about some damage; a panic there must become our message, too.
+    // redb asserts on some damage; such a panic must become an error of ours, too.
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let mut builder = Builder::new();
         builder.set_check_integrity_on_open(true);
@@ -67,7 +67,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
     Ok(bytes)
 }
 
-/// The file, which no other process opens as a store until this is dropped.
+/// The opened file, which no other process can open as a store until this is dropped.
 pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
     let unreadable = |cause| StoreError::Unreadable {
         path: path.to_owned(),
@@ -97,14 +97,14 @@ enum Found {
 
 fn examine(database: &Database) -> Result<Found, String> {
     let Some(found) = format::format_of(database).map_err(|error| error.to_string())? else {
-        return Err("it is a database, but no Forebay store".to_owned());
+        return Err("it is a database, but not a Forebay store".to_owned());
     };
     match found {
         1..=FORMAT => {}
-        0 => return Err("its format is 0, which never was".to_owned()),
+        0 => return Err("its format is 0, which does not exist".to_owned()),
         newer => return Ok(Found::Newer(newer)),
     }
-    // The migration runs on the copy, too: what it makes must be a state.
+    // The conversion is tried on the copy, too: its result must be a valid state.
     if found < FORMAT {
         format::migrate(database, found).map_err(|error| error.to_string())?;
     }

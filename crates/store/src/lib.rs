@@ -1,5 +1,8 @@
-//! Keeps the state on disk: every acknowledged change is there after a crash, whole.
-//! Never decides anything, and never writes to a file that it could not read to the end first.
+//! Keeps the state on disk: every acknowledged change survives a crash, completely.
+//! It never decides anything, and never writes to a file that it has not read to the end first.
+//!
+//! The state: `format` (rows in redb), `inspect` (reading on a copy), `store_file` and `copy` (a store as bytes), `error`.
+//! Messages of queues: `messages`. Datapoints: `points`, `archive` and `frame`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod archive;
@@ -25,19 +28,19 @@ pub use error::StoreError;
 pub use format::FORMAT;
 pub use store_file::{StoreFile, StoreLock};
 
-/// The mode of a store: whoever can read it has the private keys in it.
+/// The mode of a store, which contains private keys.
 const PRIVATE: u32 = 0o600;
 
-/// How the file is opened for good; tests put a failing disk in its place.
+/// Opens the file for good; tests replace it by a failing disk.
 type Opener = Box<dyn Fn(&Path) -> Result<Database, DatabaseError> + Send>;
 
 /// The state's rows in one file.
 pub struct Store {
     path: PathBuf,
     opener: Opener,
-    /// None after a write has failed: the file is opened anew by the next one.
+    /// None after a failed write: the next one opens the file again.
     database: Option<Database>,
-    /// What a failed write left behind is unknown: the next one writes every row.
+    /// What a failed write left behind is unknown, so the next one writes every row.
     rewrite: bool,
 }
 
@@ -54,8 +57,8 @@ fn open_file(path: &Path) -> Result<Database, DatabaseError> {
 }
 
 impl Store {
-    /// Opens the store at `path` and gives the state it holds; none if there was none.
-    /// An older format is brought up to date. A file that cannot be read is not touched.
+    /// Opens the store at `path` and returns its state; none if it has none yet. An older format is converted. A file that
+    /// cannot be read is not touched.
     pub fn open(path: &Path) -> Result<(Store, Option<State>), StoreError> {
         Store::open_by(path, Box::new(open_file))
     }
@@ -66,12 +69,13 @@ impl Store {
             cause,
         };
         let missing = match path.metadata() {
-            // A new store is moved into place whole, so an empty file is what is left of one: starting afresh over it
-            // would make the loss final.
+            // A new store is moved into place complete, so an empty file is a lost one: starting over it would make the
+            // loss final.
             Ok(found) if found.is_file() && found.len() == 0 => {
                 return Err(StoreError::Damaged {
                     path: path.to_owned(),
-                    text: "the file is empty; put a copy in its place, or delete it to begin anew".to_owned(),
+                    text: "the file is empty; replace it by a backup, or delete it to start without data"
+                        .to_owned(),
                 });
             }
             Ok(found) => {
@@ -107,10 +111,10 @@ impl Store {
                 text: error.to_string(),
             };
             format::migrate(&database, from).map_err(text)?;
-            tracing::info!(path = %path.display(), from, to = FORMAT, "store brought up to date");
+            tracing::info!(path = %path.display(), from, to = FORMAT, "store converted to a newer format");
         }
         let state = held.and_then(|held| held.state);
-        // A store that holds no state yet gets all rows with its first change.
+        // A store without a state gets all rows with its first change.
         let store = Store {
             path: path.to_owned(),
             opener,
@@ -120,13 +124,13 @@ impl Store {
         Ok((store, state))
     }
 
-    /// Makes `state` all that the store holds.
+    /// Makes `state` the whole content of the store.
     pub fn initialise(&mut self, state: &State) -> Result<(), JournalError> {
         self.rewrite = true;
         self.write(|| state.rows(), state)
     }
 
-    /// Where the store is.
+    /// The path of the store.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -162,13 +166,14 @@ impl Journal for Store {
         self.write(|| State::rows_changed(old, new), new)
     }
 
+    // Another process may write the file meanwhile, so the next write must contain every row.
     fn release(&mut self) {
         self.database = None;
         self.rewrite = true;
     }
 }
 
-/// One transaction, synced before it returns.
+/// Writes one transaction, synced before it returns.
 fn commit(database: &Database, rewrite: bool, rows: &[RowChange]) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction
@@ -176,7 +181,7 @@ fn commit(database: &Database, rewrite: bool, rows: &[RowChange]) -> Result<(), 
         .map_err(StorageErrorText::from)?;
     if rewrite {
         format::clear(&transaction)?;
-        // A newer Forebay that had it for a moment may have brought it up to its own.
+        // A newer Forebay that had the file for a moment may have converted it.
         format::set_format(&transaction, FORMAT)?;
     }
     format::put(&transaction, rows)?;
@@ -184,7 +189,7 @@ fn commit(database: &Database, rewrite: bool, rows: &[RowChange]) -> Result<(), 
     Ok(())
 }
 
-/// An error that redb's own sum of errors has no place for.
+/// An error that redb's own error type has no variant for.
 struct StorageErrorText(String);
 
 impl<E: core::fmt::Display> From<E> for StorageErrorText {
@@ -199,7 +204,7 @@ impl From<StorageErrorText> for redb::Error {
     }
 }
 
-/// Takes from others what they may do with a store that is there: an older version made it so, or a careless copy.
+/// Removes others' access to an existing store: an older version or a careless copy may have left it open.
 fn tighten(path: &Path, found: &Metadata) -> Result<(), StoreError> {
     let mode = found.permissions().mode() & 0o7777;
     if mode & 0o077 == 0 {
@@ -212,13 +217,13 @@ fn tighten(path: &Path, found: &Metadata) -> Result<(), StoreError> {
         cause,
     })?;
     tracing::warn!(
-        "the store {} was open to others (mode {mode:04o}); it is not any more, but its private keys may be known",
+        "the store {} was open to others (mode {mode:04o}); their access was removed, but its private keys may be known",
         path.display()
     );
     Ok(())
 }
 
-/// Makes an empty store beside `path` and moves it there: a crash never leaves half a file under the name.
+/// Creates an empty store beside `path` and moves it there: a crash never leaves half a file under that name.
 fn create(path: &Path) -> std::io::Result<()> {
     let beside = path.with_extension("new");
     match std::fs::remove_file(&beside) {
@@ -226,7 +231,7 @@ fn create(path: &Path) -> std::io::Result<()> {
         _ => {}
     }
     let other = |error: redb::Error| std::io::Error::other(error.to_string());
-    // Private keys will be in it. redb would make it with what the umask leaves: readable by everyone, mostly.
+    // It will hold private keys. redb would create it with the umask's mode, which usually lets everyone read.
     let file = File::options()
         .read(true)
         .write(true)
@@ -241,6 +246,7 @@ fn create(path: &Path) -> std::io::Result<()> {
     database.close().map_err(|error| other(error.into()))?;
     File::open(&beside)?.sync_all()?;
     std::fs::rename(&beside, path)?;
+    // A rename survives a crash only once the directory is synced.
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => File::open(parent)?.sync_all(),
         None => File::open(".")?.sync_all(),

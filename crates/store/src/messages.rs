@@ -1,12 +1,17 @@
-//! Messages on disk, beside the state: one log for all queues, and the one thread that writes it.
+//! Messages on disk, beside the state: one log for all queues, written by one thread.
 //!
-//! A message's life is decided by `forebay_queues`; each change of it is a record. The thread takes all calls that have come, does
-//! them, writes one frame, syncs once, and then answers all. A restart reads the log and has each queue as it was, deadlines included.
-//! What a crash cut off was never acknowledged. Bodies stay in the files; memory holds where they stand.
+//! The life of a message is decided by `forebay_queues`; each change of it is a record. The thread takes all calls that
+//! have come, carries them out, writes one frame, syncs once, and then answers all. A restart reads the log and restores
+//! each queue as it was, with its deadlines. What a crash truncated was never acknowledged. Bodies stay in the files;
+//! memory holds their places.
 //!
-//! Files go from the first on, when no message stands in them. If the log gets much longer than what is in it, the first file's messages
-//! are written again at its end, a little with each commit, so that it can go: the log has at most twice the bytes of its messages,
-//! and three files more.
+//! Files are deleted from the first on, when they hold no message any more. If the log gets much longer than its messages,
+//! those in the first file are written again at the end, a few with each commit, so that the file can be deleted: the log
+//! has at most twice the bytes of its messages, and three files more.
+//!
+//! In reading order: `record` (the format), `log` (the files), `engine` (queues and log together), `opening` (a restart),
+//! `upkeep` (what time does, and the commit), `writer` (the thread), `tasks` (move tasks), `named` (repeated sends),
+//! `copies` (backups).
 
 mod copies;
 mod engine;

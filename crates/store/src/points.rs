@@ -1,6 +1,6 @@
-//! Datapoints on disk, beside the state: each batch is a frame at the end of a file, compressed and with a checksum. What a crash cut
-//! off, or a disk has spoilt, ends what is read of that file; the next run begins a new one. Files whose points have all been made
-//! part of wider ones, or have their age, are deleted as a whole.
+//! Datapoints on disk, beside the state: each batch is a frame at the end of a file, compressed and with a checksum.
+//! Reading a file ends where a crash truncated it or a disk damaged it; the next run begins a new file. Files whose points
+//! have all been merged into wider ones, or have expired, are deleted as a whole.
 
 pub use crate::frame::Frame;
 use crate::frame::encode;
@@ -12,19 +12,19 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// For how many seconds frames go into one file, by tier: a small part of the time for which its points are kept.
+/// Seconds of frames in one file, by tier: a small part of the time for which its points are kept.
 const SPANS: [i64; TIERS.len()] = [300, 24 * 3600, 4 * 24 * 3600, 30 * 24 * 3600];
-/// Clocks differ, and points may come late: files stay this much longer.
+/// Seconds that files stay longer, because clocks differ and points may come late.
 const SLACK: i64 = 3600;
 /// The directory of all files.
 #[derive(Debug)]
 pub struct PointFiles {
     directory: PathBuf,
-    /// The file that is written now, by tier, and when it was begun.
+    /// The file that is being written, by tier, and when it was begun.
     open: [Option<(File, i64)>; TIERS.len()],
-    /// Bytes on disk at most.
+    /// Most bytes on disk.
     limit: u64,
-    /// Files that were deleted before their time, for want of room.
+    /// Files that were deleted before their time, for lack of room.
     dropped: u64,
 }
 
@@ -32,10 +32,10 @@ pub struct PointFiles {
 type Found = (usize, i64, PathBuf);
 
 impl PointFiles {
-    /// The files in this directory, which is made if it is not there; at most so many bytes of them.
+    /// The files in this directory, which is created if necessary; at most `limit` bytes of them.
     ///
     /// # Errors
-    /// If the directory cannot be made or read.
+    /// If the directory cannot be created or read.
     pub fn open(directory: &Path, limit: u64) -> io::Result<PointFiles> {
         fs::DirBuilder::new()
             .recursive(true)
@@ -50,7 +50,7 @@ impl PointFiles {
         })
     }
 
-    /// All files, by tier, then age. Other names are none of ours.
+    /// All files, by tier, then age. Files with other names are ignored.
     fn files(&self) -> io::Result<Vec<Found>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
@@ -70,8 +70,8 @@ impl PointFiles {
         Ok(files)
     }
 
-    /// Reads all frames, the widest points first, so that what they say of narrower ones is known by then. Returns the files that
-    /// are damaged, of which all before the damage was read.
+    /// Reads all frames, the widest points first, because they tell which narrower ones were merged into them. Returns the
+    /// damaged files, of which everything before the damage was read.
     ///
     /// # Errors
     /// If the directory cannot be read.
@@ -97,10 +97,10 @@ impl PointFiles {
         Ok(damaged)
     }
 
-    /// Writes a frame of a tier, to the disk itself.
+    /// Writes and syncs a frame of a tier.
     ///
     /// # Errors
-    /// If it cannot be written. Nothing of it counts then, and the next frame begins a new file.
+    /// If it cannot be written. Then nothing of it counts, and the next frame begins a new file.
     pub fn append<K: Serialize>(&mut self, now: i64, tier: usize, frame: &Frame<K>) -> io::Result<()> {
         let bytes = encode(frame)?;
         let span = SPANS[tier];
@@ -115,7 +115,7 @@ impl PointFiles {
         };
         let written = file.write_all(&bytes).and_then(|()| file.sync_data());
         if written.is_err() {
-            // What stands at its end is unknown.
+            // The file may end with a part of the frame, and reading would stop there.
             self.open[tier] = None;
         }
         written
@@ -147,7 +147,7 @@ impl PointFiles {
         files.map(|(_, _, path)| Ok(fs::metadata(path)?.len())).sum()
     }
 
-    /// Deletes files whose points have their age, and the oldest of the finest points while there are more bytes than may be.
+    /// Deletes expired files, and the oldest of the finest points while there are more bytes than allowed.
     ///
     /// # Errors
     /// If the directory cannot be read, or a file not deleted.
@@ -177,7 +177,7 @@ impl PointFiles {
         Ok(())
     }
 
-    /// Deletes all.
+    /// Deletes all files.
     ///
     /// # Errors
     /// If the directory cannot be read, or a file not deleted.
@@ -188,7 +188,7 @@ impl PointFiles {
             .try_for_each(|(_, _, path)| fs::remove_file(path))
     }
 
-    /// Files that were deleted before their time, for want of room.
+    /// Files that were deleted before their time, for lack of room.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -1,4 +1,4 @@
-//! A store's file as bytes, apart from where it stands: what backups hold, and what is looked at without a change.
+//! A store's file as bytes, apart from its place: the content of backups, and of checks that change nothing.
 
 use crate::copy::Copy;
 use crate::error::StoreError;
@@ -9,22 +9,22 @@ use redb::Builder;
 use std::fs::File;
 use std::path::Path;
 
-/// A store's file, read to the end.
+/// A store's file that was read to the end.
 #[derive(Debug)]
 pub struct StoreFile {
-    /// The file. Whoever puts it in a store's place has that store.
+    /// The file's bytes. Written in a store's place, they are that store.
     pub bytes: Vec<u8>,
-    /// The format it is written in, which may be an older one.
+    /// Its format, which may be an older one.
     pub format: u64,
     /// The state; none if none was ever written.
     pub state: Option<State>,
 }
 
 impl StoreFile {
-    /// The file of a store that holds this state, in the current format.
+    /// The file of a store with this state, in the current format.
     ///
     /// # Errors
-    /// If it cannot be made; `path` is what the error calls it.
+    /// If it cannot be made; the error names `path`.
     pub fn of(state: &State, path: &Path) -> Result<Vec<u8>, StoreError> {
         let failed = |error: redb::Error| StoreError::Unreadable {
             path: path.to_owned(),
@@ -43,18 +43,18 @@ impl StoreFile {
         Ok(file.take())
     }
 
-    /// What the store at `path` holds. It is locked for as long as it is read, and not changed: an older format stays one.
+    /// Reads the store at `path`. It is locked meanwhile, and not changed: an older format is not converted.
     ///
     /// # Errors
-    /// If another process has it, or it is no store that this version reads.
+    /// If another process has it, or it is not a store that this version can read.
     pub fn read(path: &Path) -> Result<StoreFile, StoreError> {
         StoreFile::of_bytes(read(path)?, path)
     }
 
-    /// What these bytes hold; errors name `path`.
+    /// Reads a store from these bytes; errors name `path`.
     ///
     /// # Errors
-    /// If they are no store that this version reads.
+    /// If they are not a store that this version can read.
     pub fn of_bytes(bytes: Vec<u8>, path: &Path) -> Result<StoreFile, StoreError> {
         let held = inspect_bytes(path, bytes.clone())?;
         Ok(StoreFile {
@@ -65,14 +65,14 @@ impl StoreFile {
     }
 }
 
-/// A store that no process opens while this is there.
+/// Keeps other processes from opening a store while it exists.
 #[derive(Debug)]
 pub struct StoreLock {
     _file: File,
 }
 
 impl StoreLock {
-    /// Locks the store at `path`, which must be there.
+    /// Locks the store at `path`, which must exist.
     ///
     /// # Errors
     /// If another process has it, or it cannot be opened.

@@ -71,13 +71,13 @@ fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
 
-/// It was made 0644, with the private keys of certificates in it.
+/// It was once created with mode 0644, with the private keys of certificates in it.
 #[test]
 fn store_is_its_owners_alone() {
     let (_directory, path) = place();
     let state = filled(&path, 1);
     assert_eq!(mode(&path), 0o600);
-    // As an older version made it.
+    // As an older version created it.
     std::fs::set_permissions(&path, Permissions::from_mode(0o664)).unwrap();
     assert_eq!(Store::open(&path).unwrap().1, Some(state));
     assert_eq!(mode(&path), 0o600);
@@ -100,7 +100,7 @@ fn store_made_but_never_initialised_is_empty() {
     assert!(Store::open(&path).unwrap().1.is_none());
 }
 
-/// Opens, expects an error, and looks whether anything changed.
+/// Opens, expects an error, and checks that nothing changed.
 fn refused(path: &Path) -> StoreError {
     let before = std::fs::read(path).unwrap();
     let modified = std::fs::metadata(path).unwrap().modified().unwrap();
@@ -132,7 +132,7 @@ fn file_that_is_something_else_is_refused_and_not_touched() {
     let (_directory, path) = place();
     std::fs::write(&path, b"# my notes\n").unwrap();
     assert!(matches!(refused(&path), StoreError::Damaged { .. }));
-    // A database of somebody else's.
+    // A database of another program.
     std::fs::remove_file(&path).unwrap();
     let database = Database::create(&path).unwrap();
     let transaction = database.begin_write().unwrap();
@@ -143,7 +143,7 @@ fn file_that_is_something_else_is_refused_and_not_touched() {
         .unwrap();
     transaction.commit().unwrap();
     drop(database);
-    assert!(refused(&path).to_string().contains("no Forebay store"));
+    assert!(refused(&path).to_string().contains("not a Forebay store"));
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn damage_anywhere_is_refused_untouched_or_harmless() {
         }
         std::fs::write(&path, &bytes).unwrap();
         match Store::open(&path) {
-            // Only bytes that hold nothing may differ.
+            // Only bytes without meaning may differ.
             Ok((_, held)) => assert_eq!(held.as_ref(), Some(&state)),
             Err(_) => {
                 refusals += 1;
@@ -258,7 +258,7 @@ fn format_1_that_cannot_be_migrated_is_not_touched() {
     assert!(refused(&path).to_string().contains("has no slice"));
 }
 
-/// A store as the first format had it: one table of rows, one slice for each subnet.
+/// A store in the first format: one table of rows, one slice for each subnet.
 fn write_format_1(path: &Path, state: &State) {
     let database = Database::create(path).unwrap();
     let transaction = database.begin_write().unwrap();
@@ -312,7 +312,7 @@ impl StorageBackend for Disk {
         self.file.sync_data()
     }
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        // A write that fails may have written its first half.
+        // A failing write may have written its first half.
         if let Err(error) = self.use_up() {
             self.file.write(offset, &data[..data.len() / 2])?;
             return Err(error);
@@ -380,7 +380,7 @@ fn crash_at_any_write_leaves_what_was_acknowledged_whole() {
             }
         }
         drop(store);
-        // The write that was not acknowledged may be there or not, but never in part.
+        // The write that was not acknowledged may exist or not, but never in part.
         let (store, held) = Store::open(&path).unwrap();
         let held = held.unwrap();
         if Some(&held) == pending.as_ref() {
@@ -392,7 +392,7 @@ fn crash_at_any_write_leaves_what_was_acknowledged_whole() {
     }
 }
 
-/// A backup's store: the state's file, made in memory, is one that opens; looking at a store changes nothing.
+/// A backup's store, made in memory, can be opened; reading a store changes nothing.
 #[test]
 fn store_files_are_stores() {
     let (_directory, path) = place();

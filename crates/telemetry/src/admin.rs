@@ -1,4 +1,4 @@
-//! The admin address: `GET /health` and `GET /metrics`.
+//! The admin address: `GET /health`, `GET /metrics`, `GET /planner` and `GET /schedules`.
 
 use crate::backlog::BacklogMetrics;
 use crate::exports::{DatapointMetrics, ExportCounters, NotificationMetrics};
@@ -15,48 +15,48 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 
-/// Whose state is shown.
+/// The program whose state is shown.
 pub trait Source {
     /// Calls `read` with the node.
     fn read(&self, read: &mut dyn FnMut(&Node));
-    /// What was logged and what was lost.
+    /// Counts of log lines and spans written and lost.
     fn counters(&self) -> &LogCounters;
     /// Lines of the process's own log that were not written.
     fn own_lines_dropped(&self) -> u64;
-    /// What was sent of metrics, and what of it was lost.
+    /// Counts of exported samples, and of those that were lost.
     fn exports(&self) -> &ExportCounters;
-    /// What became of notifications of alarms.
+    /// Counts of notifications of alarms, sent and lost.
     fn notifications(&self) -> NotificationMetrics;
-    /// What is kept of datapoints.
+    /// Figures of the stored datapoints.
     fn datapoints(&self) -> DatapointMetrics;
-    /// How long changes took from being stored until every worker decided by them.
+    /// How long changes took from being stored until every worker used them.
     fn adoptions(&self) -> Distribution;
-    /// What was planned last.
+    /// Planned groups, as of the last look at each.
     fn planners(&self) -> Vec<PlannerMetrics>;
-    /// What was planned last for workers on queues.
+    /// Groups that are sized by their workers' queue, as of the last look at each.
     fn backlogs(&self) -> Vec<BacklogMetrics>;
-    /// From what made a planner's order necessary until it was durable.
+    /// Times from the moment that a planner's order became necessary until it was durable.
     fn orders(&self) -> Distribution;
-    /// How long looks at all planned groups took.
+    /// Durations of looks at all planned groups.
     fn looks(&self) -> Distribution;
-    /// All schedules: what runs next, and what ran, as JSON.
+    /// All schedules as JSON: what runs next, and what ran.
     fn schedules(&self) -> serde_json::Value;
     /// Whether everything is served that should be.
     fn health(&self) -> Health;
 }
 
-/// How it is, for people and probes.
+/// The process's state, for people and probes.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// In a word.
+    /// The state in a word.
     pub standing: Standing,
-    /// Why it is not `Ok`, a sentence each.
+    /// Why it is not `Ok`, one sentence each.
     pub reasons: Vec<String>,
-    /// What else is worth knowing.
+    /// Further facts on the page.
     pub facts: serde_json::Map<String, serde_json::Value>,
 }
 
-/// The answer to whoever asks how it is.
+/// The answer to `GET /health`.
 pub fn health(health: Health) -> Response<Full<Bytes>> {
     let mut page = health.facts;
     page.insert("status".to_owned(), health.standing.word().into());
@@ -69,7 +69,7 @@ pub fn health(health: Health) -> Response<Full<Bytes>> {
     )
 }
 
-/// Whether OpenMetrics is asked for: Prometheus does, and others may not understand it.
+/// Whether the client asks for OpenMetrics. Prometheus does; other readers may not understand it.
 fn wants_open_metrics(request: &Request<Incoming>) -> bool {
     let accepts = request.headers().get_all("accept").iter();
     accepts
@@ -85,14 +85,14 @@ fn wants_open_metrics(request: &Request<Incoming>) -> bool {
         })
 }
 
-/// What is answered there.
+/// The answer to a request at the admin address.
 pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full<Bytes>> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
         _ if !reads => text(
             StatusCode::METHOD_NOT_ALLOWED,
             "text/plain",
-            "Only GET and HEAD are answered here.\n".into(),
+            "Only GET and HEAD are allowed here.\n".into(),
         ),
         "/health" => health(source.health()),
         "/metrics" => page(request, snapshot(source)),
@@ -110,12 +110,12 @@ pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full
         _ => text(
             StatusCode::NOT_FOUND,
             "text/plain",
-            "Nothing here. See /health, /metrics, /planner and /schedules.\n".into(),
+            "Not found. See /health, /metrics, /planner and /schedules.\n".into(),
         ),
     }
 }
 
-/// All that metrics are read of at this moment.
+/// All figures at this moment.
 pub fn snapshot(source: &dyn Source) -> MetricsSnapshot {
     let mut node = NodeMetrics::default();
     source.read(&mut |of| node = of.metrics());
@@ -145,7 +145,7 @@ fn epoch_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Metrics as whoever asks reads them: in OpenMetrics' text, or in Prometheus' older one.
+/// Metrics in OpenMetrics' text if the client asks for it, else in Prometheus' older format.
 pub fn page(request: &Request<Incoming>, snapshot: MetricsSnapshot) -> Response<Full<Bytes>> {
     let metrics = render(snapshot);
     if wants_open_metrics(request) {
@@ -157,7 +157,7 @@ pub fn page(request: &Request<Incoming>, snapshot: MetricsSnapshot) -> Response<
     }
 }
 
-/// The answer to who may not ask, with the reason.
+/// The answer to a client that may not ask, with the reason.
 pub fn forbidden(reason: &str) -> Response<Full<Bytes>> {
     text(StatusCode::FORBIDDEN, "text/plain", format!("{reason}\n"))
 }

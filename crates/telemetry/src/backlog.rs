@@ -1,4 +1,4 @@
-//! Why groups of workers have the capacity that they have, for the page that says so.
+//! Groups of workers on the planner page: why they have the capacity that they have.
 
 use forebay_scaling::backlog::Plan;
 use serde_json::{Value, json};
@@ -6,21 +6,21 @@ use serde_json::{Value, json};
 /// A group that is sized by its workers' queue, as of the last look at it.
 #[derive(Clone, Debug)]
 pub struct BacklogMetrics {
-    /// Its region.
+    /// The group's region.
     pub region: String,
-    /// Its name.
+    /// The group's name.
     pub group: String,
-    /// The queue.
+    /// The queue's ARN.
     pub queue_arn: String,
-    /// It is only said what would be done.
+    /// The planner only reports what it would do.
     pub is_dry_run: bool,
-    /// What its costs bound, in words, if they are bounded.
+    /// How its costs are bounded, in words, if they are.
     pub costs: Option<String>,
-    /// What was found; none if the queue does not exist.
+    /// The latest plan; none if the queue does not exist.
     pub plan: Option<Plan>,
-    /// Times that more was ordered.
+    /// How often capacity was added.
     pub orders: u64,
-    /// Times that something was taken away.
+    /// How often capacity was removed.
     pub releases: u64,
 }
 

@@ -1,15 +1,15 @@
-//! Addresses of receivers.
+//! Addresses of receivers, parsed from flags.
 
 use hyper::Uri;
 
-/// Why an address is no receiver's.
+/// The error of an address that is not a collector's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoEndpoint;
 
 impl core::fmt::Display for NoEndpoint {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         out.write_str(
-            "an endpoint is http://HOST:PORT or https://HOST:PORT of a collector, such as http://127.0.0.1:4318",
+            "an endpoint is a collector's address, http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:4318",
         )
     }
 }
@@ -18,7 +18,7 @@ impl std::error::Error for NoEndpoint {}
 
 fn http(text: &str) -> Result<Uri, NoEndpoint> {
     let uri: Uri = text.parse().map_err(|_| NoEndpoint)?;
-    // Names and passwords in it would go nowhere.
+    // A user name or password in the address would not be sent.
     let is_bare = uri
         .authority()
         .is_some_and(|authority| !authority.as_str().contains('@'));
@@ -29,8 +29,8 @@ fn http(text: &str) -> Result<Uri, NoEndpoint> {
     Ok(uri)
 }
 
-/// `http://HOST:PORT`, perhaps with a path, to which a signal's own path is added, as OpenTelemetry has it for an endpoint of all
-/// signals.
+/// Parses `http://HOST:PORT`, perhaps with a path, and adds the signal's own path, as OpenTelemetry does for an endpoint of
+/// all signals.
 pub(crate) fn of_signal(text: &str, path: &str) -> Result<Uri, NoEndpoint> {
     if http(text)?.query().is_some() {
         return Err(NoEndpoint);
@@ -39,18 +39,18 @@ pub(crate) fn of_signal(text: &str, path: &str) -> Result<Uri, NoEndpoint> {
     whole.parse().map_err(|_| NoEndpoint)
 }
 
-/// Where metrics go by Prometheus' remote-write: `http://HOST:PORT/PATH`, as it stands.
+/// The address for Prometheus' remote-write, `http://HOST:PORT/PATH`, used as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteWriteUrl(pub(crate) Uri);
 
-/// Why an address takes no remote-write.
+/// The error of an address that cannot be used for remote-write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRemoteWriteUrl;
 
 impl core::fmt::Display for NoRemoteWriteUrl {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         out.write_str(
-            "remote-write goes to http://HOST:PORT/PATH or https://HOST/PATH, such as http://127.0.0.1:9090/api/v1/write, without names and passwords",
+            "remote-write goes to http://HOST:PORT/PATH or https://HOST/PATH, such as http://127.0.0.1:9090/api/v1/write, without a user name or password",
         )
     }
 }
@@ -65,7 +65,7 @@ impl core::str::FromStr for RemoteWriteUrl {
     }
 }
 
-/// Where metrics go by OTLP: a collector's address, to which `/v1/metrics` is added.
+/// The address for metrics by OTLP: a collector's, to which `/v1/metrics` is added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricsEndpoint(pub(crate) Uri);
 
@@ -77,7 +77,7 @@ impl core::str::FromStr for MetricsEndpoint {
     }
 }
 
-/// A webhook: `https://HOST/PATH`, or `http` where that is safe enough.
+/// A webhook's address: `https://HOST/PATH`, or `http` for networks where that is safe enough.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookUrl(Uri);
 
@@ -90,18 +90,20 @@ impl WebhookUrl {
 
 impl core::fmt::Debug for WebhookUrl {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        // Its path may be a secret.
+        // A webhook's path is often a secret.
         out.write_str(self.0.host().unwrap_or_default())
     }
 }
 
-/// Why an address is no webhook.
+/// The error of an address that is not a webhook's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoWebhookUrl;
 
 impl core::fmt::Display for NoWebhookUrl {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        out.write_str("a webhook is http://HOST:PORT/PATH or https://HOST/PATH, without names and passwords")
+        out.write_str(
+            "a webhook is http://HOST:PORT/PATH or https://HOST/PATH, without a user name or password",
+        )
     }
 }
 

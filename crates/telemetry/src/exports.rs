@@ -1,22 +1,22 @@
-//! What was sent of metrics, and what of it was lost, by who it was for.
+//! Counts of what was sent and lost, by receiver.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Who metrics are sent to.
+/// The receivers of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receiver {
-    /// Whoever takes Prometheus' remote-write.
+    /// A receiver of Prometheus' remote-write.
     RemoteWrite,
     /// An OpenTelemetry collector.
     Otlp,
 }
 
 impl Receiver {
-    /// Both.
+    /// All receivers.
     pub const ALL: [Receiver; 2] = [Receiver::RemoteWrite, Receiver::Otlp];
 
-    /// Its name in metrics.
+    /// The receiver's label value in metrics.
     pub const fn word(self) -> &'static str {
         match self {
             Receiver::RemoteWrite => "remote-write",
@@ -25,26 +25,26 @@ impl Receiver {
     }
 }
 
-/// Samples that receivers took, and samples that were lost.
+/// Counts of samples that receivers accepted, and of samples that were lost.
 #[derive(Debug, Default)]
 pub struct ExportCounters {
     sent: [AtomicU64; Receiver::ALL.len()],
     dropped: [AtomicU64; Receiver::ALL.len()],
 }
 
-/// What was counted for one receiver.
+/// The counts of one receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExportMetrics {
-    /// Who they were for.
+    /// The receiver.
     pub receiver: Receiver,
-    /// Samples that it took.
+    /// Samples that it accepted.
     pub sent: u64,
     /// Samples that were lost.
     pub dropped: u64,
 }
 
 impl ExportCounters {
-    /// All of it.
+    /// The counts of all receivers.
     pub fn metrics(&self) -> [ExportMetrics; Receiver::ALL.len()] {
         Receiver::ALL.map(|receiver| ExportMetrics {
             receiver,
@@ -62,34 +62,34 @@ impl ExportCounters {
     }
 }
 
-/// Notifications of alarms that webhooks took, and those that were lost.
+/// Counts of notifications of alarms that webhooks accepted, and of those that were lost.
 #[derive(Debug, Default)]
 pub struct NotificationCounters {
     sent: AtomicU64,
     dropped: AtomicU64,
 }
 
-/// What was counted of notifications.
+/// The counts of notifications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NotificationMetrics {
-    /// Those that a webhook took.
+    /// Notifications that a webhook accepted.
     pub sent: u64,
-    /// Those that were lost.
+    /// Notifications that were lost.
     pub dropped: u64,
 }
 
 impl NotificationCounters {
-    /// A webhook took one.
+    /// Counts a notification that a webhook accepted.
     pub fn sent(&self) {
         self.sent.fetch_add(1, Relaxed);
     }
 
-    /// One was lost.
+    /// Counts a notification that was lost.
     pub fn dropped(&self) {
         self.dropped.fetch_add(1, Relaxed);
     }
 
-    /// All of it.
+    /// The counts.
     pub fn metrics(&self) -> NotificationMetrics {
         NotificationMetrics {
             sent: self.sent.load(Relaxed),
@@ -98,17 +98,17 @@ impl NotificationCounters {
     }
 }
 
-/// What is kept of CloudWatch's datapoints.
+/// Figures of the stored CloudWatch datapoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DatapointMetrics {
     /// Metrics with datapoints.
     pub series: u64,
-    /// Bytes of memory, about.
+    /// Approximate bytes in memory.
     pub memory_bytes: u64,
-    /// Bytes on disk, when that was last looked at.
+    /// Bytes on disk, when they were last measured.
     pub disk_bytes: u64,
-    /// Points that went before their time, for want of memory or because the disk was slow.
+    /// Points that were dropped before their time, for lack of memory or because the disk was slow.
     pub points_dropped: u64,
-    /// Files that were deleted before their time, for want of disk.
+    /// Files that were deleted before their time, for lack of disk space.
     pub files_dropped: u64,
 }

@@ -1,27 +1,28 @@
-//! Histograms that are filled at the scrape, from counts kept elsewhere in finer buckets.
+//! Histograms that are filled at the scrape, from counts that are kept elsewhere in finer buckets.
 
 use core::time::Duration;
 use forebay_node::Distribution;
 
-/// A histogram as Prometheus has them.
+/// A histogram in Prometheus' form.
 #[derive(Debug)]
 pub(crate) struct Filled {
     pub(crate) sum: Duration,
     pub(crate) count: u64,
-    /// Upper bounds in seconds, the last of them infinite, and what is between each and the one before.
+    /// Upper bounds in seconds, the last of them infinite, each with the count above the bound before it.
     pub(crate) buckets: Vec<(f64, u64)>,
 }
 
 impl Filled {
-    /// Each finer bucket goes to the first of the ascending `bounds` (in seconds) that its end exceeds by no more than an eighth,
-    /// which is within what finer buckets know.
+    /// Adds each finer bucket to the first of the ascending `bounds` (in seconds) that its end exceeds by no more than an
+    /// eighth,
+    /// which is within the error of the finer buckets.
     pub(crate) fn of(bounds: &[f64], fine: &Distribution) -> Filled {
         let bounds = bounds.iter().copied().chain([f64::INFINITY]);
         let mut buckets: Vec<(f64, u64)> = bounds.map(|bound| (bound, 0)).collect();
         let mut all = 0;
         for fine in &fine.buckets {
             let end = fine.to.as_secs_f64();
-            // None is above infinity.
+            // Nothing exceeds infinity, so every bucket finds a place.
             if let Some(bucket) = buckets.iter_mut().find(|bucket| end <= bucket.0 * 9.0 / 8.0) {
                 bucket.1 += fine.count;
                 all += fine.count;

@@ -1,6 +1,6 @@
-//! What metrics' labels hold.
+//! Label values of metrics.
 
-/// CloudWatch's dimension value of an ARN: `app/NAME/ID`, `targetgroup/NAME/ID`.
+/// CloudWatch's dimension value for an ARN: `app/NAME/ID`, `targetgroup/NAME/ID`.
 pub(crate) fn dimension(arn: &str) -> &str {
     let tail = arn.splitn(6, ':').nth(5).unwrap_or(arn);
     tail.strip_prefix("loadbalancer/").unwrap_or(tail)

@@ -1,4 +1,7 @@
-//! Metrics: a snapshot of figures, the table of what is read of it, and its text for Prometheus.
+//! Metrics: a snapshot of all figures, the table of what is read from it, and what is made of both.
+//!
+//! In reading order: `snapshot`; `metric` and `dimension` (what a row of the table says), `table`; `lines` and `text`
+//! (Prometheus' page); `cloudwatch`, `datapoints` and `lcu` (what CloudWatch's API has).
 
 mod cloudwatch;
 mod datapoints;

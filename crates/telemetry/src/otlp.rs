@@ -1,4 +1,4 @@
-//! What all of OpenTelemetry's messages from here have in common.
+//! What OTLP messages of metrics and spans share.
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -24,7 +24,7 @@ fn attribute(key: &str, value: Value) -> KeyValue {
     }
 }
 
-/// Who tells.
+/// The resource that messages come from: this program.
 pub(crate) fn resource() -> Resource {
     Resource {
         attributes: vec![text("service.name", "forebay"), text("service.version", VERSION)],
@@ -40,7 +40,7 @@ pub(crate) fn scope() -> InstrumentationScope {
     }
 }
 
-/// What posts say of themselves.
+/// The headers of each post.
 pub(crate) fn headers() -> HeaderMap {
     HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"))])
 }

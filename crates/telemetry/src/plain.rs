@@ -1,4 +1,5 @@
-//! OpenMetrics as Prometheus' older text format, 0.0.4: there a counter is named with its `_total` in the lines above it, too.
+//! Converts OpenMetrics to Prometheus' older text format, 0.0.4, where HELP and TYPE lines name a counter with its
+//! `_total`.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,7 @@ pub(crate) fn plain(open: &str) -> String {
                 let total = if counters.contains(name) { "_total" } else { "" };
                 text.extend(["# ", what, " ", name, total, " ", rest, "\n"]);
             }
-            // Units stand in names.
+            // The older format has no UNIT lines; names carry the units.
             Some(_) => {}
             None if line == "# EOF" => {}
             None => text.extend([line, "\n"]),
@@ -27,7 +28,7 @@ pub(crate) fn plain(open: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The page was OpenMetrics for everyone: to readers of 0.0.4, each counter was of no type and without a text.
+    /// A regression: every reader got OpenMetrics, so readers of 0.0.4 saw counters without type and text.
     #[test]
     fn counters_are_named_as_they_are_read() {
         let open = "# HELP a_requests Begun.\n# TYPE a_requests counter\na_requests_total{x=\"# EOF\"} 3\n\

@@ -1,4 +1,4 @@
-//! The page that says why planned groups, by what arrives or by a backlog, have the capacity that they have.
+//! The planner page: why groups planned by their load or by a backlog have the capacity that they have.
 
 use crate::backlog::{self, BacklogMetrics};
 use crate::metrics::PlannerMetrics;

@@ -1,4 +1,4 @@
-//! Posts to a receiver over HTTP, whatever is in them: one try, within a time, of whose answer a bounded part is read.
+//! Posts over HTTP to a receiver: one attempt within a limited time, whose answer is read up to a limit.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -12,23 +12,23 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
-/// Time for one post (OpenTelemetry's default).
+/// Longest time for one post (OpenTelemetry's default).
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of an answer that are read.
+/// Most bytes of an answer that are read.
 const ANSWER_BYTES: usize = 64 * 1024;
-/// The longest wait that a receiver may ask for: more would be to give up.
+/// The longest wait that a receiver may ask for: a longer one would amount to giving up.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// Whoever loses something says so this often.
+/// Least interval between warnings of losses.
 const TELLING: Duration = Duration::from_secs(60);
 
-/// Why a post came to nothing.
+/// Why a post failed.
 #[derive(Debug)]
 pub struct Failed {
-    /// In words.
+    /// The reason in words.
     pub why: String,
-    /// The same post may do later.
+    /// Whether the same post may succeed later.
     pub again: bool,
-    /// Not before this time has passed, said the receiver.
+    /// The wait before the next attempt that the receiver asked for.
     pub after: Option<Duration>,
 }
 
@@ -36,13 +36,13 @@ pub struct Failed {
 pub struct Poster {
     uri: Uri,
     headers: HeaderMap,
-    /// Which answers mean that the same post may do later.
+    /// Which answers mean that the same post may succeed later.
     again: fn(StatusCode) -> bool,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 impl Poster {
-    /// Whoever posts there. `headers` are part of each post; `again` tells which answers mean that the same post may do later.
+    /// A poster to `uri`. `headers` are part of each post; `again` decides which answers mean that it may succeed later.
     pub fn new(uri: Uri, headers: HeaderMap, again: fn(StatusCode) -> bool) -> Poster {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(trusting_the_system())
@@ -61,25 +61,25 @@ impl Poster {
         &self.uri
     }
 
-    /// The address without what may be secret in it: webhooks' paths and queries often are.
+    /// The address without what may be secret: a webhook's path and query often are.
     pub fn shown(&self) -> String {
         let scheme = self.uri.scheme_str().unwrap_or_default();
         let authority = self.uri.authority().map_or("", |authority| authority.as_str());
         format!("{scheme}://{authority}")
     }
 
-    /// Posts once; returns what a success was answered with.
+    /// Posts once; returns the body of a successful answer.
     ///
     /// # Errors
-    /// If there is no answer in time, or it is no success.
+    /// If no answer comes in time, or it is not a success.
     pub async fn post(&self, body: Bytes) -> Result<Bytes, Failed> {
         self.post_with(&HeaderMap::new(), body).await
     }
 
-    /// Posts once, with headers of this post's own.
+    /// Posts once, with additional headers.
     ///
     /// # Errors
-    /// As for [`Poster::post`].
+    /// Like [`Poster::post`].
     pub async fn post_with(&self, headers: &HeaderMap, body: Bytes) -> Result<Bytes, Failed> {
         let again = |why: String| Failed {
             why,
@@ -101,7 +101,7 @@ impl Poster {
                 .map_err(|error| error.to_string())?;
             let (status, after) = (response.status(), retry_after(response.headers()));
             let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
-            // An answer that breaks off, or is too long, says no less than its status does.
+            // An answer whose body breaks off or is too long still counts by its status.
             let body = body.map(|body| body.to_bytes()).unwrap_or_default();
             Ok::<_, String>((status, after, body))
         };
@@ -121,7 +121,8 @@ impl Poster {
     }
 }
 
-/// HTTPS with whoever the system's authorities vouch for. Where a system has none, nobody is trusted, and plain HTTP works all the same.
+/// A TLS configuration that trusts the system's certificate authorities. On a system without any, no HTTPS receiver is
+/// trusted, and plain HTTP still works.
 fn trusting_the_system() -> rustls::ClientConfig {
     let mut authorities = rustls::RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
@@ -133,7 +134,7 @@ fn trusting_the_system() -> rustls::ClientConfig {
     versions.with_root_certificates(authorities).with_no_client_auth()
 }
 
-/// How long a receiver wants to be left alone (RFC 9110, section 10.2.3), within reason.
+/// The wait that a receiver asks for (RFC 9110, section 10.2.3), up to [`LONGEST_WAIT`].
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse() {
@@ -146,14 +147,14 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.min(LONGEST_WAIT))
 }
 
-/// Says now and then that something is lost.
+/// Logs losses, at an interval.
 #[derive(Debug, Default)]
 pub(crate) struct Complaint {
     told: Option<Instant>,
 }
 
 impl Complaint {
-    /// `counter` is the metric that counts it.
+    /// Logs that `what` is lost. `counter` names the metric that counts it.
     pub(crate) fn tell(&mut self, what: &str, uri: &Uri, why: &str, counter: &str) {
         let now = Instant::now();
         if self.told.is_none_or(|told| now.duration_since(told) >= TELLING) {

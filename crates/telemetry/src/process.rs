@@ -1,34 +1,34 @@
-//! What the kernel says of this process.
+//! The kernel's figures of this process.
 
 use std::fs;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Ticks of a second in `/proc` (proc_pid_stat(5)): the same on every machine that Linux runs on here.
+/// Ticks in a second of `/proc` (proc_pid_stat(5)): the same on every machine that this runs on.
 const TICKS: f64 = 100.0;
-/// Kernels before 6.2 do not say how many descriptors are open, and to look at each takes a while where there are many: so long a
-/// count stands.
+/// How long a count of descriptors is reused. Kernels before 6.2 do not report it, and listing many descriptors takes a
+/// while.
 const COUNTED: Duration = Duration::from_secs(15);
 
-/// What the kernel says of this process; nothing where it does not say.
+/// The kernel's figures of this process; none where the kernel does not report one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ProcessMetrics {
-    /// Seconds that processors worked for it, in the kernel too.
+    /// Seconds of processor time, in the kernel too.
     pub cpu_seconds: Option<f64>,
-    /// Bytes of memory that are its own now.
+    /// Bytes of resident memory.
     pub resident_bytes: Option<u64>,
-    /// Descriptors that are open.
+    /// Open file descriptors.
     pub open_descriptors: Option<u64>,
-    /// Descriptors that may be open.
+    /// Most file descriptors that may be open.
     pub max_descriptors: Option<u64>,
-    /// Its threads.
+    /// Threads.
     pub threads: Option<u64>,
-    /// When it began, in seconds since the epoch.
+    /// When the process started, in seconds since the epoch.
     pub start_seconds: Option<f64>,
 }
 
 impl ProcessMetrics {
-    /// As it is now.
+    /// The figures at this moment.
     pub fn now() -> ProcessMetrics {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let (stat, status) = (read("/proc/self/stat"), read("/proc/self/status"));
@@ -49,8 +49,9 @@ fn field(text: &str, name: &str) -> Option<u64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
-/// A field of `/proc/self/stat` by its number in proc_pid_stat(5). The program's name, the second, may hold anything but is in
-/// brackets.
+/// A field of `/proc/self/stat` by its number in proc_pid_stat(5). The second field, the program's name, may contain
+/// anything
+/// but ends with the last bracket.
 fn ticks(stat: &str, number: usize) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(") ")?;
     rest.split(' ').nth(number - 3)?.parse().ok()
@@ -60,7 +61,7 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
     Some((ticks(stat, 14)? + ticks(stat, 15)?) / TICKS)
 }
 
-/// It never changes, and is always told as it was first reckoned: the machine's own start moves when its clock is set.
+/// When the process started. Computed once, because the machine's own start time moves when its clock is set.
 fn start_seconds(stat: &str) -> Option<f64> {
     static STARTED: OnceLock<Option<f64>> = OnceLock::new();
     *STARTED.get_or_init(|| {

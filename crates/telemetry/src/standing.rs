@@ -1,24 +1,24 @@
-//! How a process is, in a word.
+//! The state of a process in a word.
 
 use hyper::StatusCode;
 
-/// The words for it.
+/// The states of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Nothing is served yet.
     Starting,
     /// Everything is served.
     Ok,
-    /// Not everything is served; to send traffic elsewhere would not help what is.
+    /// Not everything is served, but sending traffic elsewhere would not help what is.
     Impaired,
     /// No change can be stored.
     CannotStore,
-    /// It finishes requests, and ends.
+    /// It finishes its requests and then ends.
     Draining,
 }
 
 impl Standing {
-    /// Each, in the order of a life.
+    /// All states, in the order of a process's life.
     pub const ALL: [Standing; 5] = [
         Standing::Starting,
         Standing::Ok,
@@ -27,7 +27,7 @@ impl Standing {
         Standing::Draining,
     ];
 
-    /// As the health page has it.
+    /// The word on the health page.
     pub fn word(self) -> &'static str {
         match self {
             Standing::Starting => "starting",
@@ -38,7 +38,7 @@ impl Standing {
         }
     }
 
-    /// What a probe is told.
+    /// The status that a probe gets.
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Standing::Ok | Standing::Impaired => StatusCode::OK,

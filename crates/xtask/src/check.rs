@@ -1,4 +1,4 @@
-//! `cargo xtask check`: what a reviewer would say first.
+//! `cargo xtask check`: everything that a program can check before a review.
 
 use crate::run::{self, cargo, output};
 use crate::{circles, deny, docs, layers, retired, tidy};
@@ -25,14 +25,14 @@ fn run_all() -> anyhow::Result<()> {
     deny::check()
 }
 
-/// All of it, and a last line.
+/// Runs all checks, and prints a last line.
 pub(crate) fn run() -> anyhow::Result<()> {
     run_all()?;
     eprintln!("check: all good");
     Ok(())
 }
 
-/// Each ban of layers/clippy.toml must bite: the trap crate breaks all of them.
+/// Checks that each ban of layers/clippy.toml works: the trap crate breaks all of them.
 fn trap() -> anyhow::Result<()> {
     let root = crate::root::root()?;
     let bans = std::fs::read_to_string(root.join("layers/clippy.toml"))?;

@@ -1,8 +1,8 @@
-//! No circle of files inside a crate: who reads one file must not have to read those that read it.
+//! Finds circles of files inside a crate: reading one file must not require reading those that depend on it.
 //!
-//! A file imports another if its code, tests aside, names something that is defined there: in a `use`, in a path, or in what a macro
-//! is given. Names that a module passes on (`pub use`) count as its they come from. What the compiler alone knows (methods, fields,
-//! traits in scope) is not seen; whoever calls a method names the type somewhere, mostly.
+//! A file imports another if its code, tests aside, names something that is defined there: in a `use`, in a path, or in the
+//! input of a macro. A name that a module re-exports (`pub use`) counts as its origin's. What only the compiler knows
+//! (methods, fields, traits in scope) is not seen; code that calls a method mostly names the type somewhere.
 
 use anyhow::{Context as _, bail};
 use petgraph::algo::tarjan_scc;
@@ -16,26 +16,26 @@ use syn::{Attribute, Item, ItemMod, ItemUse, Macro, UseTree};
 /// Segments of a path from the crate's root.
 type Names = Vec<String>;
 
-/// What a module holds.
+/// The content of a module.
 #[derive(Default)]
 struct Module {
     file: usize,
-    /// What its `use` lines bring in: by name, the path as it is written.
+    /// The names that its `use` lines bring in, each with the path as it is written.
     brings: BTreeMap<String, Names>,
-    /// What its code names.
+    /// The names in its code.
     names: BTreeSet<Names>,
-    /// Modules of which it takes everything.
+    /// Modules from which it imports everything.
     globs: Vec<Names>,
 }
 
-/// A crate as its files say it is.
+/// A crate as read from its files.
 struct Crate {
     root: PathBuf,
     files: Vec<PathBuf>,
     modules: BTreeMap<Names, Module>,
 }
 
-/// Fails on the first circle, and tells all.
+/// Fails if there are circles, and prints all of them.
 pub(crate) fn check() -> anyhow::Result<()> {
     let root = crate::root::root()?;
     let mut found = Vec::new();
@@ -65,7 +65,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     )
 }
 
-/// Files that all lead to each other, and by what.
+/// Files that all lead to each other, and by which names.
 struct Circle {
     files: Vec<PathBuf>,
     arrows: Vec<(PathBuf, PathBuf, String)>,
@@ -109,7 +109,7 @@ impl Crate {
         self.take(file, &names, &parsed.items)
     }
 
-    /// Takes a module's items.
+    /// Adds a module's items.
     fn take(&mut self, file: usize, names: &Names, items: &[Item]) -> anyhow::Result<()> {
         let mut module = Module {
             file,
@@ -132,7 +132,7 @@ impl Crate {
         if let Some((_, items)) = &inner.content {
             return self.take(file, &below, items);
         }
-        // What is included from elsewhere is no file of this crate.
+        // A file that is included from elsewhere is not a file of this crate.
         if inner
             .attrs
             .iter()
@@ -146,7 +146,7 @@ impl Crate {
         self.read(&path, below)
     }
 
-    /// Which file names something of which other, and what.
+    /// Which file names something of which other, and the name.
     fn arrows(&self) -> BTreeMap<(usize, usize), String> {
         let mut arrows = BTreeMap::new();
         for (at, module) in &self.modules {
@@ -167,9 +167,9 @@ impl Crate {
         arrows
     }
 
-    /// In which file the thing is defined that code in module `at` calls so; none if it is no thing of this crate, or a module.
+    /// The file that defines what code in module `at` calls `path`; none if that is not part of this crate, or is a module.
     fn file_of(&self, at: &Names, path: &Names, depth: usize) -> Option<usize> {
-        // Names can be passed on in a ring only where the compiler has complained already.
+        // A ring of re-exports does not compile, so this only ends the search.
         if depth > 16 {
             return None;
         }
@@ -210,7 +210,7 @@ impl Crate {
                 if !self.modules.contains_key(&child) && !module.brings.contains_key(first) {
                     return None;
                 }
-                // `use bytes::Bytes` brings what is not ours.
+                // `use bytes::Bytes` brings in a name of another crate.
                 if let Some(brought) = module.brings.get(first)
                     && brought.first().map(String::as_str) == Some(first)
                 {
@@ -229,7 +229,7 @@ impl Crate {
 
 impl Module {
     fn import(&mut self, import: &ItemUse) {
-        // Of another crate, whatever is called so here.
+        // A leading `::` always names another crate.
         if import.leading_colon.is_some() {
             return;
         }
@@ -244,7 +244,7 @@ impl Module {
             }
             UseTree::Name(name) => {
                 let name = name.ident.to_string();
-                // `use a::{self}` brings `a`.
+                // `use a::{self}` brings in `a`.
                 if name != "self" {
                     path.push(name);
                 }
@@ -257,7 +257,7 @@ impl Module {
                     path.push(renamed.ident.to_string());
                 }
                 let name = match renamed.rename.to_string().as_str() {
-                    // Nothing is called so, but the path counts.
+                    // The import has no name, but its path counts.
                     "_" => path.join(" "),
                     name => name.to_owned(),
                 };
@@ -268,7 +268,7 @@ impl Module {
         }
     }
 
-    /// Paths in tokens that nobody has parsed.
+    /// Adds the paths in unparsed tokens.
     fn scan(&mut self, tokens: TokenStream) {
         let mut path: Names = Vec::new();
         let mut colons = 0;
@@ -310,7 +310,7 @@ impl<'ast> Visit<'ast> for Module {
             return;
         }
         match item {
-            // Inside a function: its names are taken for the module's, which they seldom contradict.
+            // A `use` inside a function counts as the module's; the two seldom contradict each other.
             Item::Use(import) => self.import(import),
             other => syn::visit::visit_item(self, other),
         }
@@ -341,7 +341,7 @@ impl<'ast> Visit<'ast> for Module {
     }
 }
 
-/// Whether what has these attributes is there for tests only.
+/// Whether an item with these attributes exists only for tests.
 fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let says_test = |list: &syn::MetaList| {
@@ -429,7 +429,7 @@ mod tests {
     fn what_is_no_circle_is_none() {
         let found = rings(&[
             ("lib.rs", "mod a; mod b; pub use a::A; #[cfg(test)] mod tests;"),
-            // The root passes on a name, and `b` takes it: that leads to `a`, not to the root.
+            // The root re-exports a name, and `b` uses it: that leads to `a`, not to the root.
             (
                 "b.rs",
                 "use crate::A; pub struct B(A); mod inner; #[cfg(test)] mod tests { use crate::b::inner::I; }",

@@ -1,5 +1,5 @@
-//! Strips botocore's service models down to names, types and constraints and writes them to `crates/awswire/models`.
-//! Never keeps documentation text: the models' shapes are facts, their prose is not ours.
+//! Reduces botocore's service models to names, types and constraints, and writes them to `crates/awswire/models`.
+//! Never keeps documentation text: the models' shapes are facts, but their prose is not ours.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use forebay_awswire::Service;
@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A model that is wanted: botocore's name for the service and the operations whose shapes are kept (`None` keeps all).
+/// A model to write: botocore's name for the service, and the operations whose shapes are kept (`None` keeps all).
 struct Wanted<'a> {
     service: &'a str,
     operations: Option<&'a [&'a str]>,
 }
 
-/// Writes all stripped models. `botocore_data_dir` is the `data` directory inside an installed botocore.
+/// Writes all reduced models. `botocore_data_dir` is the `data` directory inside an installed botocore.
 pub(crate) fn run(botocore_data_dir: &Path) -> Result<()> {
     let out = Path::new(env!("CARGO_MANIFEST_DIR")).join("../awswire/models");
     let source = format!("botocore {}", botocore_version(botocore_data_dir)?);
@@ -62,7 +62,7 @@ fn newest_version(service: &Path) -> Result<PathBuf> {
         .with_context(|| format!("no version in {}", service.display()))
 }
 
-/// Reads `service-2.json`, or its gzipped form with the system's gzip: a developer's tool may ask for that much.
+/// Reads `service-2.json`, or its compressed form with the system's gzip, which a developer's machine has.
 fn read_model(version: &Path) -> Result<Value> {
     let plain = version.join("service-2.json");
     let bytes = if plain.exists() {
@@ -121,7 +121,7 @@ fn strip(model: &Value, wanted: &Wanted<'_>, source: &str) -> Result<Value> {
         "others": others,
         "shapes": kept,
     });
-    // Those that are not served are told by their names, which only their routes say.
+    // Operations that are not served are refused by name, and only their routes tell the name.
     if !other_routes.is_empty() {
         stripped["other_routes"] = Value::Object(other_routes);
     }
@@ -171,7 +171,7 @@ fn strip_operation(
     Ok(Value::Object(kept))
 }
 
-/// Where an operation stands: its method, its path, and the status of its answer.
+/// An operation's method, path, and status of success.
 fn route(http: &Value) -> Result<Value> {
     let part = |name: &str| {
         http[name]
@@ -224,7 +224,7 @@ fn strip_shape(shape: &Value) -> Result<Value> {
         kept.insert("code".to_owned(), error["code"].clone());
         kept.insert("status".to_owned(), error["httpStatusCode"].clone());
     }
-    // An error's members are its message and nothing that we answer.
+    // Of an error only the message is ever answered, not its other members.
     if shape.get("exception").is_some() || shape.get("error").is_some() {
         return Ok(Value::Object(kept));
     }
@@ -243,7 +243,7 @@ fn strip_shape(shape: &Value) -> Result<Value> {
     Ok(Value::Object(kept))
 }
 
-/// A reference is its shape's name, or `[shape, locationName, queryName, location]` if the wire says otherwise, as far as it does.
+/// A reference is its shape's name, or `[shape, locationName, queryName, location]`, cut after the last one that is set.
 fn strip_reference(reference: &Value) -> Value {
     let names: Vec<&Value> = ["locationName", "queryName", "location"]
         .iter()
@@ -260,7 +260,7 @@ fn strip_reference(reference: &Value) -> Value {
     }
 }
 
-/// One line per operation and shape, so that a new botocore shows as a readable diff.
+/// One line per operation and shape, so that a new botocore gives a readable diff.
 fn render(model: &Value) -> Result<String> {
     let mut text = String::from("{");
     let object = model.as_object().context("a model is an object")?;

@@ -1,10 +1,10 @@
-//! Licences, bans and sources of what we build on, by cargo-deny; advisories where its database can be reached.
+//! Licences, bans and sources of dependencies, checked by cargo-deny; and advisories, if their database can be reached.
 
 use crate::run::{cargo, output, run};
 use anyhow::bail;
 use std::process::Command;
 
-/// The version that is installed when there is none.
+/// The version that is installed if there is none.
 const VERSION: &str = "0.20.2";
 
 pub(crate) fn check() -> anyhow::Result<()> {
@@ -12,7 +12,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     let tool = root.join("target/tools/bin/cargo-deny");
     if !tool.exists() {
         eprintln!("cargo-deny {VERSION} is built once, into target/tools");
-        // Unoptimised: it runs for a second, and is built in a fraction of the time.
+        // Unoptimized: it runs only for a second, and is built in a fraction of the time.
         let mut install = cargo(&[
             "install",
             "cargo-deny",
@@ -29,7 +29,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         install.env("CARGO_PROFILE_DEV_DEBUG", "0");
         run(&mut install)?;
     }
-    // It reads the manifests of all platforms' crates, and is told not to fetch them itself.
+    // cargo-deny reads the manifests of all platforms' crates, and must not fetch them itself.
     run(&mut cargo(&["fetch", "--locked", "--quiet"])?)?;
     let mut deny = Command::new(&tool);
     run(deny.current_dir(&root).args([

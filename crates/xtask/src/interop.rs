@@ -1,4 +1,4 @@
-//! Strangers judge: real clients against the real program. `cargo xtask test` runs all of them after our own tests.
+//! Real clients against the real program. `cargo xtask test` runs all suites after the workspace's own tests.
 
 use crate::run::{cargo, is_installed, output, run as run_command};
 use anyhow::{Context as _, anyhow, bail};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A suite: its name, and the script that is it.
+/// A suite: its name, and its script.
 const SUITES: &[(&str, &str)] = &[
     ("demo", "demo.sh"),
     ("cli", "cli.sh"),
@@ -70,8 +70,8 @@ const SUITES: &[(&str, &str)] = &[
     ("moto", "moto/run.py"),
 ];
 
-/// Suites that wait most of their time, with address pools that no other suite has: those of a lane run one after another, the
-/// lanes beside all others, and say what they have to say at the end.
+/// Suites that wait most of the time, with address pools of their own. Those of a lane run one after another, lanes run
+/// beside all other suites, and their output is printed at the end.
 const BESIDE: [&[&str]; 5] = [
     &["terraform-groups", "trouble", "scaling", "planner"],
     &[
@@ -108,9 +108,9 @@ const BESIDE: [&[&str]; 5] = [
     ],
 ];
 
-/// Everything that must pass.
+/// Runs everything that must pass.
 pub(crate) fn test() -> anyhow::Result<()> {
-    // The last step of the program's build keeps one processor busy for minutes: meanwhile our own tests are built.
+    // The last step of the program's build keeps one processor busy for minutes; meanwhile the tests are built.
     let build = std::thread::spawn(build);
     let own = run_command(&mut cargo(&["test", "--workspace", "--no-run", "--quiet"])?);
     build.join().map_err(|_| anyhow!("the build did not end"))??;
@@ -119,7 +119,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     run(&[])
 }
 
-/// Builds the program that strangers meet.
+/// Builds the program that the clients call.
 fn build() -> anyhow::Result<()> {
     run_command(&mut cargo(&[
         "build",
@@ -145,7 +145,7 @@ fn own_tests() -> anyhow::Result<()> {
         ])?)?;
     }
     run_command(&mut cargo(&["test", "--workspace", "--doc", "--quiet"])?)?;
-    // A build of its own: with this feature, atomics and locks work in such tests only.
+    // A build of its own: with this feature, atomics and locks work only in such tests.
     run_command(&mut cargo(&[
         "test",
         "--package",
@@ -210,7 +210,7 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
     })
 }
 
-/// How suites ended.
+/// The results of suites.
 #[derive(Default)]
 struct Verdicts {
     passed: Vec<&'static str>,
@@ -278,7 +278,7 @@ fn suite(root: &Path, venv: &Path, script: &str) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// The clients' virtual environment under target/, made from the lock file; made anew when the lock changes.
+/// The clients' virtual environment under target/, made from the lock file, and made again when the lock file changes.
 fn venv(root: &Path) -> anyhow::Result<PathBuf> {
     let lock = std::fs::read_to_string(root.join("tests/interop/requirements.txt"))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);

@@ -1,4 +1,4 @@
-//! Layers and arrows: imports go strictly down.
+//! Layers: crates import only crates of lower layers.
 
 use anyhow::{Context as _, bail};
 use cargo_metadata::{DependencyKind, MetadataCommand};
@@ -35,7 +35,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("xtask", 6),
 ];
 
-/// What pure layers may not depend on: clocks, sockets, threads, ambient randomness.
+/// Dependencies that pure layers may not have: clocks, sockets, threads, ambient randomness.
 const IMPURE: &[&str] = &[
     "tokio",
     "hyper",
@@ -49,7 +49,7 @@ const IMPURE: &[&str] = &[
     "redb",
 ];
 
-/// Packages outside the house: they judge it or measure it, and nothing imports them.
+/// Packages outside the layers, which test or measure the others. Nothing imports them.
 const OUTSIDE: &[&str] = &["forebay-bench"];
 
 pub(crate) fn check() -> anyhow::Result<()> {

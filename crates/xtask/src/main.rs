@@ -1,4 +1,8 @@
-//! The project's chores: check, test, bench, codegen, docs. Runs the same everywhere; `.ci/run` calls it.
+//! Runs the project's chores: check, test, bench, codegen, docs. They run the same everywhere; `.ci/run` calls them.
+//! Never part of a program that users run.
+//!
+//! `check` runs `layers`, `circles`, `retired`, `tidy`, `docs` and `deny`; `interop` runs tests with real clients; `bench`
+//! measures, `release` builds; `codegen` makes the API models. `run` and `root` start commands and find the repository.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bench;
@@ -19,18 +23,18 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Forebay's chores.
+/// Chores of the Forebay repository.
 #[derive(Parser)]
 #[command(after_help = "\
 Examples:
-  cargo xtask check              what a reviewer would say first
-  cargo xtask test               everything that must pass, strangers included
+  cargo xtask check              everything that a program can check before a review
+  cargo xtask test               everything that must pass, real clients included
   cargo xtask interop cli        only the AWS CLI's script
-  cargo xtask bench peers        cost per request beside the relay, nginx and HAProxy
-  cargo xtask release            the programs as they are released, into target/released
+  cargo xtask bench peers        cost per request, compared with the relay, nginx and HAProxy
+  cargo xtask release            the programs for release, into target/released
   FOREBAY_BIN=$PWD/target/released/forebay cargo xtask bench peers
-                                 the same of the program as it is released
-  cargo xtask bench agent        cost of the agent per request beside the relay, and its memory
+                                 the same with the program for release
+  cargo xtask bench agent        cost of the agent per request, compared with the relay, and its memory
   cargo xtask codegen --botocore PATH/botocore/data")]
 struct Cli {
     #[command(subcommand)]
@@ -39,31 +43,31 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Format, lints, layers and arrows, tidy rules, generated files, licences
+    /// Check format, lints, layers and imports, tidiness, generated files and licences
     Check,
-    /// Unit, property and scenario tests, then real clients against the real program
+    /// Run unit, property and scenario tests, then real clients against the real program
     Test,
-    /// Real clients against the real program: one suite, or all
+    /// Run real clients against the real program: one suite, or all
     Interop {
-        /// cli, boto3, terraform, moto, crash, drain, stale, malformed or demo; all without a name
+        /// Names of suites, such as cli, boto3, terraform, moto, crash, drain, stale, malformed or demo [default: all]
         suites: Vec<String>,
     },
-    /// Measurements beside peers
+    /// Measure, in comparison with peers
     Bench {
         #[command(subcommand)]
         bench: bench::Bench,
     },
-    /// The programs as they are released, optimised by the profile of a run, into target/released
+    /// Build the programs for release, with profile-guided optimization, into target/released
     Release,
-    /// Strip botocore's models to what awswire needs
+    /// Reduce botocore's models to what awswire needs
     Codegen {
-        /// botocore's `data` directory
+        /// The `data` directory of botocore
         #[arg(long)]
         botocore: PathBuf,
     },
     /// Write the generated pages in docs/
     Docs,
-    /// Files of a crate that lead to each other, and by what
+    /// List files of a crate that import each other in a circle, and by which names
     Circles,
 }
 

@@ -1,5 +1,5 @@
-//! `cargo xtask release`: the programs as they are released, optimised by the profile of a run (PGO). Built twice: once to see
-//! which way requests take, under the loads of the benches, and once with what was seen.
+//! `cargo xtask release`: the programs for release, with profile-guided optimization (PGO). They are built twice: once to
+//! record the paths of requests under the benches' loads, and once with that profile.
 
 use crate::bench::{AGENT_IMAGE, TOGETHER, train};
 use crate::run::{cargo, output, run as run_command};
@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds the programs into `target/released`: `forebay`, and `forebay-agent` as images of it want it.
+/// Builds the programs into `target/released`: `forebay`, and `forebay-agent` as its images need it.
 pub(crate) fn release() -> anyhow::Result<()> {
     let target = crate::root::root()?.join("target");
     let (training, raw) = (target.join("training"), target.join("training/raw"));
@@ -16,7 +16,7 @@ pub(crate) fn release() -> anyhow::Result<()> {
     let merge = profdata()?;
     let generate = format!("-Cprofile-generate={}", raw.display());
     let forebay = build(&PROGRAM, &training, &generate)?.join(FOREBAY);
-    // A profile knows functions by names that differ from one way of building to the other: each program has its own training.
+    // A profile names functions in a way that depends on the build, so each program has its own training.
     let agent = build(&AGENT_IMAGE, &training, &generate)?.join(AGENT);
     train(&forebay, &agent)?;
     run_command(Command::new(merge).arg("merge").arg("-o").arg(&merged).arg(&raw))?;
@@ -24,7 +24,7 @@ pub(crate) fn release() -> anyhow::Result<()> {
         target.join("trained"),
         format!("-Cprofile-use={}", merged.display()),
     );
-    // What was built by another profile of this name would be taken for good.
+    // A build with another profile of the same name would be taken as up to date.
     let _ = std::fs::remove_dir_all(&trained);
     let released = target.join("released");
     std::fs::create_dir_all(&released)?;
@@ -52,7 +52,7 @@ const PROGRAM: [&str; 9] = [
     TOGETHER,
 ];
 
-/// Builds with these flags; returns where the programs are, by their profiles.
+/// Builds with these flags; returns the directory of the programs' profiles.
 fn build(args: &[&str], target: &Path, flags: &str) -> anyhow::Result<PathBuf> {
     let host = rustc(&["--print", "host-tuple"])?;
     // Naming the target keeps the flags from build scripts and macros, which would leave profiles of their own.
@@ -76,7 +76,7 @@ fn rustc(args: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8(told.stdout)?.trim().to_owned())
 }
 
-/// The compiler's own tool that merges profiles: those of other versions do not read them.
+/// The compiler's own tool that merges profiles: other versions cannot read them.
 fn profdata() -> anyhow::Result<PathBuf> {
     let libraries = PathBuf::from(rustc(&["--print", "target-libdir"])?);
     let tool = libraries.with_file_name("bin").join("llvm-profdata");

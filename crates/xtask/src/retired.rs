@@ -1,4 +1,4 @@
-//! No name that was retired: an engineer who knows nginx, Envoy or AWS must not have to learn ours.
+//! Finds names that were retired: an engineer who knows nginx, Envoy or AWS must not have to learn ours.
 
 use anyhow::{Context as _, bail};
 use proc_macro2::{TokenStream, TokenTree};
@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 /// A retired name.
 struct Retired {
     word: String,
-    /// The one crate that it is retired in.
+    /// The crate in which it is retired; none for all crates.
     scope: Option<String>,
     instead: String,
 }
 
-/// Reads `word: instead` and `word in CRATE: instead`.
+/// Parses `word: instead` and `word in CRATE: instead`.
 fn list(text: &str) -> anyhow::Result<Vec<Retired>> {
     let lines = text
         .lines()
@@ -36,7 +36,7 @@ fn list(text: &str) -> anyhow::Result<Vec<Retired>> {
         .collect()
 }
 
-/// Fails on the first retired name, and tells all.
+/// Fails if retired names are in use, and lists all of them.
 pub(crate) fn check() -> anyhow::Result<()> {
     let root = crate::root::root()?;
     let retired = list(&std::fs::read_to_string(root.join("layers/retired.txt"))?)?;
@@ -56,7 +56,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is wrong with the crate `name` in this directory.
+/// The faults of the crate `name` in this directory.
 fn faults_of(dir: &Path, name: &str, retired: &[Retired]) -> anyhow::Result<Vec<String>> {
     let retired: Vec<&Retired> = retired
         .iter()
@@ -94,7 +94,7 @@ impl Retired {
     }
 }
 
-/// The words of an identifier, in small letters: `take_desk` has two, `DeskList` and `DESK_LIST` likewise.
+/// The words of an identifier in lower case: `take_desk`, `DeskList` and `DESK_LIST` have two each.
 fn words(identifier: &str) -> impl Iterator<Item = String> {
     let mut parts: Vec<String> = vec![String::new()];
     let mut before = '_';
@@ -113,7 +113,7 @@ fn words(identifier: &str) -> impl Iterator<Item = String> {
     parts.into_iter()
 }
 
-/// All identifiers of code. Comments and texts are no tokens of that kind.
+/// Collects all identifiers of code. Comments and strings are not identifiers.
 fn collect(tokens: TokenStream, into: &mut BTreeSet<String>) {
     for token in tokens {
         match token {

@@ -1,4 +1,4 @@
-//! Where the repository is.
+//! The location of the repository.
 
 use anyhow::Context as _;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Running other programs, with a line that says so.
+//! Runs other programs, and prints each command.
 
 use anyhow::{Context as _, bail};
 use std::process::{Command, Output};
@@ -10,7 +10,7 @@ pub(crate) fn cargo(args: &[&str]) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// Runs a command; fails if it does.
+/// Runs a command; fails if the command fails.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let line = line(command);
     eprintln!("--> {line}");
@@ -21,7 +21,7 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a command and takes its output, whatever its status.
+/// Runs a command and returns its output, whatever its status.
 pub(crate) fn output(command: &mut Command) -> anyhow::Result<Output> {
     let line = line(command);
     command.output().with_context(|| format!("cannot run {line}"))

@@ -1,16 +1,16 @@
-//! House rules that a program can hold: lengths, dead files, broken links, words that must not land.
+//! Tidiness rules that a program can check: lengths, dead files, broken links, banned words.
 
 use anyhow::bail;
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Lines of a file without its tests.
+/// Most lines of a file without its tests.
 const FILE_LINES: usize = 500;
 
 struct Tidy {
     root: PathBuf,
-    /// Which may be longer, and why.
+    /// Files that may be longer, each with the reason.
     longer: BTreeMap<String, String>,
     used: Vec<String>,
     faults: Vec<String>,
@@ -65,7 +65,7 @@ fn exceptions(text: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Lines of a file before its test module.
+/// Number of lines before a file's test module.
 fn without_tests(text: &str) -> usize {
     text.lines()
         .position(|line| line == "#[cfg(test)]")
@@ -86,7 +86,7 @@ impl Tidy {
             .collect())
     }
 
-    /// Words that must not land anywhere.
+    /// Checks for words that must not be committed.
     fn words(&mut self, path: &Path, text: &str) {
         if path
             .extension()
@@ -94,7 +94,7 @@ impl Tidy {
         {
             return;
         }
-        // Written apart, so that this file does not break its own rule.
+        // Split, so that this file does not break its own rule.
         let banned = [
             (concat!("/ro", "ot/"), "a path of one machine"),
             (concat!("/ho", "me/"), "a path of one machine"),
@@ -156,7 +156,7 @@ impl Tidy {
         }
     }
 
-    /// Links to files that are not there.
+    /// Checks links to files.
     fn links(&mut self, path: &Path, text: &str) {
         let Ok(link) = Regex::new(r"\]\(([^)#\s]+)(#[^)]*)?\)") else {
             return;
@@ -171,7 +171,7 @@ impl Tidy {
         }
     }
 
-    /// Source files that no `mod` names.
+    /// Finds source files that no `mod` names.
     fn dead_files(&mut self, files: &[PathBuf]) {
         for path in files
             .iter()
@@ -202,7 +202,7 @@ impl Tidy {
                 dir.join("mod.rs"),
                 dir.with_extension("rs"),
             ];
-            // `#[path = "x_tests.rs"] mod tests;` stands beside its module.
+            // `#[path = "x_tests.rs"] mod tests;` is in the file beside them.
             parents.extend(files.iter().filter(|file| file.parent() == Some(dir)).cloned());
             let declared = parents.iter().filter(|parent| *parent != path).any(|parent| {
                 std::fs::read_to_string(self.root.join(parent)).is_ok_and(|text| {

@@ -15,28 +15,28 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// No answer is longer: a page has at most 100,800 points.
+/// Most bytes of an answer: a page has at most 100,800 points.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 const JSON: &str = "application/x-amz-json-1.0";
 
-/// Whom to ask, and with whose keys.
+/// Flags that name the API to call and the profile whose key signs calls.
 #[derive(Args, Debug, Clone)]
 pub(super) struct ApiArgs {
     #[command(flatten)]
     data: DataDir,
-    /// The API's address, as `forebay up` prints it
+    /// Address of the API, as `forebay up` prints it
     #[arg(long, env = "FOREBAY_API", default_value = "127.0.0.1:4566", value_name = "ADDR:PORT", value_parser = admin, global = true)]
     api: SocketAddr,
-    /// The region of metrics
+    /// Region of the metrics
     #[arg(long, env = "FOREBAY_REGION", default_value = "local-1", value_parser = region, global = true)]
     region: String,
-    /// Whose keys
+    /// Profile whose keys sign calls
     #[arg(long, default_value = "default", value_name = "NAME", global = true)]
     profile: String,
 }
 
-/// A result of GetMetricData: its query's id, its label, its points by time.
+/// A result of GetMetricData: its query's id, its label, and its points by time.
 pub(super) type Answered = (String, String, Vec<(i64, f64)>);
 
 pub(super) struct Client {
@@ -70,7 +70,7 @@ impl Metric {
         json!({"Namespace": self.namespace, "MetricName": self.name, "Dimensions": named(&self.dimensions)})
     }
 
-    /// Its dimensions for people.
+    /// Its dimensions, for people.
     pub(super) fn dimensions(&self) -> String {
         let all = self
             .dimensions
@@ -97,7 +97,7 @@ impl Client {
         })
     }
 
-    /// All metrics that fit, of all pages.
+    /// All metrics that match, of all pages.
     pub(super) async fn metrics(&self, wanted: &Wanted, name: Option<&str>) -> anyhow::Result<Vec<Metric>> {
         let mut input = json!({"Dimensions": named(&wanted.dimensions)});
         if let Some(namespace) = &wanted.namespace {
@@ -117,7 +117,7 @@ impl Client {
         }
     }
 
-    /// The points of these queries, at most 500, of all pages: an entry for each result, of its id and points by time.
+    /// The points of these queries, at most 500, over all pages: one entry per result.
     pub(super) async fn data(&self, queries: &[Value], from: i64, to: i64) -> anyhow::Result<Vec<Answered>> {
         let mut input = json!({"MetricDataQueries": queries, "StartTime": from, "EndTime": to, "ScanBy": "TimestampAscending"});
         let mut found: Vec<Answered> = Vec::new();
@@ -202,7 +202,7 @@ impl Client {
     }
 }
 
-/// The time.
+/// The current time.
 pub(super) fn now() -> Wall {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Wall(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))

@@ -10,7 +10,7 @@ use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Queries of one call of GetMetricData.
+/// Most queries of one call of GetMetricData.
 const QUERIES: usize = 500;
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,28 +24,28 @@ enum Format {
 pub(super) struct ExportArgs {
     #[command(flatten)]
     wanted: Wanted,
-    /// Only of this name
+    /// Only metrics of this name
     #[arg(long)]
     name: Option<String>,
-    /// A statistic; may be given several times
+    /// Statistic; may be repeated
     #[arg(long = "stat", default_value = "Sum")]
     stats: Vec<String>,
-    /// What is written
+    /// Format of the output
     #[arg(long, value_enum, default_value = "csv")]
     format: Format,
-    /// Where it is written, whole or not at all [default: standard output]
+    /// File to write, completely or not at all [default: standard output]
     #[arg(long)]
     output: Option<PathBuf>,
-    /// How far back
+    /// How far back to go
     #[arg(long, default_value = "3h", value_parser = since, conflicts_with_all = ["from", "to"])]
     since: i64,
-    /// From when, as in 2030-01-31T08:00:00Z
+    /// Start time, such as 2030-01-31T08:00:00Z
     #[arg(long, requires = "to", value_parser = moment)]
     from: Option<i64>,
-    /// Until when
+    /// End time
     #[arg(long, requires = "from", value_parser = moment)]
     to: Option<i64>,
-    /// Seconds of a point: 1, 5, 10, 20, 30 or a multiple of 60
+    /// Seconds per point: 1, 5, 10, 20, 30 or a multiple of 60
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     period: u32,
 }
@@ -57,7 +57,7 @@ fn moment(text: &str) -> anyhow::Result<i64> {
         .as_second())
 }
 
-/// A metric's statistic, and its points.
+/// A statistic of a metric, and its points.
 struct Series {
     metric: Metric,
     stat: String,
@@ -152,7 +152,7 @@ fn json_of(all: &[Series]) -> anyhow::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Writes a file whole: beside its place first.
+/// Writes a complete file: under another name first, then renamed.
 fn write(path: &Path, text: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let told = || format!("cannot write {}", path.display());

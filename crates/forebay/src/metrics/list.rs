@@ -12,10 +12,10 @@ use forebay_process::out;
 pub(super) struct ListArgs {
     #[command(flatten)]
     wanted: Wanted,
-    /// Only of this name
+    /// Only metrics of this name
     #[arg(long)]
     name: Option<String>,
-    /// Print JSON: a list of metrics, as ListMetrics gives them
+    /// Print JSON: a list of metrics in ListMetrics' form
     #[arg(long)]
     json: bool,
 }
@@ -28,7 +28,7 @@ pub(super) async fn run(client: &Client, args: &ListArgs) -> anyhow::Result<()> 
     }
     if metrics.is_empty() {
         bail!(
-            "there is no such metric: one is there once it has a datapoint; ask without --name and --dimension for all"
+            "there is no such metric: a metric exists once it has a datapoint; leave out --name and --dimension to list all"
         );
     }
     let width = |of: fn(&super::client::Metric) -> &str, head: usize| {

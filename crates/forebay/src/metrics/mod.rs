@@ -1,4 +1,7 @@
-//! `forebay metrics`: what CloudWatch's API of a running Forebay knows, as a table, as a plot and as a file.
+//! `forebay metrics`: data of a running Forebay's CloudWatch API, as a table, a plot or a file.
+//!
+//! In reading order: `wanted` (flags that the commands share), `client` (calls of the API), `list`, `plot` with `text`
+//! (drawing), `export`.
 
 mod client;
 mod export;
@@ -28,11 +31,11 @@ pub(crate) struct MetricsArgs {
 
 #[derive(Subcommand, Debug, Clone)]
 enum Verb {
-    /// Print which metrics there are
+    /// List the metrics
     List(list::ListArgs),
     /// Plot a metric, or an expression over several, in the terminal
     Plot(plot::PlotArgs),
-    /// Write the values of all metrics that fit as CSV or JSON
+    /// Write the values of all matching metrics as CSV or JSON
     Export(export::ExportArgs),
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Flags of `forebay metrics plot`.
 #[derive(Args, Debug, Clone)]
 pub(super) struct PlotArgs {
-    /// The metric's name; with --expression the names of m1, m2 and so on
+    /// Name of the metric; with --expression the names of m1, m2 and so on
     #[arg(required = true)]
     metrics: Vec<String>,
     #[command(flatten)]
@@ -21,13 +21,13 @@ pub(super) struct PlotArgs {
     /// Metric math over m1, m2 and so on
     #[arg(long)]
     expression: Option<String>,
-    /// The statistic: Sum, Average, Minimum, Maximum, SampleCount or a percentile such as p99
+    /// Statistic: Sum, Average, Minimum, Maximum, SampleCount or a percentile such as p99
     #[arg(long, default_value = "Sum")]
     stat: String,
-    /// Seconds of a point: 1, 5, 10, 20, 30 or a multiple of 60
+    /// Seconds per point: 1, 5, 10, 20, 30 or a multiple of 60
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     period: u32,
-    /// How far back
+    /// How far back to go
     #[arg(long, default_value = "15m", value_parser = since)]
     since: i64,
     /// Draw again each period, until Ctrl-C
@@ -37,7 +37,7 @@ pub(super) struct PlotArgs {
 
 pub(super) async fn run(client: &Client, args: &PlotArgs) -> anyhow::Result<()> {
     if args.metrics.len() > 1 && args.expression.is_none() {
-        bail!("several metrics are plotted as one --expression, such as m1/m2");
+        bail!("several metrics need an --expression that combines them, such as m1/m2");
     }
     let mut metrics = Vec::new();
     for name in &args.metrics {
@@ -54,7 +54,7 @@ pub(super) async fn run(client: &Client, args: &PlotArgs) -> anyhow::Result<()> 
     }
 }
 
-/// The only metric that fits; of several, the one that has no further dimensions than were given.
+/// The only metric that matches, or of several the one without further dimensions than those given.
 async fn one(client: &Client, args: &PlotArgs, name: &str) -> anyhow::Result<Metric> {
     let mut found = client.metrics(&args.wanted, Some(name)).await?;
     if found.len() > 1 {
@@ -66,7 +66,7 @@ async fn one(client: &Client, args: &PlotArgs, name: &str) -> anyhow::Result<Met
     match found.as_slice() {
         [one] => Ok(one.clone()),
         [] => {
-            bail!("there is no metric '{name}' like that: `forebay metrics list` prints those that there are")
+            bail!("there is no such metric '{name}': `forebay metrics list` prints all metrics")
         }
         several => {
             let lines = several.iter().take(10).map(|metric| {
@@ -79,7 +79,7 @@ async fn one(client: &Client, args: &PlotArgs, name: &str) -> anyhow::Result<Met
             });
             let lines = lines.collect::<Vec<_>>().join("\n");
             bail!(
-                "{} metrics fit: choose with --namespace and --dimension. Among them:\n{lines}",
+                "{} metrics match: choose with --namespace and --dimension. Among them:\n{lines}",
                 several.len()
             )
         }
@@ -101,9 +101,9 @@ async fn page(client: &Client, args: &PlotArgs, metrics: &[Metric]) -> anyhow::R
     let results = client.data(&queries, from, to).await?;
     let points = match results.as_slice() {
         [one] => &one.2,
-        [] => bail!("there is no answer for this expression"),
+        [] => bail!("this expression has no result"),
         several => bail!(
-            "the expression comes to {} series, and one can be plotted",
+            "the expression has {} series, and only one can be plotted",
             several.len()
         ),
     };

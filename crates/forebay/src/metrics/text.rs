@@ -1,15 +1,15 @@
-//! A plot in Braille letters: each is two dots wide and four high.
+//! A plot in Braille letters, each two dots wide and four high.
 
 use jiff::Timestamp;
 
-/// A text without what steers a terminal: names come from whoever put the metric.
+/// A text without terminal control sequences: names come from whoever put the metric.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|letter| if letter.is_control() { '?' } else { letter })
         .collect()
 }
 
-/// Points by time from `from` to `to`, of which each is `period` seconds wide, as lines.
+/// Draws points by time from `from` to `to`, each `period` seconds wide, as lines.
 pub(super) fn plot(
     points: &[(i64, f64)],
     from: i64,
@@ -42,7 +42,7 @@ pub(super) fn plot(
     for (number, point) in points.iter().enumerate() {
         let (x, y) = place(*point);
         dot(x, y);
-        // Over a gap no line is drawn.
+        // No line is drawn across a gap.
         let next = points.get(number + 1).filter(|next| next.0 - point.0 <= period);
         if let Some(next) = next {
             let (far_x, far_y) = place(*next);
@@ -86,7 +86,7 @@ pub(super) fn short(value: f64) -> String {
     }
 }
 
-/// A time of today, in UTC.
+/// The time of day, in UTC.
 fn time(at: i64) -> String {
     Timestamp::from_second(at).map_or_else(|_| String::new(), |at| at.strftime("%H:%M:%SZ").to_string())
 }

@@ -1,15 +1,15 @@
-//! What the commands are asked for alike: which metrics, and how far back.
+//! Flags that the commands share: which metrics, and how far back.
 
 use anyhow::anyhow;
 use clap::Args;
 
-/// Which metrics are meant.
+/// The metrics that a command is about.
 #[derive(Args, Debug, Clone)]
 pub(super) struct Wanted {
-    /// Only of this namespace
+    /// Only metrics of this namespace
     #[arg(long)]
     pub(super) namespace: Option<String>,
-    /// Only with this dimension; may be given several times
+    /// Only metrics with this dimension; may be repeated
     #[arg(long = "dimension", value_name = "NAME=VALUE", value_parser = dimension)]
     pub(super) dimensions: Vec<(String, String)>,
 }
@@ -20,7 +20,7 @@ fn dimension(text: &str) -> anyhow::Result<(String, String)> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Seconds, from `90s`, `15m`, `3h` or `2d`.
+/// Parses `90s`, `15m`, `3h` or `2d` as seconds.
 pub(super) fn since(text: &str) -> anyhow::Result<i64> {
     let wrong = || anyhow!("'{text}' is not a length of time such as 90s, 15m, 3h or 2d");
     let last = text.chars().last().ok_or_else(wrong)?;

@@ -1,4 +1,4 @@
-//! Auto Scaling groups of workers on a queue, as one reading of the metrics has them.
+//! Auto Scaling groups of workers on a queue, as of one reading of the metrics.
 
 use super::text::Sample;
 use forebay_telemetry::metrics::{Dimension, names};
@@ -19,12 +19,12 @@ struct Backlog {
     pending: f64,
 }
 
-/// All of them, by name.
+/// All such groups, by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Backlogs(BTreeMap<String, Backlog>);
 
 impl Backlogs {
-    /// Takes a sample, if it is of such a group.
+    /// Adds a sample, if it is about such a group.
     pub(super) fn take(&mut self, sample: &Sample) -> bool {
         if !sample.name.starts_with(names::BACKLOG) {
             return false;
@@ -48,7 +48,7 @@ impl Backlogs {
         true
     }
 
-    /// A table of them; nothing if there are none.
+    /// A table of the groups; empty if there are none.
     pub(super) fn lines(&self) -> Vec<String> {
         if self.0.is_empty() {
             return Vec::new();

@@ -1,4 +1,7 @@
-//! `forebay top`: groups, targets, slots and queues of a running Forebay, from its admin address.
+//! `forebay top`: shows groups, targets, slots and queues of a running Forebay, from its admin address.
+//!
+//! In reading order: `text` (parses the metrics page), `reading` (groups and targets), `planners` and `backlogs` (planned
+//! groups), `screen` (the terminal).
 
 mod backlogs;
 mod planners;
@@ -21,8 +24,8 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Flags of `forebay top`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-q or Ctrl-C ends it. A group without limits has no slots and no queue. Planned Auto Scaling groups follow (forebay why). Waits are those of requests released since the last reading,
-to the grain of the metric's buckets.
+q or Ctrl-C ends it. A group without limits has no slots and no queue. Planned Auto Scaling groups follow (forebay why). Waits are those of
+requests released since the last reading, to the precision of the metric's buckets.
 
 Examples:
   forebay top
@@ -56,7 +59,7 @@ pub(crate) fn run(args: &TopArgs) -> anyhow::Result<ExitCode> {
             live(args).await
         }
     });
-    // A thread may still read keys: nobody waits for it.
+    // A thread may still wait for a key. Nothing waits for that thread.
     runtime.shutdown_background();
     done.map(|()| ExitCode::SUCCESS)
 }
@@ -81,7 +84,7 @@ async fn once(args: &TopArgs) -> anyhow::Result<()> {
 
 async fn live(args: &TopArgs) -> anyhow::Result<()> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
-        bail!("standard input and output are no terminal: use --once");
+        bail!("standard input and output are not a terminal: use --once");
     }
     let (mut before, mut began) = (read(args.asked.admin).await?, Instant::now());
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -108,7 +111,7 @@ async fn live(args: &TopArgs) -> anyhow::Result<()> {
                         lines = now.lines(&before, past);
                         (before, said) = (now, "q quits".to_owned());
                     }
-                    // It may come back: what was seen last stays on the page.
+                    // The server may come back: the last reading stays on the page.
                     Err(error) => said = format!("{error:#}"),
                 }
             }

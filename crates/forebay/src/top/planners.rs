@@ -1,10 +1,10 @@
-//! Planned Auto Scaling groups, as one reading of the metrics has them.
+//! Planned Auto Scaling groups, as of one reading of the metrics.
 
 use super::text::Sample;
 use forebay_telemetry::metrics::{Dimension, names};
 use std::collections::BTreeMap;
 
-/// A planned group. What its target groups have is that of the worst of them.
+/// A planned group. Figures of its target groups are those of the worst of them.
 #[derive(Clone, Debug, Default)]
 struct Planner {
     desired: f64,
@@ -17,12 +17,12 @@ struct Planner {
     margin: Option<f64>,
 }
 
-/// All of them, by name.
+/// All planned groups, by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Planners(BTreeMap<String, Planner>);
 
 impl Planners {
-    /// Takes a sample, if it is of a planned group.
+    /// Adds a sample, if it is about a planned group.
     pub(super) fn take(&mut self, sample: &Sample) -> bool {
         let name = sample.label(Dimension::AutoScalingGroup.label());
         if name.is_empty() {
@@ -46,7 +46,7 @@ impl Planners {
         true
     }
 
-    /// A table of them; nothing if there are none.
+    /// A table of the groups; empty if there are none.
     pub(super) fn lines(&self) -> Vec<String> {
         if self.0.is_empty() {
             return Vec::new();

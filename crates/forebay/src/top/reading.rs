@@ -1,4 +1,4 @@
-//! What is shown: groups, their targets, slots and queues, from two readings of the metrics.
+//! The table of groups with their targets, slots and queues, from two readings of the metrics.
 
 use super::backlogs::Backlogs;
 use super::planners::Planners;
@@ -15,7 +15,7 @@ struct Target {
     requests: f64,
     errors: f64,
     successes: f64,
-    /// Of its successes together, in seconds.
+    /// Sum over its successes, in seconds.
     latency: f64,
     weight: f64,
 }
@@ -27,18 +27,18 @@ struct Group {
     waiting: f64,
     busy: f64,
     free: f64,
-    /// It has slots or a queue.
+    /// Whether it has slots or a queue.
     limited: bool,
     queued: f64,
     left: f64,
-    /// By reason.
+    /// Refused requests by reason.
     refused: BTreeMap<String, f64>,
-    /// Waits: upper bound in seconds, and how many up to it, ascending.
+    /// Waits: upper bound in seconds, and how many waits up to it, in ascending order.
     waits: Vec<(f64, f64)>,
     channels: Option<f64>,
 }
 
-/// One reading.
+/// One reading of the metrics page.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reading {
     groups: BTreeMap<String, Group>,
@@ -46,7 +46,7 @@ pub(super) struct Reading {
     backlogs: Backlogs,
 }
 
-/// What is read of the page: a metric, what its samples' names end with, and where a sample's value goes.
+/// What is read from the page: a metric, the suffix of its samples' names, and where a sample's value goes.
 struct Reads<T> {
     metric: &'static str,
     suffix: &'static str,
@@ -54,7 +54,7 @@ struct Reads<T> {
 }
 
 impl<T> Reads<T> {
-    /// Takes the sample, if it is one of these.
+    /// Adds the sample, if it belongs to this metric.
     fn look(&self, into: &mut T, sample: &Sample) {
         if sample.name.strip_prefix(self.metric) == Some(self.suffix) {
             (self.take)(into, sample);
@@ -138,7 +138,8 @@ impl Reading {
         reading
     }
 
-    /// Lines that show this reading, with rates since the one before, `past` ago. Groups that wait or refuse come first.
+    /// Lines that show this reading, with rates since `before`, taken `past` ago. Groups whose requests wait or are refused
+    /// come first.
     pub(super) fn lines(&self, before: &Reading, past: Duration) -> Vec<String> {
         let mut lines = vec![format!(
             "{:<24} {:>8} {:>8} {:>5} {:>5} {:>5} {:>4} {:>7} {:>7} {:>8} {:>9}",
@@ -174,17 +175,17 @@ impl Reading {
     }
 }
 
-/// A second, from a counter's two values. A counter that was begun anew has no rate; and nothing is 0, not -0.
+/// The rate a second, from a counter's two values. A counter that started anew has no rate. Zero is 0, not -0.
 fn rate(now: f64, before: f64, past: Duration) -> f64 {
     plain(((now - before) / past.as_secs_f64().max(1e-3)).max(0.0))
 }
 
-/// Without the sign of a zero, which an empty sum has.
+/// Removes the sign of a zero, which an empty sum has.
 fn plain(value: f64) -> f64 {
     if value == 0.0 { 0.0 } else { value }
 }
 
-/// A name that fits, with its end: that is where names differ.
+/// A name cut to fit, from the front: names differ at their ends.
 fn fit(name: &str, width: usize) -> String {
     let length = name.chars().count();
     if length <= width {
@@ -194,7 +195,7 @@ fn fit(name: &str, width: usize) -> String {
     format!("~{end}")
 }
 
-/// Seconds for each of so many, as people read them.
+/// Mean seconds, formatted for people.
 fn mean(seconds: f64, count: f64) -> String {
     if count <= 0.0 {
         return "-".to_owned();
@@ -241,7 +242,7 @@ impl Group {
         )
     }
 
-    /// What refused requests since then, a second.
+    /// Why requests were refused since `before`, with rates a second.
     fn refusals(&self, before: &Group, past: Duration) -> Vec<(&str, f64)> {
         let rates = self.refused.iter().map(|(why, &now)| {
             let before = before.refused.get(why).copied().unwrap_or_default();
@@ -250,7 +251,7 @@ impl Group {
         rates.filter(|(_, rate)| *rate > 0.0).collect()
     }
 
-    /// What is said of a group only when there is something to say.
+    /// A further line about a group, only when there is something to report.
     fn more(&self, before: &Group, past: Duration) -> Option<String> {
         let mut said = Vec::new();
         if let Some(channels) = self.channels {
@@ -271,8 +272,8 @@ impl Group {
         (!said.is_empty()).then(|| format!("  ({})", said.join(", ")))
     }
 
-    /// The wait that this share of those released since then did not exceed, to the histogram's grain; if there were none,
-    /// of all.
+    /// The wait that this share of the requests released since `before` did not exceed, to the precision of the histogram;
+    /// over all requests if none were released since.
     fn wait(&self, before: &Group, share: f64) -> String {
         let old = |at: usize| before.waits.get(at).map_or(0.0, |bucket| bucket.1);
         let all = self.waits.last().map_or(0.0, |last| last.1);
@@ -370,7 +371,7 @@ forebay_target_requests_total{{target_group=\"targetgroup/plain/3\",target=\"10.
         let words: Vec<&str> = lines[1].split_whitespace().collect();
         let wanted = ["shop/12", "20.0", "250", "ms", "4", "3", "1", "75%", "12"];
         assert_eq!(words[..9], wanted);
-        // Of the five released since, three waited less than a quarter of a second.
+        // Of the five released since then, three waited less than a quarter of a second.
         assert!(
             lines[1].contains("<250 ms") && lines[1].contains("<5 s"),
             "{}",
@@ -381,7 +382,7 @@ forebay_target_requests_total{{target_group=\"targetgroup/plain/3\",target=\"10.
         assert!(lines[4].starts_with("plain/3") && lines[4].contains("no limits"));
     }
 
-    /// A metric that was renamed would be read as 0 for ever.
+    /// A metric that was renamed would otherwise be read as 0 for ever.
     #[test]
     fn what_is_read_is_in_the_table() {
         fn unknown<T>(all: &[Reads<T>], wanted: &[Dimension]) -> Vec<String> {
@@ -421,7 +422,8 @@ forebay_target_requests_total{{target_group=\"targetgroup/plain/3\",target=\"10.
         assert_eq!(empty.lines(&empty, Duration::from_secs(1))[1], "no target groups");
     }
 
-    /// It took 124 columns and more, showed no latency, and a group without requests had "-0.0" a second.
+    /// A regression: the table took 124 columns and more, showed no latency, and a group without requests had "-0.0" a
+    /// second.
     #[test]
     fn a_table_fits_a_hundred_columns_and_has_no_minus_zero() {
         let long = "a-name-of-thirty-two-letters-long";

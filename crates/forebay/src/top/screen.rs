@@ -1,10 +1,10 @@
-//! The terminal while it is taken over: another page without echo; given back when dropped.
+//! The terminal in full-screen mode: its alternate page, without echo. It is restored when this is dropped.
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use std::io::{Read as _, Write as _, stdin, stdout};
 use tokio::sync::mpsc;
 
-/// ECMA-48 and what every terminal of today has learned of xterm.
+/// ECMA-48, and xterm's private modes, which today's terminals all know.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 const HOME: &str = "\x1b[H";
@@ -23,7 +23,7 @@ impl Screen {
     pub(super) fn take() -> anyhow::Result<Screen> {
         let before = tcgetattr(stdin())?;
         let mut modes = before.clone();
-        // Ctrl-C stays a signal, so that it works whatever hangs.
+        // Ctrl-C stays a signal, so that it works even if this program hangs.
         modes.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
         tcsetattr(stdin(), OptionalActions::Now, &modes)?;
         let (sender, keys) = mpsc::unbounded_channel();
@@ -38,12 +38,12 @@ impl Screen {
         Ok(screen)
     }
 
-    /// The next key; none once there is no more input.
+    /// The next key; none at the end of the input.
     pub(super) async fn key(&mut self) -> Option<u8> {
         self.keys.recv().await
     }
 
-    /// Shows these lines, cut to the page; the first two stand out.
+    /// Shows these lines, cut to the page, the first two highlighted.
     pub(super) fn show(&self, lines: &[String]) -> anyhow::Result<()> {
         let size = tcgetwinsize(stdout()).ok();
         let (rows, columns) = size.map_or((24, 80), |size| (size.ws_row.max(2), size.ws_col.max(20)));

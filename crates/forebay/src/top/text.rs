@@ -1,6 +1,6 @@
-//! Prometheus' text: lines of name, labels and value.
+//! Prometheus' text format: lines of name, labels and value.
 
-/// One line.
+/// One sample.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sample {
     pub(super) name: String,
@@ -9,14 +9,14 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// A label's value; empty if it has none of that name.
+    /// A label's value; empty if the sample does not have the label.
     pub(super) fn label(&self, name: &str) -> &str {
         let found = self.labels.iter().find(|label| label.0 == name);
         found.map_or("", |label| &label.1)
     }
 }
 
-/// All lines that are samples; comments and whatever is not understood are left out.
+/// All lines that are samples. Comments and lines that cannot be parsed are left out.
 pub(super) fn samples(text: &str) -> impl Iterator<Item = Sample> + '_ {
     text.lines()
         .filter(|line| !line.starts_with('#'))
@@ -38,7 +38,7 @@ fn sample(line: &str) -> Option<Sample> {
     })
 }
 
-/// Labels up to the closing brace, and what follows.
+/// Labels up to the closing brace, and the rest of the line.
 fn labels(mut rest: &str) -> Option<(Vec<(String, String)>, &str)> {
     let mut labels = Vec::new();
     loop {

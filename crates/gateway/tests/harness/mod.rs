@@ -70,7 +70,7 @@ pub struct Reply {
     pub body: String,
 }
 
-/// What a form's head says.
+/// The content type of a form.
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
 
 impl Harness {
@@ -138,7 +138,7 @@ impl Harness {
         self.signed(&[FORM], body.as_bytes().to_vec())
     }
 
-    /// The same with a body that its client has compressed.
+    /// Like `call`, with a body that its client has compressed.
     pub fn compressed(&self, body: &[u8]) -> Request<Full<Bytes>> {
         let mut packed = GzEncoder::new(Vec::new(), Compression::best());
         packed.write_all(body).unwrap();

@@ -1,4 +1,5 @@
-//! Requests of an access log: when each came, and how long its target took. ALB's format, which Forebay writes, too.
+//! Reads the requests of an access log: when each came, and how long its target took. The format is ALB's, which Forebay
+//! writes too.
 
 use anyhow::{Context as _, bail};
 use flate2::read::MultiGzDecoder;
@@ -9,20 +10,20 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
 
-/// Fields by their place, from 0: target_processing_time and request_creation_time.
+/// Positions of fields, from 0: target_processing_time and request_creation_time.
 const TARGET_TIME: usize = 6;
 const CREATED: usize = 21;
 
-/// What was read.
+/// The content of a log.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Trace {
-    /// In the order in which they came, from the first one on.
+    /// Requests in the order in which they came, with times from the first one on.
     pub(crate) asked: Vec<Asked>,
-    /// Lines of requests that no target answered.
+    /// Number of requests that no target answered.
     pub(crate) without_target: usize,
 }
 
-/// Reads a log, compressed if its name ends in `.gz`, and lets time pass so many times as fast.
+/// Reads a log, compressed if its name ends in `.gz`, and divides the times between requests by `compress`.
 pub(crate) fn read(file: &Path, compress: f64) -> anyhow::Result<Trace> {
     let shown = file.display();
     let open = File::open(file).with_context(|| format!("cannot read {shown}"))?;
@@ -34,7 +35,7 @@ pub(crate) fn read(file: &Path, compress: f64) -> anyhow::Result<Trace> {
     };
     let trace = parse(BufReader::new(bytes), compress).with_context(|| format!("{shown}"))?;
     if trace.asked.is_empty() {
-        bail!("{shown} has no request that a target has answered");
+        bail!("{shown} has no request that a target answered");
     }
     Ok(trace)
 }
@@ -45,7 +46,7 @@ fn parse(lines: impl BufRead, compress: f64) -> anyhow::Result<Trace> {
     for (number, line) in (1..).zip(lines.lines()) {
         let line = line.with_context(|| format!("line {number}"))?;
         let (at, takes) =
-            request(&line).with_context(|| format!("line {number} is none of an access log"))?;
+            request(&line).with_context(|| format!("line {number} is not a line of an access log"))?;
         match takes {
             Some(takes) => found.push((at, takes)),
             None => trace.without_target += 1,
@@ -69,7 +70,7 @@ fn request(line: &str) -> Option<(Timestamp, Option<Duration>)> {
     Some((at, Duration::try_from_secs_f64(takes).ok()))
 }
 
-/// Fields between spaces; what stands in quotes is one field. A quote within is written `\x22`.
+/// Fields between spaces; text in quotes is one field. A quote within is written `\x22`.
 fn fields(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = line;
     std::iter::from_fn(move || {
@@ -118,7 +119,7 @@ http 2018-07-02T22:23:00.186641Z app/my-loadbalancer/50dc6c495c0c9188 192.168.13
     fn requests_come_in_the_order_in_which_they_were_received() {
         assert_eq!(parse(LINES.as_bytes(), 2.0).unwrap(), expected());
         let error = parse("not a log\n".as_bytes(), 1.0).unwrap_err();
-        assert_eq!(error.to_string(), "line 1 is none of an access log");
+        assert_eq!(error.to_string(), "line 1 is not a line of an access log");
     }
 
     #[test]
@@ -126,7 +127,7 @@ http 2018-07-02T22:23:00.186641Z app/my-loadbalancer/50dc6c495c0c9188 192.168.13
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("access.log.gz");
         let mut packed = Vec::new();
-        // A row of members, as Forebay writes them.
+        // A sequence of gzip members, as Forebay writes them.
         for line in LINES.split_inclusive('\n') {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(line.as_bytes()).unwrap();

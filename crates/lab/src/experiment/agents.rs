@@ -1,22 +1,22 @@
-//! Agents as processes of their own, in front of an experiment's targets.
+//! Agents as separate processes, in front of an experiment's targets.
 
 use anyhow::{Context as _, bail};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long one may take to listen.
+/// Longest time until an agent listens.
 const UP_WITHIN: Duration = Duration::from_secs(10);
 
-/// A running agent; ended when dropped.
+/// A running agent; it is killed when this is dropped.
 pub(crate) struct Agent {
     child: Child,
-    /// Where requests go.
+    /// The address for requests.
     pub(crate) data: SocketAddr,
 }
 
 impl Agent {
-    /// Starts one that lets `limit` requests at a time through to `destination`.
+    /// Starts an agent that admits `limit` requests at a time to `destination`.
     pub(crate) fn start(
         data: SocketAddr,
         control: SocketAddr,
@@ -38,7 +38,7 @@ impl Agent {
         for address in [data, control] {
             while std::net::TcpStream::connect(address).is_err() {
                 if let Some(status) = agent.child.try_wait()? {
-                    bail!("an agent ended at once: {status}");
+                    bail!("an agent ended immediately: {status}");
                 }
                 if began.elapsed() > UP_WITHIN {
                     bail!("an agent did not come up at {address}");
@@ -52,7 +52,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // SIGKILL: nothing is in flight any more, and draining would only take time.
+        // SIGKILL: nothing is in flight any more, and a drain would only take time.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

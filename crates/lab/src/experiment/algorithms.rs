@@ -1,4 +1,4 @@
-//! `forebay experiment algorithms`: round robin against least outstanding requests, and all the others.
+//! `forebay experiment algorithms`: round robin, least outstanding requests, and all the other algorithms.
 
 use super::algorithms_args::{AlgorithmsArgs, JOINS, SLOWER};
 use super::peers::Peer;
@@ -18,12 +18,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Requests of a user that block, of four.
+/// Blocking requests among the four of a user.
 const POSTS: f64 = 1.0;
-/// Each target has a thread of its own.
+/// Most targets with real sockets: each has its own thread.
 const LIVE_TARGETS: u16 = 200;
 
-/// One round: a load that all algorithms get.
+/// A round: the load that all algorithms get.
 #[derive(Clone, Debug)]
 struct Round {
     title: String,
@@ -31,7 +31,7 @@ struct Round {
     arrivals: Arrivals,
 }
 
-/// Who balances.
+/// A load balancer in the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Contender {
     Forebay(Algorithm),
@@ -47,10 +47,10 @@ impl Contender {
     }
 }
 
-/// What a contender's turns came to.
+/// The results of a contender's turns.
 struct Turn {
     contender: Contender,
-    /// Of each run.
+    /// Requests of each run.
     runs: Vec<Vec<Seen>>,
 }
 
@@ -84,23 +84,23 @@ impl AlgorithmsArgs {
         match (read(low), read(high)) {
             (Some(low), Some(high)) if low <= high && (1..=10_000).contains(&high) => Ok((low, high)),
             _ => bail!(
-                "--post {} is no range of milliseconds up to 10000, such as 0-200",
+                "--post {} is not a range of milliseconds up to 10000, such as 0-200",
                 self.post
             ),
         }
     }
 
-    /// How many targets are slow, fail, are cold: in this order they come first.
+    /// How many targets are slow, failing and cold; in this order they come first.
     pub(crate) fn odd(&self) -> (u16, u16, u16) {
         (self.slow, self.failing, self.cold)
     }
 
-    /// Seconds; zero for none.
+    /// Seconds of slow start; zero for none.
     pub(crate) fn slow_start(&self) -> u64 {
         u64::from(self.slow_start.unwrap_or(0))
     }
 
-    /// What the targets can do together, in targets: a slow one does less.
+    /// The capacity of all targets, in normal targets: a slow one does less.
     fn capacity(&self) -> f64 {
         f64::from(self.targets() - self.slow) + f64::from(self.slow) / SLOWER as f64
     }
@@ -220,7 +220,7 @@ pub(crate) fn run(args: &AlgorithmsArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Each of several rounds has a file of its own: `p-1.svg`, `p-2.svg`.
+/// Each of several rounds has its own file: `p-1.svg`, `p-2.svg`.
 fn numbered(file: &std::path::Path, rounds: &[Round], round: &Round) -> PathBuf {
     if rounds.len() == 1 {
         return file.to_owned();
@@ -243,7 +243,7 @@ async fn play(args: &AlgorithmsArgs, contenders: &[Contender], round: &Round) ->
         })
         .collect();
     for run in 0..args.runs {
-        // Algorithms take turns, so that a disturbance of the machine meets none of them alone.
+        // Algorithms take turns, so that a disturbance of the machine does not affect only one of them.
         for turn in &mut turns {
             let seen = one_turn(args, turn.contender, round, args.seed + u64::from(run)).await?;
             turn.runs.push(seen);
@@ -252,7 +252,7 @@ async fn play(args: &AlgorithmsArgs, contenders: &[Contender], round: &Round) ->
     Ok(turns)
 }
 
-/// A fresh scene for each turn: nobody inherits another's connections, warmth or backlog.
+/// Plays a turn in a fresh scene, so that nobody inherits connections, warmth or backlog.
 async fn one_turn(
     args: &AlgorithmsArgs,
     contender: Contender,
@@ -313,7 +313,7 @@ async fn ours(args: &AlgorithmsArgs, algorithm: Algorithm, crowd: Crowd) -> anyh
     Ok(seen)
 }
 
-/// The latency of which this share of requests took no longer, of the median run.
+/// The latency that this share of requests did not exceed, of the median run.
 fn quantile(turn: &Turn, share: f64) -> Duration {
     let of_run = |seen: &Vec<Seen>| {
         let mut sorted: Vec<Duration> = seen.iter().map(|one| one.took).collect();
@@ -329,7 +329,7 @@ fn quantile(turn: &Turn, share: f64) -> Duration {
     runs.get(runs.len() / 2).copied().unwrap_or_default()
 }
 
-/// Each target's share of the requests for which `counts` holds, of all runs.
+/// Each target's share of the requests for which `counts` holds, over all runs.
 fn shares(turn: &Turn, counts: impl Fn(&Seen) -> bool) -> BTreeMap<&str, f64> {
     let mut shares: BTreeMap<&str, f64> = BTreeMap::new();
     let all = || {

@@ -1,4 +1,4 @@
-//! Single requests at planned times, each on a connection of its own, whatever becomes of those before it.
+//! Single requests at planned times, each on its own connection, whatever happens to earlier ones.
 
 use super::users::Arrivals;
 use bytes::Bytes;
@@ -13,26 +13,27 @@ use tokio::sync::mpsc;
 /// An answer that takes longer counts as failed.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A request to come.
+/// A planned request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ask {
-    /// Since the beginning.
+    /// When it is sent, since the beginning.
     pub(crate) at: Duration,
     /// How long the target works on it.
     pub(crate) service: Duration,
 }
 
-/// How long targets work: between `low` and `high`, most of it near `low` the larger `shape` is; the same if both are.
+/// The distribution of service times: between `low` and `high`, the closer to `low` the larger `shape` is; constant if both
+/// are equal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Services {
     pub(crate) low: Duration,
     pub(crate) high: Duration,
-    /// Of a bounded Pareto distribution; not 1.
+    /// The exponent of a bounded Pareto distribution; not 1.
     pub(crate) shape: f64,
 }
 
 fn uniform(rng: &mut Rng) -> f64 {
-    // 53 bits make every float from 0 to 1 that has them, 1 left out.
+    // 53 random bits make a float from 0 up to but not including 1.
     (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
@@ -49,7 +50,7 @@ impl Services {
         Duration::from_secs_f64(low / rest.powf(1.0 / self.shape))
     }
 
-    /// Seconds.
+    /// Mean seconds.
     pub(crate) fn mean(self) -> f64 {
         let (low, high, shape) = (self.low.as_secs_f64(), self.high.as_secs_f64(), self.shape);
         if self.low == self.high {
@@ -60,12 +61,12 @@ impl Services {
     }
 }
 
-/// Requests at random (Poisson) at this rate a second.
+/// Requests at random times (Poisson) at this rate a second.
 pub(crate) fn plan(rate: f64, time: Duration, services: Services, seed: u64) -> Vec<Ask> {
     plan_by(Arrivals::Poisson, rate, time, services, seed)
 }
 
-/// Requests that come in this way, at this rate a second.
+/// Requests that arrive in this way, at this rate a second.
 pub(crate) fn plan_by(
     arrivals: Arrivals,
     rate: f64,
@@ -86,17 +87,17 @@ pub(crate) fn plan_by(
     }
 }
 
-/// What one met.
+/// The result of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Met {
-    /// When it was to be sent, since the beginning.
+    /// When it was planned to be sent, since the beginning.
     pub(crate) at: Duration,
     pub(crate) service: Duration,
-    /// To the answer's head: the targets answer at once and take their time for the body.
+    /// Time to the answer's head: targets answer at once and take their time for the body.
     pub(crate) wait: Duration,
-    /// To the answer's end.
+    /// Time to the answer's end.
     pub(crate) took: Duration,
-    /// None if there was no whole answer.
+    /// The status; none if the answer was incomplete.
     pub(crate) status: Option<u16>,
 }
 
@@ -106,7 +107,8 @@ impl Met {
     }
 }
 
-/// Asks all, spread over the addresses; returns once the last has its answer. `tick` is called with the time that has passed.
+/// Sends all requests, spread over the addresses; returns once the last is answered. `tick` is called with the time that
+/// has passed.
 pub(crate) async fn ask_all(
     addresses: &[SocketAddr],
     asks: &[Ask],

@@ -1,4 +1,4 @@
-//! Figures of a queue become orders in a running daemon, and the daemon says why.
+//! A test: figures of a queue become orders in a running server, and the server reports why.
 
 use crate::aws_client::{AwsClient, element, elements};
 use forebay_awswire::Service;
@@ -59,7 +59,7 @@ async fn desired(caller: &AwsClient) -> u32 {
     element(&told, "DesiredCapacity").unwrap().parse().unwrap()
 }
 
-/// Tells these figures again and again, as a queue that is called would, until so many are wanted.
+/// Reports these figures again and again, as a queue in use would, until this many instances are desired.
 async fn until(caller: &AwsClient, backlogs: &Backlogs, figures: QueueFigures, wanted: u32) {
     let began = Instant::now();
     loop {
@@ -72,7 +72,7 @@ async fn until(caller: &AwsClient, backlogs: &Backlogs, figures: QueueFigures, w
     }
 }
 
-/// What the planner takes a start-up to take, as the admin address has it.
+/// The start-up time that the planner assumes, from the admin address.
 async fn start_up(caller: &AwsClient, daemon: &Daemon) -> Option<f64> {
     let page = caller.page(daemon.admin, "/planner").await.unwrap();
     let told: serde_json::Value = serde_json::from_slice(&page).unwrap();
@@ -92,7 +92,7 @@ async fn figures_become_orders_and_are_told() {
     let caller = AwsClient::from_file(daemon.api, "local-1", &daemon.credentials).unwrap();
     group(&caller).await;
     let backlogs = daemon.backlogs().clone();
-    // Of fifty messages of 25 s each instance does eleven within what its start-up leaves.
+    // Of fifty messages of 25 s, each instance finishes eleven in the time that its start-up leaves.
     until(&caller, &backlogs, figures(50, 0), 5).await;
     let told = call(&caller, Service::AutoScaling, "DescribeScalingActivities", &[]).await;
     let cause = element(&told, "Cause").unwrap();
@@ -102,7 +102,7 @@ async fn figures_become_orders_and_are_told() {
     ] {
         assert!(cause.contains(wanted), "{wanted}: {cause}");
     }
-    // Processes have started, but no worker has asked for messages: what was told counts. Then one does.
+    // Processes have started, but no worker has asked for messages, so the told start-up counts. Then one asks.
     let began = Instant::now();
     let first = loop {
         let told = call(&caller, Service::AutoScaling, "DescribeAutoScalingGroups", &[]).await;
@@ -118,7 +118,7 @@ async fn figures_become_orders_and_are_told() {
         backlogs.observe(QUEUE, figures(50, 0));
         assert!(began.elapsed() < WITHIN, "a first receive tells a start-up");
     }
-    // They take twice as long: three messages say so.
+    // Messages take twice as long, which three of them show.
     for _ in 0..3 {
         backlogs.processed(QUEUE, Duration::from_secs(50));
     }

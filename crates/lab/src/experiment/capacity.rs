@@ -1,5 +1,5 @@
-//! `forebay experiment step`, `ramp` and `day`: a group whose capacity follows its load, under Forebay's planner and under models of how
-//! others do it.
+//! `forebay experiment step`, `ramp` and `day`: a group whose capacity follows its load, under Forebay's planner and under
+//! models of how others do it.
 
 use super::access_log;
 use super::capacity_args::{CapacityArgs, DayArgs, RampArgs, StepArgs};
@@ -21,9 +21,9 @@ use std::time::Duration;
 /// Seconds of a day, and of the parts of it between which the load is a straight line.
 const DAY: f64 = 86_400.0;
 const PART: f64 = 900.0;
-/// Seconds of the hour at which the load is lowest.
+/// The time of the lowest load, in seconds of the day.
 const LOWEST: f64 = 4.0 * 3600.0;
-/// Seconds by whose load there are instances at first.
+/// Seconds whose load decides the first number of instances.
 const FIRST: usize = 10;
 pub(crate) fn run_step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     let (common, step) = (&args.common, args.before);
@@ -166,7 +166,7 @@ fn play(args: &CapacityArgs, load_title: &str, load: &Load, bounds: Bounds) -> a
     Ok(ExitCode::SUCCESS)
 }
 
-/// The controllers that were asked for, in their own order.
+/// The selected controllers, in the order of all controllers.
 fn names(args: &CapacityArgs) -> anyhow::Result<Vec<&'static str>> {
     let known: Vec<&'static str> = all().iter().map(|controller| controller.name()).collect();
     if let Some(unknown) = args
@@ -186,7 +186,7 @@ fn controller(name: &str) -> anyhow::Result<Box<dyn Controller>> {
     found.with_context(|| format!("there is no controller '{name}'"))
 }
 
-/// At first there is what peers have for the load of the first seconds: their usual share of slots is busy.
+/// The first number of instances: what peers have for the load of the first seconds, with their usual share of slots busy.
 fn initial(args: &CapacityArgs, load: &Load, seed: u64) -> u32 {
     let demand = load.demand(args, seed);
     let first = &demand[..demand.len().min(FIRST)];

@@ -7,10 +7,10 @@ use ipnet::Ipv4Net;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What all three have.
+/// Flags that all three have.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct CapacityArgs {
-    /// Controllers to compare, by name with commas between them; all if left out
+    /// Controllers to compare, by name and separated by commas [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) controllers: Vec<String>,
     /// Requests that an instance serves at a time
@@ -19,10 +19,10 @@ pub(crate) struct CapacityArgs {
     /// Milliseconds that a request holds its slot, at random
     #[arg(long, default_value = "1000-3000", value_name = "MS|MS-MS")]
     pub(crate) service: Millis,
-    /// Seconds from an order to an instance that serves
+    /// Seconds from an order to an instance in service
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     pub(crate) start_up: f64,
-    /// Percentage of launches that fail, which shows when the start-up is over
+    /// Percentage of launches that fail, which shows only when the start-up is over
     #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=99))]
     pub(crate) failing: u32,
     /// Seconds that a request may wait for a slot
@@ -31,25 +31,26 @@ pub(crate) struct CapacityArgs {
     /// Requests that may wait; with 0 a request that finds no slot is refused
     #[arg(long, default_value_t = 10_000)]
     pub(crate) length: u32,
-    /// Instances at most
+    /// Most instances
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) most: u32,
-    /// Runs of each controller, each with a seed of its own
+    /// Runs of each controller, each with its own seed
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) seeds: u64,
-    /// The first seed
+    /// First seed
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// In virtual time, with models of other controllers. Live there are `planner`, `aws-tracking-10s` and `aws-tracking-60s`
+    /// Run in virtual time, with models of other controllers. Live there are only `planner`, `aws-tracking-10s` and
+    /// `aws-tracking-60s`
     #[arg(long)]
     pub(crate) simulated: bool,
-    /// Where the addresses of live instances come from
+    /// Pool of the addresses of live instances
     #[arg(long, default_value = "127.208.0.0/12", value_name = "CIDR")]
     pub(crate) address_pool: Ipv4Net,
     /// Draw slots, waiting and refused requests of the first seed over time into this SVG file
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
-    /// Write all figures into this file, too
+    /// Also write all figures into this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }
@@ -69,28 +70,28 @@ impl CapacityArgs {
 /// Flags of `forebay experiment step`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-The load is a number of slots that are busy on average: requests a second, at random, times their mean time. It is --from slots, and
-from one moment on --to slots. Beside the longest waits stand two bounds for a group that orders at once what the new load needs: T1,
-(1 - K0/R') of a start-up, where K0 slots were there and R' are needed; and T5, which holds for every course of arrivals: a start-up and
-S_max (sigma + K0) / K', where K' slots are there a start-up later and sigma requests come beyond the mean rate. Controllers other than
-the planner are models of what their makers describe (see docs/experiments.md).
+The load is the mean number of busy slots: random requests a second, times their mean duration. It rises from --from slots to --to slots
+at once. Next to the longest waits are two bounds for a group that orders what the new load needs at once: T1, (1 - K0/R') of a start-up,
+where K0 slots were ready and R' are needed; and T5, which holds for any course of arrivals: a start-up plus S_max (sigma + K0) / K', where
+K' slots are ready a start-up later and sigma requests come beyond the mean rate. Controllers other than the planner are models of what
+their makers describe (see docs/experiments.md).
 
 Examples:
   forebay experiment step --simulated                                  from 20 to 200 slots
   forebay experiment step --simulated --start-up 30 --wait 40 --plot p.svg
-  forebay experiment step --simulated --length 0                       nobody may wait
+  forebay experiment step --simulated --length 0                       no request may wait
   forebay experiment step --simulated --failing 50 --controllers planner,knative-kpa")]
 pub struct StepArgs {
-    /// Slots that are needed at first
+    /// Slots needed at first
     #[arg(long, default_value_t = 20.0, value_parser = slots)]
     pub(crate) from: f64,
-    /// Slots that are needed then
+    /// Slots needed after the step
     #[arg(long, default_value_t = 200.0, value_parser = slots)]
     pub(crate) to: f64,
     /// Seconds before the step
     #[arg(long, default_value_t = 120.0, value_parser = seconds)]
     pub(crate) before: f64,
-    /// Seconds after it
+    /// Seconds after the step
     #[arg(long, default_value_t = 300.0, value_parser = seconds)]
     pub(crate) after: f64,
     #[command(flatten)]
@@ -100,22 +101,22 @@ pub struct StepArgs {
 /// Flags of `forebay experiment ramp`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-The load is a number of slots that are busy on average: requests a second, at random, times their mean time. It grows from --from to --to
-slots in --over seconds, stays for --stays seconds, and drops back at once. Controllers other than the planner are models of what
-their makers describe (see docs/experiments.md).
+The load is the mean number of busy slots: random requests a second, times their mean duration. It grows from --from to --to slots in
+--over seconds, stays for --stays seconds, and drops back at once. Controllers other than the planner are models of what their makers
+describe (see docs/experiments.md).
 
 Examples:
   forebay experiment ramp --simulated                                  from 20 to 400 slots in a minute
   forebay experiment ramp --simulated --over 10 --plot p.svg           six times as steep, with a picture
   forebay experiment ramp --simulated --start-up 60 --wait 60 --seeds 20")]
 pub struct RampArgs {
-    /// Slots that are needed at first, and in the end
+    /// Slots needed at first, and in the end
     #[arg(long, default_value_t = 20.0, value_parser = slots)]
     pub(crate) from: f64,
-    /// Slots that are needed at the top
+    /// Slots needed at the top
     #[arg(long, default_value_t = 400.0, value_parser = slots)]
     pub(crate) to: f64,
-    /// Seconds before it grows
+    /// Seconds before the load grows
     #[arg(long, default_value_t = 120.0, value_parser = seconds)]
     pub(crate) before: f64,
     /// Seconds in which it grows
@@ -136,8 +137,8 @@ pub struct RampArgs {
 #[command(after_help = "\
 A day: the load goes from --low slots (at 4 o'clock) to --high (at 16) and back, with bursts of --burst times as many requests, five minutes
 apart and 20 s long on average. The day passes --compress times as fast: its curve is that much steeper, while requests, start-ups and bursts
-take as long as ever. With --trace, requests are those of an access log, as Forebay and ALB write it (.gz too): each comes when it
-was received, counted from the first and --compress times as fast, and holds a slot for its target's time; lines without a target's time are
+keep their durations. With --trace, requests are those of an access log in the format of Forebay and ALB (.gz too): each comes when it was
+received, counted from the first and --compress times as fast, and holds a slot for its target's time; lines without a target's time are
 left out.
 
 Examples:
@@ -145,16 +146,16 @@ Examples:
   forebay experiment day --simulated --compress 96 --burst 3 --plot p.svg
   forebay experiment day --simulated --trace access.log.gz --compress 1 --slots 4")]
 pub struct DayArgs {
-    /// Slots that are needed at night
+    /// Slots needed at night
     #[arg(long, default_value_t = 40.0, value_parser = slots)]
     pub(crate) low: f64,
-    /// Slots that are needed by day
+    /// Slots needed by day
     #[arg(long, default_value_t = 400.0, value_parser = slots)]
     pub(crate) high: f64,
-    /// Times as many requests in a burst; 1 for no bursts
+    /// Factor of the load in a burst; 1 for no bursts
     #[arg(long, default_value_t = 1.5, value_name = "TIMES", value_parser = times)]
     pub(crate) burst: f64,
-    /// Times as fast as a day
+    /// Factor by which the day passes faster
     #[arg(long, default_value_t = 24.0, value_name = "TIMES", value_parser = times)]
     pub(crate) compress: f64,
     /// Replay the requests of this access log

@@ -1,4 +1,5 @@
-//! The same with real instances, real requests and the real API: what of the controllers Forebay itself serves, in turn.
+//! The capacity experiments with real instances, real requests and the real API: the controllers that Forebay itself has,
+//! in turn.
 
 use super::asks::{Ask, Met, ask_all};
 use super::capacity_args::CapacityArgs;
@@ -12,13 +13,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-/// Controllers that there are live, by the names of their models.
+/// The live controllers, named like their models.
 const PLANNER: &str = "planner";
 const TRACKING: [(&str, u32); 2] = [("aws-tracking-10s", 10), ("aws-tracking-60s", 60)];
-/// Time between two looks at the group.
+/// Interval between looks at the group.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The controllers that were asked for; without a word those that answer within seconds.
+/// The selected controllers; by default those that react within seconds.
 pub(crate) fn names(args: &CapacityArgs) -> anyhow::Result<Vec<&'static str>> {
     let known = || std::iter::once(PLANNER).chain(TRACKING.map(|tracking| tracking.0));
     if let Some(unknown) = args
@@ -41,7 +42,7 @@ pub(crate) fn names(args: &CapacityArgs) -> anyhow::Result<Vec<&'static str>> {
     Ok(known().filter(is_wanted).collect())
 }
 
-/// When requests come, and for how long each holds its slot.
+/// When requests are sent, and how long each holds its slot.
 fn asks(args: &CapacityArgs, load: &Load, seed: u64) -> Vec<Ask> {
     let rate = match load.flow(args, seed) {
         Flow::Rate(rate) => rate,
@@ -57,7 +58,8 @@ fn asks(args: &CapacityArgs, load: &Load, seed: u64) -> Vec<Ask> {
     let (least, most) = args.service.bounds();
     let mut asks = Vec::new();
     let mut before = Duration::ZERO;
-    // As many as this at random at the highest rate; each comes with the chance that its moment's rate is of that.
+    // Candidates arrive at random at the highest rate, and each is kept with the ratio of the rate at its time to the
+    // highest.
     let highest = rate.most().max(1e-3);
     loop {
         let chance = (arrivals.below(1 << 53) as f64 + 1.0) / (1_u64 << 53) as f64;
@@ -159,7 +161,7 @@ fn seen(met: &Met) -> Seen {
     }
 }
 
-/// What clients saw of each second goes beside what the group had in it; what came after the end is left out.
+/// Adds what clients saw in each second to the group's figures. What came after the end is left out.
 fn counted(run: &mut FleetRun, end: Duration) {
     run.timeline.retain(|second| second.at <= end);
     for second in &mut run.timeline {
@@ -181,7 +183,7 @@ fn counted(run: &mut FleetRun, end: Duration) {
     }
 }
 
-/// Looks at the group for as long as it is asked.
+/// Looks at the group until it is stopped.
 async fn watch(
     name: &str,
     scene: &ScalingScene,

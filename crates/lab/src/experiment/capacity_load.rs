@@ -1,4 +1,4 @@
-//! What comes to a group whose capacity follows its load.
+//! The load of a group whose capacity follows it.
 
 use super::access_log::Trace;
 use super::capacity_args::CapacityArgs;
@@ -9,16 +9,16 @@ use std::time::Duration;
 const BURST_GAP: Duration = Duration::from_secs(300);
 const BURST_LENGTH: Duration = Duration::from_secs(20);
 
-/// What comes.
+/// A load.
 pub(crate) enum Load {
-    /// The slots that are needed at these seconds, and times as many in bursts.
+    /// The slots needed at these seconds, and the factor of bursts.
     Curve { points: Vec<(f64, f64)>, burst: f64 },
-    /// These requests.
+    /// The requests of a trace.
     Trace(Trace),
 }
 
 impl Load {
-    /// When nobody comes any more.
+    /// When the last request comes.
     pub(crate) fn end(&self) -> Duration {
         match self {
             Load::Curve { points, .. } => Duration::from_secs_f64(points.last().map_or(0.0, |point| point.0)),
@@ -48,7 +48,7 @@ impl Load {
         bursts(seed, self.end(), BURST_GAP, BURST_LENGTH, times)
     }
 
-    /// The slots that are needed at each second: for a plot, and for the instances at first.
+    /// The slots needed at each second, for plots and for the first number of instances.
     pub(crate) fn demand(&self, args: &CapacityArgs, seed: u64) -> Vec<f64> {
         let seconds = self.end().as_secs() as usize + 1;
         match (self, self.flow(args, seed)) {

@@ -10,12 +10,12 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use std::path::Path;
 
-/// So many points of a line are drawn at most.
+/// Most points of a line.
 const POINTS: usize = 240;
 
 type Drawn = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// A part of the picture: what stands beside it, and each controller's value at a second.
+/// A part of the picture: its label, and each controller's value at a second.
 struct Part {
     words: &'static str,
     lines: Vec<Vec<(f64, f64)>>,
@@ -41,7 +41,7 @@ pub(crate) fn draw(
         part(all, "refused so far", |_, refused| refused),
     ];
     draw_parts(file, title, &demand, &parts, all)
-        .map_err(|error| anyhow::anyhow!("the plot could not be drawn: {error}"))?;
+        .map_err(|error| anyhow::anyhow!("cannot draw the plot: {error}"))?;
     out::line(format_args!("Drawn: {}", file.display()))?;
     Ok(())
 }
@@ -62,7 +62,7 @@ fn part(all: &[Played], words: &'static str, value: impl Fn(&Second, f64) -> f64
     }
 }
 
-/// The highest of each few points, so that no peak is lost.
+/// The highest value of every few points, so that no peak is lost.
 fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let few = points.len().div_ceil(POINTS).max(1);
     let highest = |few: &[(f64, f64)]| few.iter().copied().max_by(|one, other| one.1.total_cmp(&other.1));

@@ -1,4 +1,4 @@
-//! What came of controllers, as a table and as figures.
+//! Results of controllers, as a table and as figures.
 
 use anyhow::Context as _;
 use forebay_process::out;
@@ -6,27 +6,27 @@ use forebay_sim::{FleetRun, Step, StepBounds};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// A controller's runs, one a seed.
+/// A controller's runs, one per seed.
 pub(crate) struct Played {
     pub(crate) name: &'static str,
     pub(crate) runs: Vec<FleetRun>,
 }
 
-/// Whether bounds of waits stand beside them.
+/// Whether the table shows bounds of waits.
 #[derive(Clone, Copy)]
 pub(crate) enum Bounds {
     None,
-    /// After this step.
+    /// The bounds after this step.
     Of(Step),
 }
 
-/// How figures are shown.
+/// The form of the table.
 pub(crate) struct Table {
     seeds: u64,
     bounds: Bounds,
 }
 
-/// The middle one; of two, the greater.
+/// The median; of two middle values, the greater.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
@@ -82,7 +82,7 @@ impl Table {
         Ok(())
     }
 
-    /// Medians of the bounds, if there are any.
+    /// Medians of the bounds, if the table shows them.
     fn bounds(&self, played: &Played) -> Option<StepBounds> {
         let Bounds::Of(step) = self.bounds else {
             return None;

@@ -1,4 +1,10 @@
-//! `forebay experiment`: published claims, tried on this machine with real sockets.
+//! `forebay experiment`: published claims, checked on this machine with real sockets, or simulated.
+//!
+//! Experiments, each with its flags in `…_args`: `algorithms` (`simulated`), `target_optimizer` (`queueing`, also `llm`),
+//! `reject_alarm` (`refusals`), `scale_in` (`statuses`), `capacity` (`capacity_load`, `capacity_live`, `capacity_table`,
+//! `capacity_plot`) and `queue_backlog` (scenes, live, table, plot). Shared parts: `scene`, `scaling_scene` and
+//! `workers_scene` (servers with targets, instances or workers), `agents` and `peers` (other processes), `users` and `asks`
+//! (clients), `plot` and `timeline` (pictures), `access_log`.
 
 mod access_log;
 mod agents;
@@ -42,30 +48,30 @@ mod workers_scene;
 use clap::Subcommand;
 use std::process::ExitCode;
 
-/// What can be tried.
+/// The experiments.
 #[derive(Subcommand, Debug, Clone)]
 pub enum Experiment {
     /// Compare algorithms: single-threaded targets, quick GETs, and POSTs that block
     Algorithms(algorithms_args::AlgorithmsArgs),
-    /// Hold targets to a number of requests at a time: refuse as ALB does, or let wait
+    /// Limit targets to a number of requests at a time: refuse the others as ALB does, or let them wait
     TargetOptimizer(target_optimizer::TargetOptimizerArgs),
-    /// Long answers of very different lengths: a queue against none, HAProxy's and nginx
+    /// Long answers of very different lengths: a queue compared with no queue, HAProxy's queue and nginx
     Llm(target_optimizer::LlmArgs),
-    /// An alarm on refused requests scales a group of real instances
+    /// Scale a group of real instances by an alarm on refused requests
     RejectAlarm(reject_alarm_args::RejectAlarmArgs),
-    /// Servers come and go with their clients: killed as they are, against taken away in order
+    /// Scale servers in with their clients: kill them, or have the group take them out in order
     ScaleIn(scale_in_args::ScaleInArgs),
-    /// The load grows at once: capacity follows, by the planner and by models of other controllers
+    /// Step of the load: capacity follows, by the planner and by models of other controllers
     Step(capacity_args::StepArgs),
-    /// The load grows steadily, stays and drops: the same
+    /// Steady growth of the load, then a drop: compared in the same way
     Ramp(capacity_args::RampArgs),
-    /// A day with bursts, or the requests of an access log: the same
+    /// A day with bursts, or the requests of an access log: compared in the same way
     Day(capacity_args::DayArgs),
     /// Workers on a queue: a target that moves with the work, as published and by Forebay
     QueueBacklog(queue_backlog_args::QueueBacklogArgs),
 }
 
-/// Plays it, and tells what came of it.
+/// Runs the experiment, and prints its results.
 pub fn run(experiment: Experiment) -> anyhow::Result<ExitCode> {
     match experiment {
         Experiment::Algorithms(args) => algorithms::run(&args),

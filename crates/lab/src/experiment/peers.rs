@@ -1,4 +1,4 @@
-//! Other load balancers in front of the same targets, where they are installed.
+//! Other load balancers in front of the same targets, if they are installed.
 
 use anyhow::{Context as _, bail};
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long one may take to listen.
+/// Longest time until a peer listens.
 const UP_WITHIN: Duration = Duration::from_secs(10);
 
 /// Another load balancer, by least connections.
@@ -15,7 +15,7 @@ const UP_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) enum Peer {
     Nginx,
     Haproxy,
-    /// With so many connections to each target at most, and its own queue for the rest.
+    /// With this many connections to each target at most, and HAProxy's own queue for the rest.
     HaproxyQueue(u32),
 }
 
@@ -40,7 +40,7 @@ impl Peer {
     fn config(self, dir: &Path, listen: SocketAddr, targets: &[SocketAddr]) -> String {
         let mut servers = String::new();
         for (index, target) in targets.iter().enumerate() {
-            // Writing into a string cannot fail.
+            // Writing to a string cannot fail.
             let _ = match self {
                 Peer::Nginx => writeln!(servers, "server {target};"),
                 Peer::Haproxy => writeln!(servers, "  server s{index} {target}"),
@@ -78,7 +78,7 @@ backend t
         }
     }
 
-    /// Starts it at a free port in front of these targets, with its files in `dir`.
+    /// Starts the peer at a free port in front of these targets, with its files in `dir`.
     pub(crate) fn start(self, dir: &Path, port: u16, targets: &[SocketAddr]) -> anyhow::Result<Running> {
         let listen = SocketAddr::from(([127, 0, 0, 1], port));
         let file = dir.join("peer.conf");
@@ -98,10 +98,10 @@ backend t
         let began = Instant::now();
         while std::net::TcpStream::connect(listen).is_err() {
             if let Some(status) = running.child.try_wait()? {
-                bail!("{} ended at once: {status}", self.program());
+                bail!("{} ended immediately: {status}", self.program());
             }
             if began.elapsed() > UP_WITHIN {
-                bail!("{} did not come up", self.program());
+                bail!("{} did not start to listen in time", self.program());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -109,7 +109,7 @@ backend t
     }
 }
 
-/// A running peer; ended when dropped.
+/// A running peer; it is ended when this is dropped.
 pub(crate) struct Running {
     child: Child,
     pub(crate) listen: SocketAddr,
@@ -117,7 +117,7 @@ pub(crate) struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // SIGTERM would let nginx's worker go too; killed alone, a master leaves it behind.
+        // SIGTERM, because it ends nginx's worker too: a master that is killed leaves its worker behind.
         let id = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
         let _ = self.child.wait();

@@ -1,4 +1,4 @@
-//! Latencies as a picture: how long all but the slowest so many requests took. The axis has one unit for each nine.
+//! Latencies as a picture: the latency that each share of requests did not exceed. The axis has one unit for each nine.
 
 use anyhow::Context as _;
 use plotters::coord::Shift;
@@ -7,11 +7,11 @@ use plotters::prelude::*;
 use std::path::Path;
 use std::time::Duration;
 
-/// What stands at each whole unit.
+/// Labels of the whole units.
 const TICKS: [&str; 5] = ["0 %", "90 %", "99 %", "99.9 %", "99.99 %"];
 
 pub(crate) fn colour(index: usize) -> RGBColor {
-    // Told apart by those who see colours differently (Okabe and Ito's set).
+    // Distinguishable with colour blindness (Okabe and Ito's set).
     const SET: [(u8, u8, u8); 8] = [
         (213, 94, 0),
         (0, 114, 178),
@@ -30,7 +30,7 @@ pub(crate) fn colour(index: usize) -> RGBColor {
 pub(crate) type TimeChart<'a, 'b> =
     ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// An empty chart of so many seconds, with what its other axis shows, up to `top`.
+/// An empty chart of this many seconds, with the label of its other axis, which ends at `top`.
 pub(crate) fn over_time<'a, 'b>(
     area: &DrawingArea<SVGBackend<'b>, Shift>,
     words: &str,
@@ -62,7 +62,7 @@ pub(crate) struct Curve {
     pub(crate) latencies: Vec<Duration>,
 }
 
-/// Sees to it that a file can be written, before minutes go by for what it is to hold. One that is there keeps its content.
+/// Checks that a file can be written, before minutes are spent on its content. An existing file keeps its content.
 pub(crate) fn try_file(file: &Path) -> anyhow::Result<()> {
     let is_new = !file.exists();
     let tried = std::fs::File::options().create(true).append(true).open(file);
@@ -82,7 +82,7 @@ pub(crate) fn draw(file: &Path, title: &str, curves: &[Curve]) -> anyhow::Result
     let right = all().map(|point| point.0).fold(2.0_f64, f64::max).min(4.0);
     forebay_control::cloudwatch::widget::use_font();
     let area = SVGBackend::new(file, (860, 480)).into_drawing_area();
-    let failed = |error: &dyn std::fmt::Display| anyhow::anyhow!("the plot could not be drawn: {error}");
+    let failed = |error: &dyn std::fmt::Display| anyhow::anyhow!("cannot draw the plot: {error}");
     area.fill(&WHITE).map_err(|error| failed(&error))?;
     let mut chart = ChartBuilder::on(&area)
         .caption(title, ("sans-serif", 18))
@@ -133,7 +133,7 @@ fn points(curve: &Curve) -> Vec<(f64, f64)> {
         .filter_map(|at| {
             let share = 1.0 - 10_f64.powf(-at);
             let rank = (share * count as f64) as usize;
-            // The last few say nothing about a share.
+            // The last few requests say nothing about a share.
             (rank + 5 <= count).then(|| (at, sorted[rank].as_secs_f64() * 1000.0))
         })
         .collect()
@@ -170,7 +170,7 @@ mod tests {
         );
     }
 
-    /// A run of minutes ended with "the plot could not be drawn": its directory was not there.
+    /// A regression: a run of minutes ended with an error because the plot's directory did not exist.
     #[test]
     fn places_for_plots_are_tried() {
         let dir = tempfile::tempdir().unwrap();

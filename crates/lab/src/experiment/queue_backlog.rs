@@ -1,4 +1,5 @@
-//! `forebay experiment queue-backlog`: workers on a queue whose messages take longer than they did, sized as published and by Forebay.
+//! `forebay experiment queue-backlog`: workers on a queue whose messages take longer than before, sized as published and by
+//! Forebay.
 
 use super::plot::try_file;
 use super::queue_backlog_args::QueueBacklogArgs;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Scenes that are played live without a word.
+/// The default scenes of live runs.
 const LIVE: [&str; 2] = ["25s", "50s"];
 
 pub(crate) fn run(args: &QueueBacklogArgs) -> anyhow::Result<ExitCode> {
@@ -41,10 +42,10 @@ pub(crate) fn run(args: &QueueBacklogArgs) -> anyhow::Result<ExitCode> {
     .into_iter();
     out::line(format_args!(
         "{}in virtual time, {} seeds: medians and ranges; instance-seconds until all is done, and in {}",
-        if args.live { "live, and beside it " } else { "" },
+        if args.live { "live, and alongside " } else { "" },
         args.seeds,
         if args.live {
-            "all (live: as long as it was looked at)"
+            "all (live: as long as it was observed)"
         } else {
             "30 minutes"
         }
@@ -74,7 +75,7 @@ pub(crate) fn run(args: &QueueBacklogArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether a controller is wanted in virtual time: live, the one that is seen live too.
+/// Whether a controller is wanted in virtual time; with --live, only the controller that runs live.
 fn is_chosen(args: &QueueBacklogArgs, who: Who) -> bool {
     if args.live {
         return who == Who::Forebay;
@@ -104,7 +105,7 @@ fn simulated(args: &QueueBacklogArgs, stage: &Stage, who: Who, published: &'stat
     }
 }
 
-/// The scenes that were asked for, in their own order.
+/// The selected scenes, in the order of all scenes.
 fn stages(args: &QueueBacklogArgs) -> anyhow::Result<Vec<Stage>> {
     let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
     if let Some(unknown) = args.scenes.iter().find(|name| !names.contains(&name.as_str())) {
@@ -155,7 +156,7 @@ mod tests {
         Cli::parse_from(["queue-backlog"].iter().chain(flags)).args
     }
 
-    /// The most instances, seconds until all was done, and the share that was in time.
+    /// The largest number of instances, seconds until all was done, and the share that was in time.
     fn played(scene: &str, who: Who, seed: u64) -> (u32, f64, f64) {
         let stage = STAGES.iter().find(|stage| stage.name == scene).unwrap();
         let (run, _) = stage.play(&args(&[]), who, seed);

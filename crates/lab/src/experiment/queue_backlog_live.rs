@@ -1,5 +1,5 @@
-//! The same with a Forebay of its own, real workers and the real API, seen from outside: each scene has a queue and a group, and all are played
-//! side by side.
+//! The queue experiment with a Forebay of its own, real workers and the real API, observed from outside: each scene has a
+//! queue and a group, and all are played side by side.
 
 use super::queue_backlog_args::QueueBacklogArgs;
 use super::queue_backlog_scenes::{Stage, Who};
@@ -16,13 +16,13 @@ use jiff::Timestamp;
 use std::time::{Duration, Instant};
 use tracing::Level;
 
-/// Time between two looks at queues and groups.
+/// Interval between looks at queues and groups.
 const LOOK: Duration = Duration::from_millis(100);
-/// It is given up after so many latencies, and a minute.
+/// Latencies, plus a minute, after which a run is given up.
 const PATIENCE: u32 = 3;
-/// Where it cannot be drawn, how it stands is said so often.
+/// Interval between progress lines where no progress bar can be drawn.
 const SAID_EVERY: Duration = Duration::from_secs(10);
-/// Instances of a group at most.
+/// Most instances of a group.
 const MOST: u32 = 40;
 
 /// A scene that was played.
@@ -31,20 +31,20 @@ pub(crate) struct Observed {
     pub(crate) shortfall: Option<String>,
 }
 
-/// What is seen of a scene.
+/// What is observed of a scene.
 struct Watched {
     name: &'static str,
     workers: Workers,
     sent: u64,
     run: BacklogRun,
     shortfall: Option<String>,
-    /// At the last look: when, and what was wanted.
+    /// Time and desired number of instances at the last look.
     before: Duration,
     desired: u32,
     text: String,
 }
 
-/// Plays these scenes side by side, Forebay sizing the groups; in the order of the scenes.
+/// Plays these scenes side by side, with Forebay sizing the groups; returns them in the order of the scenes.
 pub(crate) async fn play(args: &QueueBacklogArgs, stages: &[Stage]) -> anyhow::Result<Vec<Observed>> {
     let pool = args
         .address_pool
@@ -74,7 +74,7 @@ async fn observe(
     for (watched, stage) in all.iter().zip(stages) {
         scene.until_there(&watched.workers, stage.initial).await?;
     }
-    // In service is a worker whose process has started.
+    // A worker counts as in service once its process has started.
     tokio::time::sleep(Duration::from_secs_f64(args.start_up)).await;
     let (began, began_at) = (Instant::now(), Timestamp::now());
     for (watched, stage) in all.iter().zip(stages) {
@@ -120,7 +120,7 @@ async fn observe(
             watched.name,
             watched.sent
         );
-        // Who was cut off did not delete what it had: it was received again.
+        // A worker that was cut off did not delete its message, which was received again.
         watched.run.cut = u32::try_from(received - watched.sent).unwrap_or(u32::MAX);
     }
     let observed = all.into_iter().map(|watched| Observed {
@@ -195,8 +195,8 @@ impl Watched {
         self.run.done.len() as u64 >= self.sent
     }
 
-    /// Looks at the queue and the group; each second at what the planner says, too. Whatever is no longer in the queue is done: since the
-    /// first message was sent, as all were at that moment.
+    /// Looks at the queue and the group, and once a second at the planner's page. Messages that are no longer in the queue
+    /// are done; their age counts from the first message, because all were sent at that moment.
     async fn look(&mut self, scene: &WorkersScene, began: Instant) -> anyhow::Result<()> {
         let depth = scene.depth(&self.workers).await?;
         let at = began.elapsed();

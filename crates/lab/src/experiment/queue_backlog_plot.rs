@@ -1,5 +1,5 @@
-//! The published dashboard as a picture of four parts: messages, instances, what a message takes, and the backlog per instance against the
-//! acceptable one.
+//! The published dashboard as a picture of four parts: messages, instances, the duration of a message, and the backlog per
+//! instance with the acceptable one.
 
 use super::plot::{colour, over_time};
 use super::queue_backlog_table::Played;
@@ -11,13 +11,13 @@ use std::path::Path;
 
 type Drawn = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// A picture has so many seconds at least.
+/// Shortest time axis, in seconds.
 const SHORTEST: f64 = 10.0;
 
-/// What a controller's line shows at a second.
+/// A controller's value at a second.
 type Value = fn(&BacklogSecond) -> f64;
 
-/// A part: what stands beside it, and its lines; the second one of each controller is dashed.
+/// A part: its label, and its lines; the second line of each controller is dashed.
 struct Part {
     words: &'static str,
     value: Value,
@@ -49,7 +49,7 @@ const PARTS: [Part; 4] = [
 
 /// Draws the first run of each controller into an SVG file.
 pub(crate) fn draw(file: &Path, title: &str, all: &[Played]) -> anyhow::Result<()> {
-    draw_parts(file, title, all).map_err(|error| anyhow::anyhow!("the plot could not be drawn: {error}"))?;
+    draw_parts(file, title, all).map_err(|error| anyhow::anyhow!("cannot draw the plot: {error}"))?;
     out::line(format_args!("Drawn: {}", file.display()))?;
     Ok(())
 }
@@ -61,7 +61,7 @@ fn draw_parts(file: &Path, title: &str, all: &[Played]) -> Drawn {
         .filter_map(|played| Some((played.name, played.runs.first()?)))
         .collect();
     let finished = firsts.iter().map(|(_, run)| run.finished().as_secs_f64());
-    // What was observed is shown as long as it was.
+    // The time axis covers everything that was observed.
     let observed = all.iter().filter(|played| played.is_live);
     let observed = observed.filter_map(|played| Some(played.runs.first()?.timeline.last()?.at.as_secs_f64()));
     let end = observed.fold(finished.fold(SHORTEST, f64::max) * 1.05, f64::max);

@@ -1,20 +1,20 @@
-//! The scenes of `forebay experiment queue-backlog`, and who sizes the group in them.
+//! The scenes of `forebay experiment queue-backlog`, and the controllers in them.
 
 use super::queue_backlog_args::QueueBacklogArgs;
 use forebay_scaling::backlog::Settings;
 use forebay_sim::{BacklogController, BacklogRun, BacklogScene, PlannedBacklog, Span, TrackedBacklog};
 use std::time::Duration;
 
-/// Workers wait so long for a message, as the published one does.
+/// How long workers wait for a message, as the published one does.
 const LONG_POLL: Duration = Duration::from_secs(5);
-/// A received message is hidden for so many times its time.
+/// The visibility timeout, as a multiple of a message's duration.
 const VISIBILITY: f64 = 6.0;
-/// Start-ups are longer or shorter by this share.
+/// The share by which start-ups vary.
 const START_UP_SPREAD: f64 = 0.05;
-/// Until then instances are counted.
+/// The time until which instances are counted.
 const HORIZON: Duration = Duration::from_secs(1800);
 
-/// What sizes the group.
+/// A controller of the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
     AwsMoving,
@@ -42,7 +42,7 @@ impl Who {
     }
 }
 
-/// A scene: messages that come at once.
+/// A scene: messages that are all sent at once.
 #[derive(Clone)]
 pub(crate) struct Stage {
     pub(crate) name: &'static str,
@@ -52,7 +52,7 @@ pub(crate) struct Stage {
     pub(crate) processing: f64,
     before: f64,
     pub(crate) initial: u32,
-    /// Who sizes the group, and what was published of that.
+    /// The controllers, with what was published of each.
     pub(crate) by: &'static [(Who, &'static str)],
 }
 
@@ -120,7 +120,7 @@ pub(crate) const STAGES: [Stage; 4] = [
 ];
 
 impl Stage {
-    /// The same so many times as quick.
+    /// The same scene with all times divided by this factor.
     pub(crate) fn scaled(&self, times: f64) -> Stage {
         Stage {
             latency: self.latency.div_f64(times),
@@ -130,12 +130,12 @@ impl Stage {
         }
     }
 
-    /// For how long a received message is hidden.
+    /// The visibility timeout.
     pub(crate) fn visibility(&self) -> Duration {
         Duration::from_secs_f64((self.processing * VISIBILITY).max(30.0))
     }
 
-    /// In words.
+    /// A description.
     pub(crate) fn title(&self, args: &QueueBacklogArgs) -> String {
         format!(
             "{}: {} messages of {} s (+-{} %) at once, to be done within {} s, {} there; start-ups of {} s, or {} s",
@@ -174,7 +174,7 @@ impl Stage {
         }
     }
 
-    /// Plays it once; and why the latency could not be promised, if that was said.
+    /// Plays the scene once; returns why the latency could not be promised, if that was reported.
     pub(crate) fn play(&self, args: &QueueBacklogArgs, who: Who, seed: u64) -> (BacklogRun, Option<String>) {
         let scene = self.scene(args, who, seed);
         let (name, latency) = (who.name(), self.latency);
@@ -194,7 +194,7 @@ impl Stage {
         (scene.play(&mut tracked as &mut dyn BacklogController), None)
     }
 
-    /// What Forebay is told of it.
+    /// Forebay's settings for the scene.
     pub(crate) fn settings(&self, args: &QueueBacklogArgs, who: Who) -> Settings {
         let is_image = self.initial > 1;
         let start_up = if who == Who::ForebayBoot {
@@ -204,7 +204,7 @@ impl Stage {
         };
         Settings {
             latency: self.latency,
-            // Images are taken to take what they took before: that they do not is learnt.
+            // For images Forebay is told the former duration, and must learn that it has changed.
             processing: Some(if is_image || who == Who::ForebayTold25 {
                 self.before
             } else {
@@ -216,7 +216,7 @@ impl Stage {
     }
 }
 
-/// Anything within a share of so many seconds.
+/// Uniform within a share of this many seconds.
 fn about(seconds: f64, share: f64) -> Span {
     Span::Uniform(
         Duration::from_secs_f64(seconds * (1.0 - share)),

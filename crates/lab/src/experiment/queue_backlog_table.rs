@@ -1,4 +1,4 @@
-//! What came of workers on a queue, as a table and as figures. Runs may be simulated or observed.
+//! Results of workers on a queue, as a table and as figures. Runs may be simulated or observed.
 
 use forebay_process::out;
 use forebay_sim::{BacklogRun, BacklogSecond};
@@ -8,16 +8,16 @@ use std::time::Duration;
 /// A controller's runs in a scene.
 pub(crate) struct Played {
     pub(crate) name: &'static str,
-    /// It was observed, not simulated.
+    /// Whether the run was observed, not simulated.
     pub(crate) is_live: bool,
-    /// What was published of it; empty if nothing was.
+    /// The published result; empty if there is none.
     pub(crate) published: &'static str,
     pub(crate) runs: Vec<BacklogRun>,
-    /// Why the latency could not be promised, if that was said.
+    /// Why the latency could not be promised, if that was reported.
     pub(crate) shortfall: Option<String>,
 }
 
-/// The least, the middle one (of two, the greater), and the greatest.
+/// The least value, the median (of two middle ones, the greater), and the greatest.
 fn spread(values: impl Iterator<Item = f64>) -> (f64, f64, f64) {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -37,7 +37,7 @@ impl Played {
         spread(self.runs.iter().map(of))
     }
 
-    /// The share of all messages of all runs that were done in time.
+    /// The share of messages that were done in time, over all runs.
     fn within(&self, latency: Duration) -> f64 {
         let shares = self.runs.iter().map(|run| run.within(latency));
         shares.sum::<f64>() / self.runs.len().max(1) as f64

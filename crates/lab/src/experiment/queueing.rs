@@ -1,4 +1,4 @@
-//! What experiments with queues share: who stands in front of limited targets, a run of each, a table and a plot.
+//! Shared parts of experiments with queues: what is in front of limited targets, a run of each, a table and a plot.
 
 use super::agents::Agent;
 use super::asks::{self, Ask, Met, Services};
@@ -18,19 +18,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// More than any experiment lets wait.
+/// A queue length that no experiment reaches.
 const ENOUGH: &str = "100000";
 
-/// Who stands in front.
+/// What is in front of the targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contender {
-    /// Agents at the targets; who finds no permit is refused, as ALB does.
+    /// Agents at the targets; a request that finds no permit is refused, as by ALB.
     Refusing,
-    /// Agents at the targets; who finds no permit waits.
+    /// Agents at the targets; a request that finds no permit waits.
     Queueing,
-    /// No agents: a limit kept here, and a queue.
+    /// No agents: limits at the load balancer, and a queue.
     Limited,
-    /// No agents, no queue.
+    /// Limits at the load balancer, without a queue.
     LimitedRefusing,
     /// Least outstanding requests, without limits.
     Unlimited,
@@ -50,38 +50,38 @@ impl Contender {
     }
 }
 
-/// What targets there are, and what they meet.
+/// The targets and their load.
 #[derive(Clone, Debug)]
 pub(crate) struct Play {
     pub(crate) targets: u16,
-    /// Requests at a time that each is to get.
+    /// Most requests at a time at each target.
     pub(crate) limit: u32,
-    /// Whether a target itself lets more wait inside. Else it works on all it gets.
+    /// Whether a target lets further requests wait inside; else it works on all that it gets.
     pub(crate) inside: bool,
     pub(crate) services: Services,
     pub(crate) time: Duration,
-    /// How long requests may wait, in seconds.
+    /// Longest wait of a request, in seconds.
     pub(crate) wait: u32,
     pub(crate) seed: u64,
     pub(crate) pool: Ipv4Net,
 }
 
-/// What one contender's run came to.
+/// The result of one contender's run.
 pub(crate) struct Run {
     pub(crate) contender: Contender,
     pub(crate) met: Vec<Met>,
-    /// Requests that each target had at a time, at most.
+    /// The most requests at a time that each target had.
     pub(crate) peaks: Vec<u64>,
 }
 
 impl Play {
-    /// Requests a second that keep this share of all slots busy, in per cent.
+    /// Requests a second that keep this percentage of all slots busy.
     pub(crate) fn rate(&self, load: u16) -> f64 {
         let slots = f64::from(self.targets) * f64::from(self.limit);
         f64::from(load) / 100.0 * slots / self.services.mean()
     }
 
-    /// Each contender meets the same requests at this load, in its turn.
+    /// Plays the same requests at this load for each contender in turn.
     pub(crate) async fn runs(&self, contenders: &[Contender], load: u16) -> anyhow::Result<Vec<Run>> {
         let asks = asks::plan(self.rate(load), self.time, self.services, self.seed);
         let mut runs = Vec::new();
@@ -151,12 +151,12 @@ impl Play {
         scene.tag("forebay:queue-length", length).await
     }
 
-    /// An agent before each target, each at an address of its own, as they share the control port.
+    /// An agent before each target, each at its own address because they share the control port.
     fn agents(&self, stage: &Stage) -> anyhow::Result<(Vec<Agent>, u16)> {
         let control = free_port(0)?;
         let data = loop {
             let port = free_port(0)?;
-            // What is free may be named twice.
+            // A free port may be returned twice.
             if port != control {
                 break port;
             }
@@ -187,7 +187,7 @@ async fn sent(contender: Contender, addresses: &[SocketAddr], asks: &[Ask]) -> V
     met
 }
 
-/// Asks each target itself how many requests it had at a time, at most.
+/// Asks each target for the most requests that it had at a time.
 async fn peaks(targets: &[SocketAddr]) -> anyhow::Result<Vec<u64>> {
     let mut peaks = Vec::new();
     for &target in targets {
@@ -214,7 +214,7 @@ impl Run {
         self.met.iter().filter(|met| met.is_served()).count()
     }
 
-    /// Answered 503.
+    /// Requests answered with 503.
     pub(crate) fn refused(&self) -> usize {
         self.met.iter().filter(|met| met.status == Some(503)).count()
     }
@@ -226,7 +226,7 @@ impl Run {
         waits
     }
 
-    /// The wait that this share of those served did not exceed, in milliseconds.
+    /// The wait that this share of the served requests did not exceed, in milliseconds.
     pub(crate) fn wait_ms(&self, share: f64) -> f64 {
         let waits = self.waits();
         let rank = (share * waits.len() as f64) as usize;
@@ -234,7 +234,7 @@ impl Run {
         wait.copied().unwrap_or_default().as_secs_f64() * 1000.0
     }
 
-    /// Milliseconds from sending to the answer's end over the target's work, of the median request that was served.
+    /// Time from sending to the answer's end, divided by the target's work; the 99th percentile of served requests.
     fn slowdown(&self) -> f64 {
         let served = self.met.iter().filter(|met| met.is_served());
         let mut ratios: Vec<f64> = served
@@ -258,7 +258,7 @@ impl Run {
     }
 }
 
-/// Prints what the runs of one load came to.
+/// Prints the results of the runs of one load.
 pub(crate) fn print_table(title: &str, runs: &[Run]) -> anyhow::Result<()> {
     out::line(format_args!("\n{title}"))?;
     out::line(format_args!(
@@ -294,7 +294,7 @@ pub(crate) fn print_table(title: &str, runs: &[Run]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Draws the waits of those served.
+/// Draws the waits of served requests.
 pub(crate) fn draw(file: &Path, title: &str, runs: &[Run]) -> anyhow::Result<()> {
     let curve = |run: &Run| {
         let refused = 100.0 * run.refused() as f64 / run.met.len().max(1) as f64;

@@ -1,4 +1,4 @@
-//! What came of an alarm on refused requests: second by second, and the moments that count.
+//! Results of an alarm on refused requests: each second, and the important moments.
 
 use super::timeline::{self, Line, Words};
 use anyhow::Context as _;
@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
-/// More rows than this are put together five by five.
+/// Most rows of the table; with more seconds, five make a row.
 const ROWS: usize = 60;
 
-/// What became of the requests that were sent in a second.
+/// The outcomes of requests that were sent in a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Second {
     pub(crate) served: u32,
-    /// Answered 503.
+    /// Answered with 503.
     pub(crate) refused: u32,
-    /// Anything else.
+    /// Any other outcome.
     pub(crate) failed: u32,
-    /// Instances in service at its end.
+    /// Instances in service at the end of the second.
     pub(crate) instances: u16,
 }
 
@@ -45,14 +45,14 @@ pub(crate) struct Refusals {
     pub(crate) refused: Vec<Duration>,
     /// When the alarm was first seen in ALARM.
     pub(crate) alarm: Option<Duration>,
-    /// When the group first wanted more.
+    /// When the group's desired number first grew.
     pub(crate) scaled: Option<Duration>,
-    /// When first all that it wanted then served.
+    /// When all instances that it then wanted were first in service.
     pub(crate) serving: Option<Duration>,
 }
 
 impl Refusals {
-    /// For a load of this time.
+    /// For a load of this duration.
     pub(crate) fn new(time: Duration) -> Refusals {
         let mut seconds = time.as_secs() as usize;
         seconds += usize::from(time.subsec_nanos() > 0);
@@ -62,7 +62,7 @@ impl Refusals {
         }
     }
 
-    /// Counts a request by when it was sent.
+    /// Counts a request in the second in which it was sent.
     pub(crate) fn count(&mut self, at: Duration, status: Option<u16>) {
         let Some(second) = self.seconds.get_mut(at.as_secs() as usize) else {
             return;
@@ -78,13 +78,13 @@ impl Refusals {
         }
     }
 
-    /// Says how many instances are in service from then on.
+    /// Records the instances in service from a time on.
     pub(crate) fn in_service(&mut self, from: Duration, instances: u16) {
         let seconds = self.seconds.iter_mut().skip(from.as_secs() as usize);
         seconds.for_each(|second| second.instances = instances);
     }
 
-    /// The first second from which on nobody was refused; none if someone was to the end.
+    /// The first second from which on no request was refused; none if one was refused until the end.
     fn quiet(&self) -> Option<usize> {
         let last = self.seconds.iter().rposition(|second| second.refused > 0);
         let quiet = last.map_or(0, |last| last + 1);
@@ -96,7 +96,7 @@ impl Refusals {
         all.fold(Second::default(), |sum, second| sum.and(second))
     }
 
-    /// Prints the table and what it comes to.
+    /// Prints the table and a summary.
     pub(crate) fn print(&self) -> anyhow::Result<()> {
         let step = if self.seconds.len() > ROWS { 5 } else { 1 };
         out::line(format_args!(

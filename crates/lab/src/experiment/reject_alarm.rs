@@ -1,4 +1,4 @@
-//! `forebay experiment reject-alarm`: requests are refused, an alarm sees it, and a group grows until none is.
+//! `forebay experiment reject-alarm`: requests are refused, an alarm notices, and a group grows until none are.
 
 use super::asks::{self, Services};
 use super::plot::try_file;
@@ -12,14 +12,14 @@ use std::convert::Infallible;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Where agents are told of requests.
+/// The port for the control channel of agents.
 const CONTROL_PORT: u16 = 3000;
-/// An application, and beside it the agent that lets one request at a time through to it. All listen at the instance's own address,
-/// as without namespaces instances share one network.
+/// An application, and an agent beside it that admits one request at a time. All listen at the instance's own address,
+/// because without namespaces instances share one network.
 const COMMAND: &str = "\"$FOREBAY\" sample-target --listen \"$FOREBAY_ADDRESS:9000\" --name \"$INSTANCE_ID\" & \
     exec \"$FOREBAY\" --log error agent --data-address \"$FOREBAY_ADDRESS:$PORT\" --control-address \"$FOREBAY_ADDRESS:3000\" \
     --destination-address \"$FOREBAY_ADDRESS:9000\" --max-concurrency 1";
-/// Time between two looks at the group.
+/// Interval between looks at the group.
 const LOOK: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(args: &RejectAlarmArgs) -> anyhow::Result<ExitCode> {
@@ -100,8 +100,8 @@ async fn play(args: &RejectAlarmArgs, scene: &mut ScalingScene) -> anyhow::Resul
     Ok(run)
 }
 
-/// Lets the first instances grow as old as the policy's warm-up. Until then the policy counts none of them, and what it adds to
-/// nothing is no more than what is there.
+/// Waits until the first instances are older than the policy's warm-up. Until then the policy counts none of them, so what
+/// it adds to zero is no more than what exists.
 async fn warm_up(args: &RejectAlarmArgs, bar: &ProgressBar) {
     bar.set_message("instances warm up");
     let over = Instant::now() + Duration::from_secs(args.warm_up());
@@ -111,7 +111,7 @@ async fn warm_up(args: &RejectAlarmArgs, bar: &ProgressBar) {
     }
 }
 
-/// Looks at the group and its alarm for as long as it is asked.
+/// Looks at the group and its alarm until it is stopped.
 async fn watch(
     args: &RejectAlarmArgs,
     scene: &ScalingScene,

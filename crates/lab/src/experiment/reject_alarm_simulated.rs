@@ -1,4 +1,5 @@
-//! The same in virtual time: `forebay-sim` refuses, CloudWatch's rule looks at its sums, and the step policy says what is added.
+//! The alarm experiment in virtual time: `forebay-sim` refuses, CloudWatch's rule evaluates the sums, and the step policy
+//! decides what is added.
 
 use super::refusals::Refusals;
 use super::reject_alarm_args::RejectAlarmArgs;
@@ -19,10 +20,10 @@ const RULE: Rule = Rule {
     missing_data: MissingData::NotBreaching,
 };
 
-/// Instances that were ordered: when, and how many.
+/// Orders: when, and how many instances.
 type Orders = Vec<(Duration, u16)>;
 
-/// Plays the load again after each order, which changes nothing of what was before it, until no more is ordered.
+/// Plays the load again after each order, which does not affect anything before it, until nothing more is ordered.
 pub(crate) fn simulate(args: &RejectAlarmArgs) -> anyhow::Result<Refusals> {
     let policy = Steps::new(vec![Step {
         lower: Some(0.0),
@@ -133,7 +134,7 @@ fn look(
     (first, None)
 }
 
-/// What the policy sees at this time.
+/// The group as the policy sees it at this time.
 fn group(args: &RejectAlarmArgs, orders: &Orders, at: Duration) -> Group {
     let warm = boot(args) + Duration::from_secs(args.warm_up());
     let (mut desired, mut warming) = (u32::from(args.instances), 0);
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn what_warms_up_is_not_ordered_twice() {
-        // The second period has refusals, too, from before the new ones serve.
+        // The second period has refusals as well, from before the new instances are in service.
         assert_eq!(
             instances(&played(&["--period", "10", "--warm-up", "0"])),
             [3, 6, 9]

@@ -1,4 +1,4 @@
-//! Flags of `forebay experiment scale-in`, and the half-sine that its clients and servers follow.
+//! Flags of `forebay experiment scale-in`, and the half sine that its clients and servers follow.
 
 use super::reject_alarm_args::seconds;
 use crate::sample::Millis;
@@ -7,20 +7,20 @@ use ipnet::Ipv4Net;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Steps of the half-sine.
+/// Steps of the half sine.
 const STEPS: u16 = 19;
-/// From one step to the next, as published.
+/// Radians from one step to the next, as published.
 const RADIANS: f64 = 0.168;
 
 /// Flags of `forebay experiment scale-in`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-Servers and clients follow half a sine in 19 steps. Each client sends one POST after the other, each on a connection of its own,
-and counts the answers by status. There are two turns. Before: servers that are too many are killed (SIGKILL) while they are targets,
-and the Auto Scaling group is not told. After: the group is told how many instances it is to have, and takes those that are too many
-out of the target group, waits for their requests, and ends them. In both, a server ends at once when it is told to: it does nothing
-for its requests. A server is a process of this program, as the user who runs it. With --simulated nothing is started, and a
-server serves --boot seconds after it was ordered.
+Servers and clients follow half a sine in 19 steps. Each client sends one POST after another, each on its own connection, and counts
+the answers by status. There are two turns. Before: surplus servers are killed (SIGKILL) while they are targets, and the Auto Scaling
+group is not told. After: the group's desired capacity is changed, and the group takes surplus servers out of the target group, waits
+for their requests, and ends them. In both, a server that is told to end does so at once, without regard to its requests. A server is
+a process of this program, run as the same user. With --simulated nothing is started, and a server is in service --boot seconds after
+it was ordered.
 
 Examples:
   forebay experiment scale-in                                       two turns of 19 steps of 15 s
@@ -42,35 +42,36 @@ pub struct ScaleInArgs {
     /// Milliseconds from an answer to the client's next request
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pause: u64,
-    /// Clients send GET instead of POST. If a connection that was used before breaks, Forebay sends a GET again, to another server
+    /// Clients send GET instead of POST. If a connection that was used before breaks, Forebay sends a GET again, to another
+    /// server
     #[arg(long, conflicts_with = "simulated")]
     pub(crate) get: bool,
-    /// In virtual time
+    /// Run in virtual time
     #[arg(long)]
     pub(crate) simulated: bool,
-    /// Seconds until a simulated server serves
+    /// Seconds until a simulated server is in service
     #[arg(long, default_value_t = 1.0, value_parser = seconds, requires = "simulated")]
     pub(crate) boot: f64,
     /// Draw failures of both turns, and servers, into this SVG file
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
-    /// Write all figures into this file, too
+    /// Also write all figures into this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Seed of requests, and of which servers are killed
+    /// Seed of requests, and of the choice of killed servers
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Where its addresses come from
+    /// Pool of the experiment's addresses
     #[arg(long, default_value = "127.224.0.0/12", value_name = "CIDR")]
     pub(crate) address_pool: Ipv4Net,
 }
 
-/// How servers go that are too many.
+/// How surplus servers go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// Killed while they are targets.
     Before,
-    /// Taken away by the group, in its order.
+    /// Taken out by the group, in its order.
     After,
 }
 
@@ -85,7 +86,7 @@ impl Turn {
     }
 }
 
-/// How many there are to be in a step.
+/// The numbers of servers and clients in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) servers: u16,

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// It has no handler for SIGTERM: it ends at once, whatever it is doing.
+/// Has no handler for SIGTERM, so it ends at once, whatever it is doing.
 const COMMAND: &str =
     "exec \"$FOREBAY\" sample-target --listen \"$FOREBAY_ADDRESS:$PORT\" --name \"$INSTANCE_ID\"";
 /// An answer that takes longer counts as failed.
@@ -77,7 +77,7 @@ async fn play(
     let began = Instant::now();
     for (step, wanted) in steps.iter().enumerate() {
         bar.set_message(format!("{}, {} servers", turn.word(), wanted.servers));
-        // Clients and servers go together, as when both are scaled by one script.
+        // Clients and servers change together, as if one script scaled both.
         now.send_replace((step, wanted.clients));
         servers.become_so_many(wanted.servers).await?;
         tokio::time::sleep_until(began + args.step() * (step as u32 + 1)).await;
@@ -120,7 +120,7 @@ impl Servers<'_> {
     }
 }
 
-/// One that sends a request after the other for as long as it is one of so many.
+/// A client that sends one request after another while its number is below the number of clients.
 struct Client {
     number: u16,
     nodes: Vec<SocketAddr>,
@@ -131,7 +131,7 @@ struct Client {
 }
 
 impl Client {
-    /// `now` is the step, and how many clients there are to be. Ends when `now` does.
+    /// `now` is the step and the number of clients. Ends when `now` does.
     async fn run(
         mut self,
         mut now: watch::Receiver<(usize, u16)>,
@@ -144,7 +144,7 @@ impl Client {
             let work = self.request.draw(&mut self.rng);
             let asked = tokio::time::timeout(PATIENCE, ask(self.nodes[node], &self.method, work)).await;
             let status = asked.ok().and_then(Result::ok);
-            // As whoever counts answers does: in the step in which it came.
+            // An answer counts in the step in which it came, as the published script does.
             let step = now.borrow().0;
             if met.send((step, status)).is_err() {
                 return;
@@ -154,7 +154,7 @@ impl Client {
     }
 }
 
-/// One request on a connection of its own; the status, once the whole answer is there.
+/// One request on its own connection; returns the status once the whole answer is there.
 async fn ask(node: SocketAddr, method: &Method, work: Duration) -> anyhow::Result<u16> {
     let stream = tokio::net::TcpStream::connect(node).await?;
     stream.set_nodelay(true)?;

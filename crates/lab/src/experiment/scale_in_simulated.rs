@@ -1,4 +1,4 @@
-//! The same in virtual time: targets that are killed, against targets that are deregistered.
+//! The scale-in experiment in virtual time: targets that are killed, compared with targets that are deregistered.
 
 use super::scale_in_args::{ScaleInArgs, Turn};
 use super::statuses::Played;
@@ -20,7 +20,7 @@ pub(crate) fn turn(args: &ScaleInArgs, turn: Turn) -> Played {
     };
     let at = |step: usize| args.step() * step as u32;
     let mut scene = Scene::new(args.seed, steps[0].servers, behaviour, Algorithm::RoundRobin);
-    // The newest go first: those that are there are always the first few.
+    // The newest servers go first, so the present ones are always the first few.
     for (step, pair) in (1..).zip(steps.windows(2)) {
         let (before, now) = (pair[0].servers, pair[1].servers);
         let comes = at(step) + Duration::from_secs_f64(args.boot);
@@ -34,7 +34,7 @@ pub(crate) fn turn(args: &ScaleInArgs, turn: Turn) -> Played {
     for client in 0..args.clients {
         let is_there = |step: &usize| steps[*step].clients > client;
         let there: Vec<usize> = (0..steps.len()).filter(is_there).collect();
-        // Half a sine goes up once: each comes and goes once.
+        // Half a sine rises once, so each client comes and goes once.
         if let (Some(&first), Some(&last)) = (there.first(), there.last()) {
             scene.clients.push(Client {
                 kind: Kind::Post,
@@ -47,7 +47,7 @@ pub(crate) fn turn(args: &ScaleInArgs, turn: Turn) -> Played {
     let mut played = Played::new(turn, &steps);
     for seen in scene.play().seen {
         let step = (seen.at + seen.took).div_duration_f64(args.step()) as usize;
-        // The last answers come a little after the last step.
+        // The last answers come shortly after the last step.
         played.count(step.min(steps.len() - 1), Some(seen.status));
     }
     played

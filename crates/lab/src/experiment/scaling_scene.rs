@@ -1,5 +1,5 @@
-//! The scene of experiments with instances: a fresh daemon, a load balancer, and an Auto Scaling group of real instances, each a
-//! process of this very program.
+//! The scene of experiments with instances: a fresh server, a load balancer, and an Auto Scaling group of real instances,
+//! each a process of this very program.
 
 use crate::aws_client::{AwsClient, element, elements};
 use crate::demo_balancer::{found, free_port, wait_until_healthy};
@@ -15,21 +15,21 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What all that is made is called.
+/// The name of everything that is created.
 const NAME: &str = "experiment";
-/// Where instances listen.
+/// The port that instances listen on.
 const PORT: &str = "8000";
-/// How long instances may take to go at the end.
+/// Longest time until instances have ended at the end.
 pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(60);
-/// Time between two looks.
+/// Interval between looks.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What there is to be.
+/// The parameters of a scene.
 pub(crate) struct Setup {
     pub(crate) pool: Ipv4Net,
-    /// What starts an instance, for a shell. `$FOREBAY` is this program.
+    /// The shell command that starts an instance. `$FOREBAY` is this program.
     pub(crate) command: String,
-    /// The port of agents, if instances have one.
+    /// The control port of agents, if instances have one.
     pub(crate) control_port: Option<u16>,
     pub(crate) instances: u16,
     pub(crate) most: u16,
@@ -38,7 +38,7 @@ pub(crate) struct Setup {
     pub(crate) group_tags: Vec<(&'static str, String)>,
 }
 
-/// A running scene. To be closed, or instances are left for some seconds after it.
+/// A running scene. It must be closed, or instances stay for some seconds after it.
 pub(crate) struct ScalingScene {
     setup: Setup,
     image: String,
@@ -56,7 +56,7 @@ pub(crate) struct Member {
     pub(crate) state: String,
 }
 
-/// Does it unless Ctrl-C or SIGTERM comes first: then whoever called has still the time to close what it has opened.
+/// Runs this unless Ctrl-C or SIGTERM comes first; the caller then still has time to close what it opened.
 pub(crate) async fn until_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -67,7 +67,7 @@ pub(crate) async fn until_interrupted<T>(work: impl Future<Output = anyhow::Resu
     }
 }
 
-/// This program, quoted for a shell.
+/// This program's path, quoted for a shell.
 pub(crate) fn own_program() -> anyhow::Result<String> {
     let path = std::env::current_exe().context("cannot find this program's file")?;
     let path = path.to_str().context("this program's path is not UTF-8")?;
@@ -75,7 +75,7 @@ pub(crate) fn own_program() -> anyhow::Result<String> {
 }
 
 impl ScalingScene {
-    /// Starts a fresh daemon that knows the image. Nothing else is there yet.
+    /// Starts a fresh server that knows the image, but has no other resources yet.
     pub(crate) async fn start(setup: Setup) -> anyhow::Result<ScalingScene> {
         let dir = tempfile::Builder::new()
             .prefix("forebay-experiment-")
@@ -92,7 +92,7 @@ impl ScalingScene {
         let image = image.map_err(|error| anyhow!(error))?.id;
         let daemon = Daemon::start(UpArgs {
             workers: Some(1),
-            // Instances are this program, which may lie where nobody else can read it.
+            // Instances run this program, which may be where no other user can read it.
             instance_user: RunAs::Own,
             instance_stop_seconds: 10,
             ..UpArgs::scratch(dir.path(), setup.pool)
@@ -115,7 +115,7 @@ impl ScalingScene {
         self.caller.call(service, action, input).await
     }
 
-    /// Makes load balancer and group, and waits until the first instances are healthy.
+    /// Creates the load balancer and the group, and waits until the first instances are healthy.
     pub(crate) async fn make(&mut self) -> anyhow::Result<()> {
         let subnets = self.call(Service::Ec2, "DescribeSubnets", &[]).await?;
         let ids: Vec<&str> = elements(&subnets, "subnetId").collect();
@@ -147,7 +147,7 @@ impl ScalingScene {
         let told = self
             .call(Service::AutoScaling, "DescribeScalingActivities", &input)
             .await?;
-        // The newest activity says why nothing was launched, if that is it.
+        // If nothing was launched, the latest activity says why.
         let why = element(&told, "StatusMessage").map(str::to_owned);
         Err(why.map_or(error, |why| anyhow!("no instance serves: {why}")))
     }
@@ -229,7 +229,7 @@ impl ScalingScene {
         Ok(())
     }
 
-    /// Has a target tracking policy keep so large a share of slots busy, by points of so many seconds.
+    /// Creates a target tracking policy that keeps this share of slots busy, by points of `period` seconds.
     pub(crate) async fn track_utilization(
         &self,
         target: f64,
@@ -258,12 +258,12 @@ impl ScalingScene {
         Ok(())
     }
 
-    /// Where requests go: each node.
+    /// The addresses for requests, one per node.
     pub(crate) fn nodes(&self) -> &[SocketAddr] {
         &self.nodes
     }
 
-    /// Adds so many instances whenever requests are refused in a period.
+    /// Creates an alarm and a policy that add `more` instances whenever requests are refused in a period.
     pub(crate) async fn scale_on_refusals(&self, period: u32, more: u16, warm_up: u64) -> anyhow::Result<()> {
         let policy = [
             ("AutoScalingGroupName", NAME),
@@ -311,7 +311,7 @@ impl ScalingScene {
             .await
     }
 
-    /// What the group wants, and what it has.
+    /// The group's desired number of instances, and its instances.
     pub(crate) async fn group(&self) -> anyhow::Result<(u16, Vec<Member>)> {
         let told = self.described().await?;
         let desired = found(&told, "DesiredCapacity")?.parse()?;
@@ -321,7 +321,7 @@ impl ScalingScene {
         Ok((desired, members.collect()))
     }
 
-    /// How many targets are healthy.
+    /// The number of healthy targets.
     pub(crate) async fn healthy(&self) -> anyhow::Result<usize> {
         let input = [("TargetGroupArn", self.target_group.as_str())];
         let told = self.call(Service::Elbv2, "DescribeTargetHealth", &input).await?;
@@ -330,7 +330,7 @@ impl ScalingScene {
             .count())
     }
 
-    /// Has the group have so many instances.
+    /// Sets the group's desired number of instances.
     pub(crate) async fn desire(&self, count: u16) -> anyhow::Result<()> {
         let input = [
             ("AutoScalingGroupName", NAME),
@@ -341,7 +341,7 @@ impl ScalingScene {
         Ok(())
     }
 
-    /// From now on the group does not see that an instance has died.
+    /// Stops the group from noticing that an instance has died.
     pub(crate) async fn overlook_deaths(&self) -> anyhow::Result<()> {
         let input = [
             ("AutoScalingGroupName", NAME),
@@ -354,17 +354,17 @@ impl ScalingScene {
         Ok(())
     }
 
-    /// Kills an instance's program from outside, as `kill -9` does. Nobody is told.
+    /// Kills an instance's program from outside, as `kill -9` does, without telling anyone.
     pub(crate) fn kill(&self, id: &str) -> anyhow::Result<()> {
         let shim = shim_of(id).with_context(|| format!("{id} does not run"))?;
         let program = child_of(shim).with_context(|| format!("{id} has no program"))?;
-        // The program leads its process group.
+        // The program is the leader of its process group.
         let group = rustix::process::Pid::from_raw(program).context("a process has number 0")?;
         rustix::process::kill_process_group(group, rustix::process::Signal::KILL)
             .with_context(|| format!("cannot kill {id}"))
     }
 
-    /// Ends all instances, waits until nothing is left of them, and ends.
+    /// Ends all instances, waits until nothing is left of them, and closes the scene.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         let gone = self.end_instances().await;
         self.daemon.stop().await?;
@@ -373,7 +373,7 @@ impl ScalingScene {
 
     async fn end_instances(&self) -> anyhow::Result<()> {
         let input = [("AutoScalingGroupName", NAME), ("ForceDelete", "true")];
-        // There is none if it was interrupted early.
+        // The group does not exist if the experiment was interrupted early.
         if self.described().await?.contains("<AutoScalingGroupName>") {
             self.call(Service::AutoScaling, "DeleteAutoScalingGroup", &input)
                 .await?;
@@ -382,7 +382,7 @@ impl ScalingScene {
     }
 }
 
-/// Returns when nothing is left of a data directory's instances.
+/// Waits until nothing is left of a data directory's instances.
 pub(crate) async fn gone(data_dir: &Path) -> anyhow::Result<()> {
     let began = Instant::now();
     while has_instances(&data_dir.join("instances")) {
@@ -407,12 +407,12 @@ fn processes() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// The process that supervises an instance, by its command line: the word, and the instance's directory.
+/// The process that supervises an instance, found by its command line: the word, and the instance's directory.
 fn shim_of(id: &str) -> Option<i32> {
     processes().find(|pid| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let words: Vec<&[u8]> = line.split(|&byte| byte == 0).collect();
-        // The program in front, nothing after the last byte.
+        // The program comes first, and an empty part after the last separator.
         let [_, word, dir, []] = words[..] else {
             return false;
         };
@@ -423,7 +423,7 @@ fn shim_of(id: &str) -> Option<i32> {
 fn child_of(parent: i32) -> Option<i32> {
     processes().find(|pid| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // After the name in brackets: the state, and the parent.
+        // After the name in brackets come the state and the parent.
         let rest = stat.rsplit_once(") ").map(|parts| parts.1).unwrap_or_default();
         rest.split(' ').nth(1) == Some(&parent.to_string())
     })

@@ -1,4 +1,4 @@
-//! The scene of an experiment: a fresh daemon with a load balancer, and single-threaded targets.
+//! The scene of an experiment: a fresh server with a load balancer, and single-threaded targets.
 
 use crate::aws_client::AwsClient;
 use crate::demo_balancer::{DemoBalancer, free_port, make, register};
@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use tokio::sync::watch;
 
-/// A target busy for longer than this would be taken out, and the experiment would be another.
+/// Health checks that tolerate a target busy for long: one that is taken out would change the experiment.
 const PATIENT_CHECKS: [(&str, &str); 3] = [
     ("HealthCheckIntervalSeconds", "120"),
     ("HealthCheckTimeoutSeconds", "100"),
@@ -29,7 +29,7 @@ struct SampleCli {
     args: SampleArgs,
 }
 
-/// A target: its name, and the flags of `forebay sample-target` that it runs with.
+/// A target: its name, and the flags of its `forebay sample-target`.
 #[derive(Clone, Debug)]
 pub(crate) struct Actor {
     pub(crate) name: String,
@@ -44,7 +44,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts these actors.
+    /// Starts these targets.
     pub(crate) fn open(actors: &[Actor]) -> anyhow::Result<Stage> {
         let dir = tempfile::Builder::new()
             .prefix("forebay-experiment-")
@@ -81,7 +81,7 @@ pub(crate) struct Scene {
     stage: Stage,
 }
 
-/// Starts an actor on a thread of its own, which ends with `over`.
+/// Starts a target on its own thread, which ends with `over`.
 fn start(actor: &Actor, over: &watch::Sender<()>) -> anyhow::Result<SocketAddr> {
     let mut over = over.subscribe();
     let stop = async move { while over.changed().await.is_ok() {} };
@@ -102,15 +102,15 @@ fn start(actor: &Actor, over: &watch::Sender<()>) -> anyhow::Result<SocketAddr> 
 }
 
 impl Scene {
-    /// Starts these actors behind a fresh load balancer, and waits until all are healthy.
+    /// Starts these targets behind a fresh load balancer, and waits until all are healthy.
     pub(crate) async fn open(pool: Ipv4Net, actors: &[Actor]) -> anyhow::Result<Scene> {
         let stage = Stage::open(actors)?;
         let targets = stage.targets.clone();
         Scene::before(stage, pool, &targets, &[]).await
     }
 
-    /// Puts a fresh load balancer in front of these targets, the stage's own or what stands before them, in a group made
-    /// with these parameters besides the usual; waits until all are healthy.
+    /// Puts a fresh load balancer in front of these addresses, the stage's targets or what is in front of them, in a group
+    /// created with these parameters besides the usual ones; waits until all are healthy.
     pub(crate) async fn before(
         stage: Stage,
         pool: Ipv4Net,
@@ -138,12 +138,12 @@ impl Scene {
         })
     }
 
-    /// Where requests go: each node.
+    /// The addresses for requests, one per node.
     pub(crate) fn nodes(&self) -> &[SocketAddr] {
         &self.made.nodes
     }
 
-    /// Where requests go.
+    /// The address for requests.
     pub(crate) fn address(&self) -> SocketAddr {
         self.made.nodes[0]
     }
@@ -161,7 +161,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Balances by this algorithm from now on.
+    /// Changes the algorithm.
     pub(crate) async fn balance(&self, algorithm: Algorithm, mitigation: bool) -> anyhow::Result<()> {
         let kind = "load_balancing.algorithm.type";
         let mitigate = "load_balancing.algorithm.anomaly_mitigation";
@@ -198,7 +198,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Starts an actor and registers it.
+    /// Starts a target and registers it.
     pub(crate) async fn join(&self, actor: &Actor) -> anyhow::Result<()> {
         let address = start(actor, &self.stage.over)?;
         register(&self.caller, &self.made.group, &[(&actor.name, address)]).await

@@ -1,4 +1,4 @@
-//! The same experiment in virtual time: `forebay-sim` in front of the very code that decides here.
+//! The algorithms experiment in virtual time: `forebay-sim` in front of the very code that decides live.
 
 use super::algorithms_args::{AlgorithmsArgs, JOINS, SLOWER};
 use super::users::{Arrivals, Crowd, Seen};
@@ -6,7 +6,7 @@ use forebay_model::Algorithm;
 use forebay_sim::{self as sim, Act, Behaviour, Kind, Scene, Span};
 use std::time::Duration;
 
-/// For so long a cold target takes longer.
+/// How long a cold target is slower.
 const COLD: Duration = Duration::from_secs(10);
 
 /// Plays one turn.

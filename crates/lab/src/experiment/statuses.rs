@@ -1,4 +1,4 @@
-//! What clients counted in each step of a scale-in, as a table, a picture and figures.
+//! Clients' counts in each step of a scale-in, as a table, a picture and figures.
 
 use super::scale_in_args::{Turn, Wanted};
 use super::timeline::{self, Line, Words};
@@ -32,7 +32,7 @@ impl Statuses {
     }
 }
 
-/// A turn, and what was counted in its steps.
+/// A turn, and the counts of its steps.
 pub(crate) struct Played {
     pub(crate) turn: Turn,
     pub(crate) steps: Vec<(Wanted, Statuses)>,
@@ -64,7 +64,7 @@ impl Played {
         sum
     }
 
-    /// Steps in which a request failed.
+    /// The number of steps in which a request failed.
     fn failing_steps(&self) -> usize {
         self.steps.iter().filter(|step| step.1.failed() > 0).count()
     }

@@ -1,5 +1,5 @@
 //! `forebay experiment target-optimizer`: targets that take one request at a time, in ALB's mode and with a queue; and
-//! `forebay experiment llm`: long answers of very different lengths, against peers.
+//! `forebay experiment llm`: long answers of very different lengths, compared with peers.
 
 use super::asks::Services;
 use super::peers::Peer;
@@ -13,28 +13,28 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Of a bounded Pareto distribution: few long answers, most short.
+/// The exponent of a bounded Pareto distribution: few long answers, most of them short.
 const SHAPE: f64 = 1.1;
 
 /// Flags that both have.
 #[derive(Args, Debug, Clone)]
 struct Usual {
-    /// Seconds in which requests come
+    /// Seconds in which requests arrive
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// How long a request may wait for a slot, in seconds
+    /// Seconds that a request may wait for a slot
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
     queue_wait: u32,
-    /// Draw waits into this SVG file; with several loads into one for each
+    /// Draw waits into this SVG file; several loads make one file each
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Write all figures into this file, too
+    /// Also write all figures into this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Seed of requests
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Where its addresses come from
+    /// Pool of the experiment's addresses
     #[arg(long, default_value = "127.224.0.0/12", value_name = "CIDR")]
     address_pool: Ipv4Net,
 }
@@ -42,15 +42,15 @@ struct Usual {
 /// Flags of `forebay experiment target-optimizer`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-Each target has an agent in front (`forebay agent`, a process of its own) that lets --limit requests through at a time. Users come
-at random (Poisson), and do not come again when they are refused. In ALB's mode nobody waits: who finds no permit gets 503.
+Each target has an agent in front (`forebay agent`, a separate process) that admits --limit requests at a time. Users arrive at random
+(Poisson), and do not return when they are refused. In ALB's mode no request waits: one that finds no permit gets 503.
 
 Examples:
   forebay experiment target-optimizer                             three targets, one request at a time, at 70 and at 150 %
   forebay experiment target-optimizer --plot p.svg --load 150     with a picture: p.svg
   forebay experiment target-optimizer --without-agents            limits kept by the load balancer alone")]
 pub struct TargetOptimizerArgs {
-    /// Targets
+    /// Number of targets
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     targets: u16,
     /// Requests at a time at each target
@@ -59,11 +59,11 @@ pub struct TargetOptimizerArgs {
     /// Milliseconds that a target works on a request
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     service: u64,
-    /// Requests offered over what the targets can do, in per cent; several make several rounds
+    /// Offered load, in percent of what the targets can serve; several values make several rounds
     #[arg(long, value_delimiter = ',', default_value = "70,150", value_name = "PERCENT,...",
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     load: Vec<u16>,
-    /// No agents: the load balancer keeps the limits by itself (tag `forebay:concurrency`)
+    /// No agents: the load balancer keeps the limits itself (tag `forebay:concurrency`)
     #[arg(long)]
     without_agents: bool,
     #[command(flatten)]
@@ -73,7 +73,7 @@ pub struct TargetOptimizerArgs {
 /// Flags of `forebay experiment llm`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-Each target works on --limit requests at a time and lets others wait inside, unless whoever stands in front does not send them.
+Each target works on --limit requests at a time and lets others wait inside, unless the load balancer in front does not send them.
 Work is drawn from a bounded Pareto distribution (exponent 1.1); answers begin at once and come bit by bit. The wait is the time
 to the answer's head. All contenders get the same requests. HAProxy and nginx must be installed.
 
@@ -81,7 +81,7 @@ Examples:
   forebay experiment llm --seconds 120 --plot llm.svg
   forebay experiment llm --load 60,80,95")]
 pub struct LlmArgs {
-    /// Targets
+    /// Number of targets
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
     targets: u16,
     /// Requests at a time at each target
@@ -93,7 +93,7 @@ pub struct LlmArgs {
     /// Longest work, in milliseconds
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     longest: u64,
-    /// Requests offered over what the targets can do, in per cent; several make several rounds
+    /// Offered load, in percent of what the targets can serve; several values make several rounds
     #[arg(long, value_delimiter = ',', default_value = "80", value_name = "PERCENT,...",
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     load: Vec<u16>,
@@ -154,7 +154,7 @@ impl Usual {
     }
 }
 
-/// Each of several loads has a file of its own: `p-70.svg`, `p-150.svg`.
+/// Each of several loads has its own file: `p-70.svg`, `p-150.svg`.
 fn of_load(file: &Path, load: u16, loads: &[u16]) -> PathBuf {
     if loads.len() == 1 {
         return file.to_owned();

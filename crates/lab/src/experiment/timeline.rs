@@ -8,11 +8,11 @@ use std::path::Path;
 pub(crate) struct Line {
     pub(crate) name: String,
     pub(crate) points: Vec<(f64, f64)>,
-    /// Whether the axis on the right is its own.
+    /// Whether it belongs to the axis on the right.
     pub(crate) is_right: bool,
 }
 
-/// What stands beside the picture.
+/// The title and labels of a picture.
 pub(crate) struct Words<'a> {
     pub(crate) title: &'a str,
     pub(crate) below: &'a str,
@@ -37,7 +37,7 @@ pub(crate) fn steps(values: impl IntoIterator<Item = (f64, f64)>, end: f64) -> V
 
 /// Draws the lines into an SVG file.
 pub(crate) fn draw(file: &Path, words: &Words<'_>, lines: &[Line]) -> anyhow::Result<()> {
-    draw_lines(file, words, lines).map_err(|error| anyhow::anyhow!("the plot could not be drawn: {error}"))
+    draw_lines(file, words, lines).map_err(|error| anyhow::anyhow!("cannot draw the plot: {error}"))
 }
 
 /// The highest value of an axis's lines, with some room above.

@@ -1,4 +1,4 @@
-//! Users who arrive at a rate, whatever becomes of those before them, and what each of their requests met.
+//! Users who arrive at a rate, whatever happens to earlier ones, and the results of their requests.
 
 use bytes::Bytes;
 use forebay_units::Rng;
@@ -9,27 +9,27 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// What each user asks for, one after the other.
+/// The requests of each user, one after another.
 const VISIT: [Method; 4] = [Method::GET, Method::GET, Method::GET, Method::POST];
 /// An answer that takes longer counts as failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How users come.
+/// How users arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Arrivals {
-    /// One every so often
+    /// At equal intervals
     Even,
     /// Independently of each other
     Poisson,
 }
 
 impl Arrivals {
-    /// From one user to the next at this rate.
+    /// The time from one user to the next at this rate.
     pub(crate) fn gap(self, rate: f64, rng: &mut Rng) -> Duration {
         let mean = 1.0 / rate;
         Duration::from_secs_f64(match self {
             Arrivals::Even => mean,
-            // 53 bits make every float from 0 to 1 that has them; 1 is left out, as its logarithm is none.
+            // 53 random bits make a float from 0 up to but not including 1, for which the logarithm would be infinite.
             Arrivals::Poisson => {
                 let uniform = (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
                 -mean * (1.0 - uniform).ln()
@@ -38,27 +38,27 @@ impl Arrivals {
     }
 }
 
-/// One request.
+/// The result of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
-    /// From when it was sent to the answer's end.
+    /// Time from sending to the answer's end.
     pub(crate) took: Duration,
     /// The target's name; empty if none answered.
     pub(crate) target: String,
-    /// It holds the target's thread.
+    /// Whether it holds the target's thread.
     pub(crate) blocks: bool,
     /// The status; none if there was no answer.
     pub(crate) status: Option<u16>,
 }
 
 impl Seen {
-    /// Whether it was a success.
+    /// Whether it succeeded.
     pub(crate) fn is_good(&self) -> bool {
         self.status.is_some_and(|status| status < 500)
     }
 }
 
-/// A crowd.
+/// A crowd of users.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Crowd {
     pub(crate) rate: f64,
@@ -67,8 +67,8 @@ pub(crate) struct Crowd {
     pub(crate) seed: u64,
 }
 
-/// Sends the crowd to `address`; returns all requests once the last has its answer. `tick` is called about ten times a
-/// second with the time that has passed.
+/// Sends the crowd's requests to `address`; returns all results once the last is answered. `tick` is called about ten times
+/// a second with the time that has passed.
 pub(crate) async fn send(address: SocketAddr, crowd: Crowd, mut tick: impl FnMut(Duration)) -> Vec<Seen> {
     let mut rng = Rng::named(crowd.seed, "users");
     let (sender, mut receiver) = mpsc::unbounded_channel();
@@ -80,7 +80,7 @@ pub(crate) async fn send(address: SocketAddr, crowd: Crowd, mut tick: impl FnMut
         if due >= crowd.time {
             break;
         }
-        // Whoever is late because this loop was is sent at once: the rate holds on average.
+        // A user who is late because this loop was is started at once, so that the mean rate holds.
         tokio::time::sleep_until((began + due).into()).await;
         tokio::spawn(visit(address, sender.clone()));
         if due - told >= Duration::from_millis(100) {

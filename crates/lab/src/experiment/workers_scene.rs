@@ -1,5 +1,5 @@
-//! The scene of workers on queues, live: a fresh daemon, and for each queue an Auto Scaling group of real instances that work on it, each a
-//! process of this very program.
+//! The scene of workers on queues, live: a fresh server, and for each queue an Auto Scaling group of real instances that
+//! work on it, each a process of this very program.
 
 use super::scaling_scene::{gone, own_program};
 use crate::aws_client::{AwsClient, element, elements};
@@ -15,25 +15,25 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
-/// The role that lets instances call, and its instance profile.
+/// The role that lets instances make calls, and its instance profile.
 const ROLE: &str = "worker";
-/// What a profile's role is trusted by.
+/// The role's trust policy.
 const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
-/// How long the first workers may take to be there.
+/// Longest time until the first workers are in service.
 const THERE_WITHIN: Duration = Duration::from_secs(60);
-/// Time between two looks.
+/// Interval between looks.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a metric may take to count what has happened.
+/// Longest time until a metric has counted what happened.
 const COUNTED_WITHIN: Duration = Duration::from_secs(5);
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
-/// Messages of one call.
+/// Most messages of one call.
 const BATCH: usize = 10;
 
 /// A queue, and the group that works on it.
 pub(crate) struct Wanted {
-    /// What both are called.
+    /// The name of both.
     pub(crate) name: String,
-    /// Seconds that a message is hidden once it was received.
+    /// The visibility timeout in seconds.
     pub(crate) visibility: u64,
     /// Seconds from an instance's start to its worker's.
     pub(crate) start_up: f64,
@@ -43,13 +43,13 @@ pub(crate) struct Wanted {
     pub(crate) tags: Vec<(&'static str, String)>,
 }
 
-/// One that is there.
+/// A queue and a group that exist.
 pub(crate) struct Workers {
     name: String,
     url: String,
 }
 
-/// A queue at a look.
+/// The state of a queue at a look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Depth {
     pub(crate) visible: u64,
@@ -63,16 +63,16 @@ impl Depth {
     }
 }
 
-/// A group at a look.
+/// The state of a group at a look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) desired: u32,
-    /// Instances that there are, those that start and end too.
+    /// All instances, including those that start or end.
     pub(crate) instances: u32,
     pub(crate) in_service: u32,
 }
 
-/// A running scene. To be closed, or instances are left for some seconds after it.
+/// A running scene. It must be closed, or instances stay for some seconds after it.
 pub(crate) struct WorkersScene {
     daemon: Daemon,
     caller: AwsClient,
@@ -82,7 +82,7 @@ pub(crate) struct WorkersScene {
 }
 
 impl WorkersScene {
-    /// Starts a fresh daemon.
+    /// Starts a fresh server.
     pub(crate) async fn start(pool: Ipv4Net) -> anyhow::Result<WorkersScene> {
         let dir = tempfile::Builder::new()
             .prefix("forebay-experiment-")
@@ -91,7 +91,7 @@ impl WorkersScene {
             .context("cannot make a fresh directory")?;
         let daemon = Daemon::start(UpArgs {
             workers: Some(1),
-            // Instances are this program, which may lie where nobody else can read it.
+            // Instances run this program, which may be where no other user can read it.
             instance_user: RunAs::Own,
             instance_stop_seconds: 10,
             ..UpArgs::scratch(dir.path(), pool)
@@ -107,7 +107,7 @@ impl WorkersScene {
         })
     }
 
-    /// What all groups have in common: where their instances are, and the role that gives them keys.
+    /// Creates what all groups share: subnets for their instances, and the role that gives them keys.
     pub(crate) async fn prepare(&mut self) -> anyhow::Result<()> {
         let told = self.query(Service::Ec2, "DescribeSubnets", &[]).await?;
         self.subnets = elements(&told, "subnetId").collect::<Vec<_>>().join(",");
@@ -130,10 +130,10 @@ impl WorkersScene {
         self.caller.call_json(Service::Sqs, action, input).await
     }
 
-    /// Makes a queue and its workers.
+    /// Creates a queue and its workers.
     pub(crate) async fn make(&mut self, wanted: &Wanted) -> anyhow::Result<Workers> {
         let name = &wanted.name;
-        // As published: each message has a message group of its own.
+        // As published: each message has its own message group.
         let queue = format!("{name}.fifo");
         let attributes = json!({"FifoQueue": "true", "VisibilityTimeout": wanted.visibility.to_string()});
         let told = self
@@ -205,7 +205,7 @@ impl WorkersScene {
         Ok(())
     }
 
-    /// Waits until so many workers of a group are in service.
+    /// Waits until this many workers of a group are in service.
     pub(crate) async fn until_there(&self, workers: &Workers, count: u32) -> anyhow::Result<()> {
         let began = Instant::now();
         while self.size(workers).await?.in_service < count {
@@ -214,7 +214,7 @@ impl WorkersScene {
                 let told = self
                     .query(Service::AutoScaling, "DescribeScalingActivities", &group)
                     .await?;
-                // The newest activity says why nothing was launched, if that is it.
+                // If nothing was launched, the latest activity says why.
                 let why = element(&told, "StatusMessage").unwrap_or("no worker is in service");
                 anyhow::bail!("{}: {why}", workers.name);
             }
@@ -223,7 +223,7 @@ impl WorkersScene {
         Ok(())
     }
 
-    /// Sends a message of each of these durations, in seconds.
+    /// Sends a message for each of these durations, in seconds.
     pub(crate) async fn send(&self, workers: &Workers, durations: &[f64]) -> anyhow::Result<()> {
         let messages = durations.iter().enumerate().map(|(id, duration)| {
             json!({
@@ -251,7 +251,7 @@ impl WorkersScene {
         Ok(())
     }
 
-    /// What there is in the queue.
+    /// The messages in the queue.
     pub(crate) async fn depth(&self, workers: &Workers) -> anyhow::Result<Depth> {
         let names = [
             "ApproximateNumberOfMessages",
@@ -268,7 +268,7 @@ impl WorkersScene {
             let number = told["Attributes"][name]
                 .as_str()
                 .and_then(|text| text.parse().ok());
-            number.with_context(|| format!("{name} is no number"))
+            number.with_context(|| format!("{name} is not a number"))
         };
         Ok(Depth {
             visible: read(names[0])?,
@@ -301,7 +301,7 @@ impl WorkersScene {
                 .query(Service::CloudWatch, "GetMetricStatistics", &input)
                 .await?;
             let sums = elements(&told, "Sum").map(str::parse::<f64>);
-            let received = sums.sum::<Result<f64, _>>().context("a sum is no number")? as u64;
+            let received = sums.sum::<Result<f64, _>>().context("a sum is not a number")? as u64;
             if received >= least || since.elapsed() > COUNTED_WITHIN {
                 return Ok(received);
             }
@@ -309,7 +309,7 @@ impl WorkersScene {
         }
     }
 
-    /// How many instances the group wants and has.
+    /// The group's desired number of instances, and its actual ones.
     pub(crate) async fn size(&self, workers: &Workers) -> anyhow::Result<Size> {
         let group = [("AutoScalingGroupNames.member.1", workers.name.as_str())];
         let told = self
@@ -323,7 +323,7 @@ impl WorkersScene {
         })
     }
 
-    /// What the group's planner says, as the admin address has it; none before its first look.
+    /// The group's planner page; none before the planner's first look.
     pub(crate) async fn plan(&self, workers: &Workers) -> anyhow::Result<Option<Value>> {
         let page = self.caller.page(self.daemon.admin, "/planner").await?;
         let told: Value = serde_json::from_slice(&page)?;
@@ -331,7 +331,7 @@ impl WorkersScene {
         Ok(groups.find(|one| one["group"] == *workers.name).cloned())
     }
 
-    /// Ends all instances, waits until nothing is left of them, and ends.
+    /// Ends all instances, waits until nothing is left of them, and closes the scene.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         let gone = self.end_instances().await;
         self.daemon.stop().await?;
@@ -342,7 +342,7 @@ impl WorkersScene {
         let told = self
             .query(Service::AutoScaling, "DescribeAutoScalingGroups", &[])
             .await?;
-        // Some are not there if it was interrupted early.
+        // Some groups do not exist if the experiment was interrupted early.
         for name in
             elements(&told, "AutoScalingGroupName").filter(|name| self.groups.iter().any(|one| one == name))
         {

@@ -1,4 +1,4 @@
-//! A body that comes bit by bit, as what language models say does.
+//! A body that comes bit by bit, as the output of language models does.
 
 use bytes::Bytes;
 use core::convert::Infallible;
@@ -8,12 +8,12 @@ use hyper::body::{Body, Frame};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// Between two bits; the first comes at once.
+/// Time between two bits; the first comes at once.
 const STEP: Duration = Duration::from_millis(50);
-/// A bit.
+/// The content of a bit.
 const BIT: &[u8] = b"token ";
 
-/// Comes for so long, a bit each 50 ms.
+/// A body that lasts this long, with a bit each 50 ms.
 pub(super) struct Trickle<H> {
     end: Instant,
     sleep: Pin<Box<Sleep>>,

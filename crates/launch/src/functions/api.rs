@@ -1,4 +1,4 @@
-//! Lambda's Runtime API, version 2018-06-01: what an environment asks and is told, on a listener of its own.
+//! Lambda's Runtime API, version 2018-06-01, for one environment on a listener of its own.
 
 use super::engine::{Delivery, Engine, Next};
 use super::words::{self, ANSWER_BYTES};
@@ -17,13 +17,13 @@ use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-/// Connections of one environment.
+/// Most connections of one environment.
 const CONNECTIONS: usize = 16;
-/// What of a body that is too large is read over, so that its sender gets to the answer.
+/// Most bytes of a body that is too large which are read and dropped, so that its sender reads the answer.
 const READ_OVER: usize = 64 << 20;
-/// What all paths begin with.
+/// Prefix of all paths.
 const BASE: &str = "/2018-06-01/runtime/";
-/// How a runtime names an error.
+/// The header in which a runtime names an error.
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 
 /// An environment's API, as each of its requests needs it.
@@ -31,13 +31,13 @@ const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 struct Api {
     engine: Weak<RefCell<Engine>>,
     id: u64,
-    /// One body at a time is in memory: each may be large.
+    /// One body at a time is in memory, because each may be large.
     bodies: Rc<Semaphore>,
 }
 
 type Answer = Response<Full<Bytes>>;
 
-/// Serves an environment until it is dropped, and its connections with it.
+/// Serves an environment until it is dropped; its connections end with it.
 pub(super) async fn serve(listener: TcpListener, engine: Weak<RefCell<Engine>>, id: u64) {
     let mut connections = JoinSet::new();
     let api = Api {
@@ -49,7 +49,7 @@ pub(super) async fn serve(listener: TcpListener, engine: Weak<RefCell<Engine>>, 
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else {
-                    // Out of descriptors, most likely: it helps to wait for those that others give back.
+                    // Probably out of descriptors; wait until others are closed.
                     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                     continue;
                 };
@@ -60,7 +60,7 @@ pub(super) async fn serve(listener: TcpListener, engine: Weak<RefCell<Engine>>, 
                 let api = api.clone();
                 connections.spawn_local(async move {
                     let service = service_fn(move |request| answer(api.clone(), request));
-                    // A connection that breaks is the runtime's affair.
+                    // A broken connection concerns the runtime only.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
@@ -102,7 +102,7 @@ async fn next(api: &Api) -> Answer {
             Next::Now(delivery) => delivery,
             Next::Later(receiver) => match receiver.await {
                 Ok(delivery) => delivery,
-                // Another connection of the same environment asks now.
+                // Another connection of the same environment is asking now.
                 Err(_) => return gone(),
             },
             Next::Refused => return gone(),
@@ -116,7 +116,7 @@ async fn next(api: &Api) -> Answer {
     }
 }
 
-/// The delivery, if whoever wants to be asked has it begin.
+/// The delivery, unless the invoker, which wants to be asked, does not let it begin.
 async fn wanted(mut delivery: Delivery) -> Option<Delivery> {
     let Some(begin) = delivery.begin.take() else {
         return Some(delivery);
@@ -133,7 +133,7 @@ fn deliver(delivery: Delivery) -> Answer {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let mut put = |name: &'static str, value: &[u8]| {
-        // One that no header can have is left out.
+        // A value that cannot be a header is left out.
         if let Ok(value) = HeaderValue::from_bytes(value) {
             headers.insert(HeaderName::from_static(name), value);
         }
@@ -157,7 +157,7 @@ async fn respond(api: &Api, request_id: &str, request: Request<Incoming>, is_err
         engine.is_some_and(|engine| engine.borrow().has(api.id, request_id))
     };
     if !has() {
-        // Else the connection ends with the answer, and its sender may not see that.
+        // Otherwise the connection is closed with the answer, which the sender may then not see.
         read(request.into_body(), 0).await;
         return plain(
             StatusCode::BAD_REQUEST,
@@ -167,7 +167,7 @@ async fn respond(api: &Api, request_id: &str, request: Request<Incoming>, is_err
     let _one = api.bodies.acquire().await;
     let kind = error_type(&request);
     let body = read(request.into_body(), ANSWER_BYTES).await;
-    // Its time may have ended meanwhile.
+    // Its timeout may have ended it meanwhile.
     if !has() {
         return gone();
     }
@@ -187,7 +187,7 @@ async fn respond(api: &Api, request_id: &str, request: Request<Incoming>, is_err
                 words::refusal("RequestEntityTooLarge", &says),
             );
         }
-        // Broken off: the runtime may try again, or ends.
+        // The body broke off: the runtime may try again, or ends.
         (Body::Broken, _) => return gone(),
     }
     accepted()
@@ -218,7 +218,7 @@ enum Body {
     Broken,
 }
 
-/// Reads a body, and keeps it if it has at most so many bytes.
+/// Reads a body, and keeps it if it has at most `most` bytes.
 async fn read(mut body: Incoming, most: usize) -> Body {
     let mut bytes = Vec::new();
     let mut length = 0;

@@ -1,4 +1,4 @@
-//! Zip archives of functions: unpacked within bounds, and made so that the same files give the same bytes.
+//! Zip archives of functions: unpacked within bounds, and packed so that the same files give the same bytes.
 
 use crate::errors::Tried as _;
 use crate::image::{is_executable, make_parents, within};
@@ -10,28 +10,28 @@ use zip::read::ZipFile;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
-/// The most bytes of a function's files, unpacked: Lambda's quota of 250 MB.
+/// Most bytes of a function's files, unpacked: Lambda's quota of 250 MB.
 pub(super) const UNPACKED_BYTES: u64 = 250 << 20;
-/// The most files, directories and links of a function.
+/// Most files, directories and links of a function.
 const ENTRIES: usize = 50_000;
-/// The longest target of a link.
+/// Longest target of a link in bytes.
 const LINK_BYTES: u64 = 4096;
-/// The program of a function that brings its runtime.
+/// The program of a function that brings its own runtime.
 pub(super) const BOOTSTRAP: &str = "bootstrap";
 
-/// Why a function's code is not taken.
+/// Why a function's code is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum CodeError {
-    /// It is no zip archive, or a damaged one.
+    /// It is not a zip archive, or a damaged one.
     #[error("Could not unzip uploaded file. Please check your file, then try to upload again.")]
     NoZip(String),
-    /// It is too large when it is unpacked.
+    /// It is too large when unpacked.
     #[error("Unzipped size must be smaller than {UNPACKED_BYTES} bytes")]
     TooLarge,
-    /// It has too many files.
+    /// It contains too many entries.
     #[error("The archive has more than {ENTRIES} files, directories and links.")]
     TooMany,
-    /// A name or a link in it leads out of its directory, or it holds what is neither file, directory nor link.
+    /// A name or a link leads out of its directory, or an entry is neither file, directory nor link.
     #[error("The archive may not be unpacked: {0}")]
     Unsafe(String),
     /// The disk failed.
@@ -40,7 +40,7 @@ pub enum CodeError {
 }
 
 impl CodeError {
-    /// AWS's code.
+    /// AWS's error code.
     pub fn code(&self) -> &'static str {
         match self {
             CodeError::Disk(_) => "ServiceException",
@@ -48,7 +48,7 @@ impl CodeError {
         }
     }
 
-    /// What is said to nobody but whoever runs Forebay.
+    /// Details for the operator, which callers are not told.
     pub fn cause(&self) -> Option<&str> {
         match self {
             CodeError::NoZip(cause) | CodeError::Disk(cause) => Some(cause),
@@ -65,9 +65,9 @@ fn disk(error: impl std::fmt::Display) -> CodeError {
     CodeError::Disk(error.to_string())
 }
 
-/// Unpacks an archive below a directory that is there and empty. What is unpacked can be read by all, and changed by nobody else.
+/// Unpacks an archive into an existing empty directory. All users can read the files, and only the owner can change them.
 pub(super) fn unpack(zip: &[u8], root: &Path) -> Result<(), CodeError> {
-    // Its table alone can take several times the memory of a file.
+    // The archive's directory alone can take several times the memory of its size.
     if zip.len() as u64 > UNPACKED_BYTES {
         return Err(CodeError::TooLarge);
     }
@@ -116,7 +116,7 @@ fn unpack_entry(
         }
         return symlink(target, &there).map_err(disk);
     }
-    // Of what makes files in another way there may be no mode, and then none is executable.
+    // Other tools may store no mode, and then no file is executable.
     let mode = entry.unix_mode().unwrap_or(0o644);
     if !matches!(mode & 0o170_000, 0 | 0o100_000) {
         return Err(CodeError::Unsafe(format!(
@@ -133,7 +133,7 @@ fn leads_out(name: &str) -> CodeError {
     CodeError::Unsafe(format!("{name} leads out of it"))
 }
 
-/// Copies what is really there, whatever headers say of its size; a wrong checksum is seen at its end.
+/// Copies the actual bytes, whatever headers say about the size; a wrong checksum is noticed at the end.
 fn copy(entry: &mut impl io::Read, file: &mut File, left: &mut u64) -> Result<(), CodeError> {
     let mut buffer = vec![0; 64 << 10];
     loop {
@@ -146,8 +146,8 @@ fn copy(entry: &mut impl io::Read, file: &mut File, left: &mut u64) -> Result<()
     }
 }
 
-/// Whether a link leads to somewhere in the archive. Only dots at its beginning go up: after a name, which may be a link itself,
-/// nobody can tell where they lead.
+/// Whether a link stays within the archive. Only leading dots go up: after a name, which may be a link itself, it is
+/// unknown where they lead.
 fn stays_within(link: &Path, target: &Path) -> bool {
     let is_name = |part: &Component<'_>| matches!(part, Component::Normal(_));
     let above = link.components().filter(is_name).count().saturating_sub(1);
@@ -164,7 +164,7 @@ fn stays_within(link: &Path, target: &Path) -> bool {
     ups <= above && target.components().next().is_some()
 }
 
-/// Lets others in, whatever the mask was. As its owner may write, whoever runs Forebay can remove it by ordinary means.
+/// Lets all users read, whatever the umask was. The owner may write, so that Forebay can remove it by ordinary means.
 fn show(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -175,14 +175,14 @@ fn show(dir: &Path) -> io::Result<()> {
     fs::set_permissions(dir, Permissions::from_mode(0o755))
 }
 
-/// Removes a directory that others may have closed.
+/// Removes a directory that a function may have closed.
 pub(super) fn remove(dir: &Path) -> io::Result<()> {
     fs::set_permissions(dir, Permissions::from_mode(0o755))?;
     let mut below = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            // Later: one that is open at each depth could be more than may be.
+            // Later: a directory that is open at each depth could exceed the limit on open files.
             below.push(entry.path());
         } else {
             fs::remove_file(entry.path())?;
@@ -192,8 +192,8 @@ pub(super) fn remove(dir: &Path) -> io::Result<()> {
     fs::remove_dir(dir)
 }
 
-/// Makes a zip archive of a directory, or reads one from a file. With a command, adds a file `bootstrap` that a shell runs it by,
-/// in place of one that is there. The same files make the same archive.
+/// Makes a zip archive of a directory, or reads one from a file. With a command, adds a file `bootstrap` with which a shell
+/// runs it, in place of an existing one. The same files make the same archive.
 pub fn pack(path: &Path, command: Option<&str>) -> Result<Vec<u8>, String> {
     let bootstrap = command.map(|command| format!("#!/bin/sh\nexec {command}\n"));
     let found = fs::metadata(path).tried(|| format!("read {}", path.display()))?;
@@ -225,7 +225,7 @@ fn pack_directory(dir: &Path, bootstrap: Option<&str>) -> Result<Vec<u8>, String
         let below = path.strip_prefix(dir).unwrap_or(&path);
         let name = below.to_str().ok_or_else(|| {
             format!(
-                "{} is no name of a zip archive's file: it is not UTF-8",
+                "{} cannot be a file in a zip archive: its name is not UTF-8",
                 path.display()
             )
         })?;
@@ -248,7 +248,7 @@ fn pack_directory(dir: &Path, bootstrap: Option<&str>) -> Result<Vec<u8>, String
             io::copy(&mut file, &mut writer).tried(what)?;
         } else {
             return Err(format!(
-                "{} is a device, a socket or a pipe: archives have none",
+                "{} is a device, a socket or a pipe, which archives cannot contain",
                 path.display()
             ));
         }
@@ -265,7 +265,7 @@ fn finish(mut writer: ZipWriter<Cursor<Vec<u8>>>, bootstrap: Option<&str>) -> Re
     Ok(writer.finish().tried(what)?.into_inner())
 }
 
-/// Alike whenever and wherever it is made.
+/// The same whenever and wherever the archive is made.
 fn options(mode: u32) -> SimpleFileOptions {
     SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)

@@ -1,4 +1,4 @@
-//! Where functions' code is kept: archives for good, and unpacked for as long as it is used.
+//! The store of functions' code: archives for good, and unpacked files as long as they are used.
 
 use super::archive::{self, CodeError};
 use crate::errors::Tried as _;
@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What is half made or half removed begins with it.
+/// Prefix of entries whose creation or removal is not finished.
 const SCRATCH: &str = ".new-";
 
-/// Code that is kept.
+/// Stored code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Code {
     /// SHA-256 of the archive, in lower-case hexadecimal digits.
@@ -24,7 +24,7 @@ pub struct Code {
     pub size: u64,
 }
 
-/// The code of all functions. Clones are the same store.
+/// The code of all functions. Clones share the same store.
 #[derive(Clone, Debug)]
 pub struct CodeStore {
     inner: Arc<Inner>,
@@ -35,16 +35,16 @@ struct Inner {
     archives: PathBuf,
     unpacked: PathBuf,
     scratch: AtomicU64,
-    /// What environments run, which no sweep takes from them.
+    /// Code that environments run, which no sweep removes.
     held: Mutex<BTreeMap<String, usize>>,
 }
 
-/// Unpacked code, there for as long as this is.
+/// Unpacked code, which stays as long as this value lives.
 #[derive(Debug)]
 pub(super) struct Held {
     store: CodeStore,
     sha: String,
-    /// Where it is.
+    /// Its directory.
     pub(super) root: PathBuf,
 }
 
@@ -61,7 +61,7 @@ impl Drop for Held {
 }
 
 impl CodeStore {
-    /// The store in this directory, which is made when something is kept.
+    /// The store in this directory, which is created when something is stored.
     pub fn new(directory: &Path) -> CodeStore {
         CodeStore {
             inner: Arc::new(Inner {
@@ -73,12 +73,12 @@ impl CodeStore {
         }
     }
 
-    /// What an archive's code is called: its SHA-256.
+    /// The name of an archive's code: its SHA-256.
     pub fn digest(zip: &[u8]) -> String {
         image::digest(zip)
     }
 
-    /// Keeps an archive for good, once it has been unpacked without complaint. Blocks for as long as that takes.
+    /// Stores an archive for good, after it was unpacked successfully. Blocks meanwhile.
     pub fn keep(&self, zip: &[u8]) -> Result<Code, CodeError> {
         let code = Code {
             sha256_hex: CodeStore::digest(zip),
@@ -98,13 +98,14 @@ impl CodeStore {
         Ok(code)
     }
 
-    /// The archive itself.
+    /// Reads an archive.
     pub fn read(&self, sha: &str) -> Result<Vec<u8>, String> {
         check(sha)?;
         fs::read(self.archive(sha)).tried(|| format!("read the code {sha}"))
     }
 
-    /// Where an archive's files are. Functions may read them; change them they can only if they run as Forebay's own user. Unpacks them if they are not there, and blocks for as long as that takes.
+    /// The directory of an archive's files. Functions may read them, but change them only if they run as Forebay's own
+    /// user. Unpacks them if necessary, and blocks meanwhile.
     pub fn unpacked(&self, sha: &str) -> Result<PathBuf, String> {
         check(sha)?;
         let root = self.inner.unpacked.join(sha);
@@ -119,7 +120,7 @@ impl CodeStore {
         Ok(root)
     }
 
-    /// The same, and no sweep removes it for as long as the value lives.
+    /// Like [`CodeStore::unpacked`], but no sweep removes it as long as the value lives.
     pub(super) fn hold(&self, sha: &str) -> Result<Held, String> {
         *self.held().entry(sha.to_owned()).or_default() += 1;
         let mut held = Held {
@@ -131,7 +132,8 @@ impl CodeStore {
         Ok(held)
     }
 
-    /// Removes all code but this, and but what environments still run. Not while code is kept that no function names yet.
+    /// Removes all code except this, and except what environments still run. Not to be called while code is being stored
+    /// that no function names yet.
     pub fn sweep(&self, in_use: &[&str]) {
         let held = self.held();
         let is_used = |name: &str| {
@@ -151,7 +153,7 @@ impl CodeStore {
         }
     }
 
-    /// Removes what an earlier process left half made. What one that lives makes stays: this one may keep code already.
+    /// Removes what an earlier process left unfinished. Entries that a living process is making stay.
     pub(super) fn clear(&self) {
         for dir in [&self.inner.archives, &self.inner.unpacked] {
             for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -175,7 +177,7 @@ impl CodeStore {
         self.inner.archives.join(format!("{sha}.zip"))
     }
 
-    /// A name that no other call has, of this process or an earlier one that was cleared away.
+    /// A name that no other call uses, in this process or an earlier one whose entries were removed.
     fn scratch(&self, dir: &Path) -> PathBuf {
         let number = self.inner.scratch.fetch_add(1, Ordering::Relaxed);
         let (own, started) = (std::process::id(), ProcessId::own().map_or(0, |own| own.started));
@@ -191,7 +193,7 @@ impl CodeStore {
             .map_err(|error| CodeError::Disk(error.to_string()))
             .and_then(|()| archive::unpack(zip, &scratch));
         if unpacked.is_ok() {
-            // Of two who unpack the same, one is second, and finds it there.
+            // If another call unpacked the same code at the same time, it exists already.
             let renamed = fs::rename(&scratch, &root);
             if renamed.is_ok() || root.exists() {
                 let _ = archive::remove(&scratch);
@@ -204,7 +206,7 @@ impl CodeStore {
     }
 }
 
-/// Whether the process lives that makes what has this name behind the prefix.
+/// Whether the process that makes the entry with this name (without the prefix) is alive.
 fn is_being_made(name: &str) -> bool {
     let mut parts = name.split('-');
     let pid = parts.next().and_then(|pid| pid.parse().ok());
@@ -213,7 +215,7 @@ fn is_being_made(name: &str) -> bool {
         .is_some_and(|maker| Some(maker.started) == started)
 }
 
-/// Removes a file, or a directory in two steps: half of one is never found by its name.
+/// Removes a file, or a directory in two steps: a half removed one is never found under its name.
 fn discard(path: &Path) {
     let Ok(found) = fs::symlink_metadata(path) else {
         return;
@@ -230,19 +232,19 @@ fn discard(path: &Path) {
         path.to_owned()
     };
     if let Err(error) = archive::remove(&gone) {
-        tracing::warn!(%error, "a function's old files could not be removed");
+        tracing::warn!(%error, "cannot remove old files of a function");
     }
 }
 
-/// Refuses what is no digest, and might be a path.
+/// Refuses what is not a digest, and might be a path.
 fn check(sha: &str) -> Result<(), String> {
     if sha.len() == 64 && sha.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(());
     }
-    Err("the function's code has no proper digest".to_owned())
+    Err("the digest of the function's code is invalid".to_owned())
 }
 
-/// Makes a directory with this mode, whatever the mask, or sees that it has it.
+/// Makes a directory with this mode, whatever the umask, or sets the mode of an existing one.
 pub(super) fn make(dir: &Path, mode: u32) -> Result<(), String> {
     let what = || format!("make {}", dir.display());
     DirBuilder::new()

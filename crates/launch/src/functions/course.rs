@@ -18,9 +18,9 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How long a shim may take to end when it is told to. It kills for less.
+/// Time that a shim has to end when told to. It needs less to kill everything.
 const ENDING: Duration = Duration::from_secs(12);
-/// The most bytes of how it ended.
+/// Longest report of how it ended, in bytes.
 const SAID: usize = 64 << 10;
 
 /// Runs an environment.
@@ -46,7 +46,7 @@ async fn run(engine: Rc<RefCell<Engine>>, shared: Arc<Shared>, logs: Rc<Logs>, c
     engine.borrow_mut().ended(id, exit);
 }
 
-/// Waits until not too many others start. False if it need not start any more.
+/// Waits until not too many others are starting. False if it need not start any more.
 async fn has_a_turn(engine: &Rc<RefCell<Engine>>, shared: &Arc<Shared>, id: u64, kill: &Notify) -> bool {
     tokio::select! {
         permit = Arc::clone(&shared.starts).acquire_owned() => {
@@ -100,7 +100,7 @@ async fn go_on(
         }
         Err(why) => Exit::NotStarted(why),
     };
-    // Before its number may be another process's.
+    // Before its process id may belong to another process.
     shared.memory.forget(id);
     let ground = Arc::clone(&shared.ground);
     let was_full = tokio::task::spawn_blocking(move || ground.end(started))
@@ -122,7 +122,7 @@ fn streams(started: &mut Started) -> Result<(UnixStream, Rc<pipe::Receiver>), St
     Ok((control, Rc::new(output)))
 }
 
-/// Waits until the shim has ended, and tells it to when that is asked for.
+/// Waits until the shim has ended, and tells it to end when that is asked for.
 async fn wait(mut control: UnixStream, kill: &Notify) -> Exit {
     let mut said = Vec::new();
     let mut buffer = [0; 4096];
@@ -150,7 +150,7 @@ async fn wait(mut control: UnixStream, kill: &Notify) -> Exit {
     serde_json::from_slice(&said).unwrap_or(Exit::Unknown)
 }
 
-/// Reads what an environment says. One who says much waits, as all of it goes into the log.
+/// Reads an environment's output. An environment that writes much has to wait, because all of it goes into the log.
 async fn listen(engine: Rc<RefCell<Engine>>, logs: Rc<Logs>, id: u64, output: Rc<pipe::Receiver>) {
     let mut buffer = vec![0; 16 << 10];
     loop {
@@ -164,7 +164,7 @@ async fn listen(engine: Rc<RefCell<Engine>>, logs: Rc<Logs>, id: u64, output: Rc
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(_) => return,
         }
-        // One that floods must not keep the thread for itself.
+        // An environment that floods must not occupy the thread.
         tokio::task::yield_now().await;
     }
 }

@@ -1,4 +1,5 @@
-//! All functions at work: what the pool decides is done here, on one thread, and nothing here blocks.
+//! All functions at work: carries out what the pool decides, on one thread and without blocking. `parts` holds its types,
+//! `delivery` the way of an invocation to its runtime, `outcome` its end.
 
 mod delivery;
 mod outcome;
@@ -25,23 +26,24 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-/// The most bytes of an event: Lambda's quota of 6 MB.
+/// Largest event in bytes: Lambda's quota of 6 MB.
 const EVENT_BYTES: usize = 6 << 20;
-/// How long an environment may take until it asks for its invocation; after that, the invocation's own time runs.
+/// Time that an environment has until it asks for its first invocation; after that, the invocation's own timeout runs.
 const INIT: Duration = Duration::from_secs(10);
-/// The most bytes of a line of a log that wait for its end.
+/// Longest unfinished log line that is held back.
 const LINE_BYTES: usize = 16 << 10;
 
-/// What is shared with other threads.
+/// State shared with other threads.
 pub(super) struct Shared {
     pub(super) ground: Arc<Ground>,
     pub(super) memory: Arc<MemoryWatch>,
     pub(super) stats: Arc<Mutex<RuntimeStats>>,
-    /// How many environments may start at once: more would only take each other's time, which they have ten seconds of.
+    /// Limits the environments that start at the same time: more would only slow each other down, and each has just ten
+    /// seconds.
     pub(super) starts: Arc<Semaphore>,
 }
 
-/// Has an environment run its course, on this thread.
+/// Runs the course of an environment, on this thread.
 pub(super) type Begin = fn(Rc<RefCell<Engine>>, Arc<Shared>, Rc<Logs>, Cold, Rc<Notify>);
 
 pub(super) struct Engine {
@@ -127,6 +129,7 @@ impl Engine {
             Ok(Placed::Warm { environment }) => self.bind(environment, number),
             Ok(Placed::Cold(cold)) => self.start(cold),
             Ok(Placed::Waits { evicted }) => {
+                // Room is made by ending an idle environment; the invocation waits until that has ended.
                 if let Some(environment) = evicted {
                     self.end(environment, Cause::Retired);
                 }
@@ -149,7 +152,7 @@ impl Engine {
         (pending.done)(Err(error));
     }
 
-    /// Of a function that nobody knows, nothing is counted; else whoever asks for many would fill the memory.
+    /// Drops the counters of a function that is unknown; otherwise callers could fill the memory with invented names.
     fn forget(&self, arn: &str) {
         if self.pool.knows(arn) {
             return;
@@ -198,7 +201,7 @@ impl Engine {
         }
     }
 
-    /// Whether an environment is to be started after all: while it waited, others may have done what it was wanted for.
+    /// Whether an environment should still be started: while it waited for its turn, others may have done its work.
     pub(super) fn may_start(&mut self, id: u64, permit: OwnedSemaphorePermit) -> bool {
         let environment = self.environments.get_mut(&id);
         let Some(environment) = environment.filter(|one| one.bound.is_some() && one.cause.is_none()) else {
@@ -210,7 +213,7 @@ impl Engine {
         true
     }
 
-    /// The processes of an environment have been started.
+    /// Called when the processes of an environment were started.
     pub(super) fn started(&mut self, id: u64, shim: i32, output: Rc<pipe::Receiver>) {
         let timer = self.arm(id, INIT, Due::Init);
         let Some(environment) = self.environments.get_mut(&id) else {
@@ -224,12 +227,12 @@ impl Engine {
         environment.peak = self.shared.memory.watch(id, shim, limit);
     }
 
-    /// An environment has more memory than it may.
+    /// Called when an environment uses more memory than it may.
     pub(super) fn exceeds(&mut self, id: u64) {
         self.end(id, Cause::Failed(Failure::Memory));
     }
 
-    /// What an environment has said. Only whole lines go into the log, so that those of a function's environments do not mix.
+    /// Adds an environment's output to the log. Only whole lines, so that those of a function's environments do not mix.
     pub(super) fn said(&mut self, id: u64, bytes: &[u8], permit: Option<OwnedSemaphorePermit>) {
         let Some(environment) = self.environments.get_mut(&id) else {
             return;
@@ -250,7 +253,7 @@ impl Engine {
         }
     }
 
-    /// What an environment has said of a line that it does not end.
+    /// Logs the unfinished line of an environment.
     fn end_line(&mut self, id: u64) {
         if let Some(environment) = self.environments.get_mut(&id)
             && !environment.line.is_empty()
@@ -260,9 +263,10 @@ impl Engine {
         }
     }
 
-    /// Has an environment end. Its invocation is answered when nothing of it is left.
+    /// Ends an environment. Its invocation is answered when nothing of it is left.
     fn end(&mut self, id: u64, cause: Cause) {
         if let Some(environment) = self.environments.get_mut(&id) {
+            // The first cause counts: what follows it, such as a killed process, is only its effect.
             environment.cause.get_or_insert(cause);
             self.pool.doomed(id);
             environment.kill.notify_one();
@@ -289,6 +293,7 @@ impl Engine {
                 let ms = environment.began.elapsed().as_secs_f64() * 1000.0;
                 let line = format!("INIT_REPORT Init Duration: {ms:.2} ms\tPhase: init\tStatus: timeout\n");
                 self.said(id, line.as_bytes(), None);
+                // The place of a starting environment is free: this one now runs on the invocation's time.
                 if let Some(environment) = self.environments.get_mut(&id) {
                     environment.is_init_over = true;
                     environment.permit = None;
@@ -302,11 +307,11 @@ impl Engine {
         }
     }
 
-    /// Nothing of an environment is left.
+    /// Called when nothing of an environment is left.
     pub(super) fn ended(&mut self, id: u64, exit: Exit) {
         let arn = self.environments.get(&id).map(|one| one.spec.arn.clone());
         if let Some(arn) = &arn {
-            // Before its invocation is answered: whoever asked may look.
+            // Before its invocation is answered, because the caller may look at the counters then.
             self.count(arn, |stats| stats.environments -= 1);
         }
         self.end_line(id);
@@ -319,6 +324,7 @@ impl Engine {
         }
         let begun = self.pool.ended(self.now(), id);
         begun.into_iter().for_each(|cold| self.start(cold));
+        // Placed only after the pool knows that its environment has ended: it would be bound to that one again.
         if let Some((number, pending)) = lost {
             let pending = Pending {
                 was_lost: true,
@@ -331,7 +337,7 @@ impl Engine {
         }
     }
 
-    /// Takes the invocation that an environment never got to, because it ended after the one before.
+    /// Takes the invocation that an environment never received, because it ended after the previous one.
     fn take_lost(&mut self, id: u64) -> Option<(u64, Pending)> {
         let environment = self.environments.get_mut(&id)?;
         let bound = environment.bound.as_ref()?;
@@ -343,6 +349,7 @@ impl Engine {
             return None;
         }
         let number = bound.invocation;
+        // A second loss is answered as a failure: the function's code may be what ends its environments.
         if self.pending.get(&number)?.was_lost {
             return None;
         }
@@ -352,14 +359,14 @@ impl Engine {
         self.pending.remove(&number).map(|pending| (number, pending))
     }
 
-    /// What time alone brings about.
+    /// Does what is due by time alone.
     pub(super) fn tick(&mut self) {
         for environment in self.pool.tick(self.now()) {
             self.end(environment, Cause::Retired);
         }
     }
 
-    /// Takes no more invocations.
+    /// Refuses further invocations.
     pub(super) fn refuse_all(&mut self) {
         self.is_stopping = true;
     }
@@ -367,6 +374,7 @@ impl Engine {
     /// Ends all environments, and their invocations with them.
     pub(super) fn end_all(&mut self) {
         self.is_stopping = true;
+        // Without functions, waiting invocations are refused instead of getting new environments.
         self.publish(Vec::new());
         let all: Vec<u64> = self.environments.keys().copied().collect();
         for environment in all {
@@ -374,7 +382,7 @@ impl Engine {
         }
     }
 
-    /// Invocations that run or wait, and environments.
+    /// Numbers of running or waiting invocations, and of environments.
     pub(super) fn sizes(&self) -> (usize, usize) {
         (self.pending.len(), self.environments.len())
     }
@@ -400,12 +408,12 @@ fn stopping() -> InvokeError {
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     if let Err(error) = getrandom::fill(&mut bytes) {
-        tracing::error!(%error, "the system has no random numbers");
+        tracing::error!(%error, "the system's random number generator failed");
     }
     bytes
 }
 
-/// A random UUID, version 4 of RFC 9562.
+/// A random UUID, version 4 (RFC 9562).
 fn new_request_id() -> String {
     let mut bytes = random::<16>();
     bytes[6] = bytes[6] & 0x0f | 0x40;
@@ -414,14 +422,14 @@ fn new_request_id() -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
-/// A trace of its own, not sampled, as X-Ray writes it.
+/// A new trace, not sampled, in X-Ray's format.
 fn new_trace() -> String {
     let seconds = crate::record::now_ms() / 1000;
     let id = crate::image::hex(&random::<12>());
     format!("Root=1-{seconds:08x}-{id};Sampled=0")
 }
 
-/// The name of an environment's log stream.
+/// A new name for an environment's log stream.
 pub(super) fn new_stream() -> String {
     let day = jiff::Timestamp::now().strftime("%Y/%m/%d").to_string();
     format!("{day}/[$LATEST]{}", crate::image::hex(&random::<16>()))

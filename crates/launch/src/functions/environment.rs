@@ -1,4 +1,5 @@
-//! An environment's directory, variables and processes: how it is started, and what is left to do when it has ended. All of this blocks.
+//! An environment's directory, variables and processes: how it is started, and what remains to be done when it has ended.
+//! All of this blocks.
 
 use super::code::{CodeStore, Held, make};
 use super::options::RuntimeOptions;
@@ -22,16 +23,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-/// Processes and threads of one environment, as Lambda has it.
+/// Most processes and threads of one environment, as in Lambda.
 const TASKS: u32 = 1024;
-/// Which process an environment's shim is.
+/// Name of the file that identifies an environment's shim.
 const RECORD: &str = "shim.json";
-/// Which Forebay it belongs to.
+/// Name of the file that identifies the Forebay process it belongs to.
 const OWNER: &str = "owner.json";
-/// How long a shim that lost its Forebay may take to end.
+/// Time that a shim has to end after it lost its Forebay.
 const ENDING: Duration = Duration::from_secs(12);
 
-/// What all environments are started with.
+/// What all environments have in common.
 pub(super) struct Ground {
     options: RuntimeOptions,
     user: Option<(u32, u32)>,
@@ -47,24 +48,24 @@ pub(super) struct Ground {
 pub(super) struct Started {
     pub(super) shim: Child,
     pub(super) control: UnixStream,
-    /// What it says; taken by whoever reads it.
+    /// Its output; taken by its reader.
     pub(super) output: Option<PipeReader>,
     number: u64,
     _code: Held,
 }
 
-/// What of a start is known only now.
+/// The parts of a start that are specific to one environment.
 pub(super) struct Start<'a> {
     pub(super) number: u64,
     pub(super) spec: &'a FunctionSpec,
-    /// Where its Runtime API is.
+    /// Port of its Runtime API.
     pub(super) port: u16,
-    /// The name of its log stream.
+    /// Name of its log stream.
     pub(super) stream: &'a str,
 }
 
 impl Ground {
-    /// Prepares the directory, and ends what an earlier Forebay left.
+    /// Prepares the directory, and ends what an earlier process left.
     pub(super) fn prepare(options: RuntimeOptions, code: CodeStore) -> Result<Ground, String> {
         let user = options.run_as.resolve(crate::user::Whose::FUNCTIONS)?;
         make(&options.directory, 0o711)?;
@@ -100,7 +101,7 @@ impl Ground {
                 let record = fs::read(entry.path().join(record)).unwrap_or_default();
                 serde_json::from_slice::<ProcessId>(&record).ok()
             };
-            // One that is about to be taken over from still has its own.
+            // A process that is about to be replaced by a take-over still has its own.
             if process(OWNER).is_some_and(|owner| owner.is_alive()) {
                 theirs.push(entry.file_name().to_string_lossy().into_owned());
                 continue;
@@ -139,7 +140,7 @@ impl Ground {
         if let Some((user, group)) = self.user {
             chown(&own, Some(user), Some(group)).tried(|| format!("give {} away", own.display()))?;
         }
-        // As Lambda has it, `/tmp` is the environment's own, unless all of this is in there itself.
+        // As in Lambda, `/tmp` belongs to the environment alone, unless the data directory is inside /tmp itself.
         let tmp = (!self.directory.starts_with(TMP)).then(|| own.clone());
         let view = self.user.map(|_| View {
             hidden: self.hidden.clone(),
@@ -170,7 +171,7 @@ impl Ground {
             .stderr(twice)
             .spawn()
             .tried(|| "start a shim".to_owned())?;
-        // Else this process would hold the ends of the pipe and the socket that tell of the shim's end.
+        // Otherwise this process would keep the ends of the pipe and the socket whose closing reports the shim's end.
         drop(command);
         let mut started = Started {
             shim,
@@ -186,7 +187,7 @@ impl Ground {
                 .tried(|| "tell the shim".to_owned())
         });
         if let Err(why) = told {
-            // It has started nothing yet, or it ends by itself when the socket is closed.
+            // The shim has started nothing yet, or it ends by itself when the socket is closed.
             let _ = started.control.shutdown(Shutdown::Write);
             let _ = started.shim.wait();
             return Err(why);
@@ -194,7 +195,7 @@ impl Ground {
         Ok(started)
     }
 
-    /// For a Forebay that comes after one that was killed.
+    /// Records the shim, for a Forebay that comes after one that was killed.
     fn record(&self, dir: &Path, started: &Started) -> Result<(), String> {
         let pid = i32::try_from(started.shim.id()).unwrap_or(0);
         let shim = ProcessId::of(pid).ok_or("the shim has ended at once")?;
@@ -211,7 +212,7 @@ impl Ground {
         if groups.is_empty() || why_not.is_some() {
             self.told.call_once(|| {
                 tracing::warn!(
-                    "functions' memory is bounded by looking at it ten times a second: the control groups may not be used for that"
+                    "control groups cannot be used to limit the memory of functions: it is checked ten times a second instead"
                 );
             });
         }
@@ -240,7 +241,7 @@ impl Ground {
         })
     }
 
-    /// Its variables, as Lambda documents them; its own win.
+    /// The environment variables that Lambda documents; the function's own take precedence.
     fn variables(&self, start: &Start<'_>, root: &Path, own: &Path) -> Result<Vec<(String, String)>, String> {
         let spec = start.spec;
         let (key, secret) = (self.options.keys)(&spec.role)?;
@@ -285,7 +286,8 @@ impl Ground {
         Ok(env.into_iter().collect())
     }
 
-    /// Waits for the shim, and removes all that the environment had. True if the kernel killed something of it that had too much memory.
+    /// Waits for the shim, and removes everything of the environment. Returns whether the kernel killed a process of it for
+    /// lack of memory.
     pub(super) fn end(&self, mut started: Started) -> bool {
         let shim = i32::try_from(started.shim.id()).ok().and_then(ProcessId::of);
         let began = Instant::now();
@@ -298,7 +300,7 @@ impl Ground {
             std::thread::sleep(Duration::from_millis(1));
         }
         if let Some(shim) = shim {
-            // For a shim that was killed: else nobody is left.
+            // If the shim was killed; otherwise nobody is left.
             shim.kill_session();
         }
         let was_full = self.cgroups.was_full(&name(started.number));
@@ -308,18 +310,18 @@ impl Ground {
     }
 }
 
-/// Keeps which process it is.
+/// Writes down the identity of a process.
 fn write_record(path: &Path, process: &ProcessId) -> Result<(), String> {
     let text = serde_json::to_vec(process).tried(|| "describe a process".to_owned())?;
     fs::write(path, text).tried(|| format!("write {}", path.display()))
 }
 
-/// What an environment is called, which no other's of another process is.
+/// The name of an environment, unique among all processes.
 fn name(number: u64) -> String {
     format!("{}-{number}", std::process::id())
 }
 
-/// Ends what an earlier Forebay's shim left. It ends by itself, as its Forebay is gone.
+/// Ends what the shim of an earlier process left. The shim ends by itself, because its Forebay is gone.
 fn outlive(shim: &ProcessId) {
     let began = Instant::now();
     while shim.is_alive() {
@@ -333,7 +335,7 @@ fn outlive(shim: &ProcessId) {
     shim.kill_session();
 }
 
-/// The first directory on the way that this user may not pass.
+/// The first directory on the way to `directory` that this user may not traverse.
 fn closed(directory: &Path, (user, group): (u32, u32)) -> Option<PathBuf> {
     let mut all: Vec<&Path> = directory.ancestors().collect();
     all.reverse();
@@ -360,14 +362,14 @@ fn discard(dir: &Path) {
     if is_empty && fs::remove_dir(dir).is_ok() || !dir.exists() {
         return;
     }
-    // However deep or full a function has made it. What is ours alone might not get through that.
+    // Removes whatever depth a function has made, which a recursion of our own might not.
     let removed = Command::new("rm")
         .args(["-rf", "--"])
         .arg(dir)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    // It changes no modes, which matters to others than root.
+    // `rm` does not change modes, which matters for users other than root.
     if dir.exists() && archive::remove(dir).is_err() {
         tracing::warn!(?removed, "a directory of a function could not be removed");
     }

@@ -10,15 +10,15 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most bytes of a function's log. What was there before is in a second file.
+/// Most bytes of a function's log; its predecessor is in a second file.
 const LOG_BYTES: u64 = 10 << 20;
-/// The most bytes of an invocation's log that whoever asked may get, as Lambda has it.
+/// Most bytes of an invocation's log that its caller can get, as in Lambda.
 pub(super) const TAIL_BYTES: usize = 4096;
-/// Pieces of what functions say that wait to be written. Who says more has to wait.
+/// Most pieces of functions' output that wait to be written. Beyond that, functions have to wait.
 const PIECES: usize = 64;
-/// Pieces and lines of our own that wait. More are lost and counted.
+/// Most pieces and lines of our own that wait. More are lost and counted.
 const QUEUE: usize = 2048;
-/// Files that are open.
+/// Most files that are open.
 const FILES: usize = 64;
 
 struct Piece {
@@ -27,7 +27,7 @@ struct Piece {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// All functions' logs.
+/// The logs of all functions.
 pub(super) struct Logs {
     queue: SyncSender<Piece>,
     places: Arc<Semaphore>,
@@ -35,7 +35,7 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    /// Those in this directory. The thread ends when the value is dropped.
+    /// Opens the logs in this directory. The thread ends when the value is dropped.
     pub(super) fn start(dir: &Path) -> Result<(Logs, JoinHandle<()>), String> {
         super::code::make(dir, 0o700)?;
         let (queue, pieces) = sync_channel(QUEUE);
@@ -52,7 +52,7 @@ impl Logs {
         Ok((logs, thread))
     }
 
-    /// Waits until a piece of what a function says may be read.
+    /// Waits until a piece of a function's output may be read.
     pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.places).acquire_owned().await.ok()
     }
@@ -69,7 +69,7 @@ impl Logs {
         }
     }
 
-    /// The count of what was lost, which goes on.
+    /// The counter of lost pieces, which goes on counting.
     pub(super) fn losses(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.losses)
     }
@@ -90,11 +90,11 @@ fn write(dir: &Path, pieces: &Receiver<Piece>) {
 }
 
 fn path(dir: &Path, function: &str) -> PathBuf {
-    // Names are checked where functions are made; a slash would lead elsewhere all the same.
+    // Names are checked when functions are created; a slash would lead elsewhere all the same.
     dir.join(format!("{}.log", function.replace('/', "_")))
 }
 
-/// The end of what an invocation has said.
+/// The end of an invocation's output.
 #[derive(Default)]
 pub(super) struct Tail(VecDeque<u8>);
 

@@ -1,4 +1,4 @@
-//! Looks ten times a second how much memory environments have: where no control group does, this is what bounds them.
+//! Checks the memory of environments ten times a second. Where control groups do not limit it, this does.
 
 use crate::errors::Tried as _;
 use crate::processes;
@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Time between two looks.
+/// Interval between two checks.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// An environment that is looked at.
+/// An environment that is checked.
 #[derive(Clone)]
 struct Watched {
     environment: u64,
@@ -25,7 +25,7 @@ struct State {
     is_over: bool,
 }
 
-/// Whoever looks.
+/// Checks environments.
 #[derive(Default)]
 pub(super) struct MemoryWatch {
     state: Mutex<State>,
@@ -33,7 +33,7 @@ pub(super) struct MemoryWatch {
 }
 
 impl MemoryWatch {
-    /// Starts to look. `exceeds` is told of an environment that has more than it may, perhaps several times.
+    /// Starts checking. `exceeds` is called for an environment that uses more than it may, perhaps several times.
     pub(super) fn start(exceeds: impl Fn(u64) + Send + 'static) -> Result<Arc<MemoryWatch>, String> {
         let watch = Arc::new(MemoryWatch::default());
         let looker = Arc::clone(&watch);
@@ -44,7 +44,7 @@ impl MemoryWatch {
         Ok(watch)
     }
 
-    /// Looks at an environment, by its shim; the most that it has had is kept in the value.
+    /// Starts to check an environment, by its shim; the returned value holds its peak.
     pub(super) fn watch(&self, environment: u64, shim: i32, limit: u64) -> Arc<AtomicU64> {
         let peak = Arc::new(AtomicU64::new(0));
         let watched = Watched {
@@ -58,12 +58,12 @@ impl MemoryWatch {
         peak
     }
 
-    /// Looks no more at an environment. Before its shim has been waited for: its number is free then.
+    /// Stops checking an environment. To be called before its shim is waited for, after which the process id is free.
     pub(super) fn forget(&self, environment: u64) {
         self.state().watched.retain(|one| one.environment != environment);
     }
 
-    /// Ends.
+    /// Stops checking.
     pub(super) fn stop(&self) {
         self.state().is_over = true;
         self.changed.notify_all();
@@ -94,19 +94,19 @@ impl MemoryWatch {
     }
 }
 
-/// Looks once. Whether it is too much.
+/// Checks once. Returns whether the limit is exceeded.
 pub(super) fn look(shim: i32, limit: u64, peak: &AtomicU64) -> bool {
     let processes = processes::descendants(shim);
     let mut used: u64 = processes.iter().map(|&pid| resident(pid)).sum();
     if used > limit {
-        // Processes share pages, so the sum may be more than they have. This tells the truth, and takes longer.
+        // Processes share pages, so the sum may be too high. This count is exact, but takes longer.
         used = processes.iter().filter_map(|&pid| proportional(pid)).sum();
     }
     peak.fetch_max(used, Ordering::Relaxed);
     used > limit
 }
 
-/// Bytes of a process that are in memory.
+/// Resident bytes of a process.
 fn resident(pid: i32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
     let pages: u64 = text
@@ -117,7 +117,7 @@ fn resident(pid: i32) -> u64 {
     pages * rustix::param::page_size() as u64
 }
 
-/// The same with shared pages divided among those who share them.
+/// Like [`resident`], with shared pages divided among the processes that share them.
 fn proportional(pid: i32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;

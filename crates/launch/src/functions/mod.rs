@@ -1,4 +1,8 @@
-//! Functions: runs them as processes that speak Lambda's Runtime API, and keeps their code.
+//! Functions: runs them as processes that use Lambda's Runtime API, and keeps their code.
+//!
+//! In reading order: `options`, `engine` (all functions, on one thread), `course` (one environment from start to end),
+//! `environment` and `shim` (its processes and files), `api` (the Runtime API), `code` and `archive` (uploaded code),
+//! `node` (the Runtime API client for Node), `log`, `memory`, `stats`, `words` (Lambda's texts).
 
 mod api;
 mod archive;
@@ -37,13 +41,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-/// How old an environment gets at most.
+/// Most age of an environment.
 const AGE: Duration = Duration::from_secs(6 * 3600);
-/// Threads for what blocks: starts and ends of environments.
+/// Threads for blocking work: starts and ends of environments.
 const BLOCKING: usize = 16;
-/// Invocations that were asked for and not looked at yet. A moment's worth; more are refused.
+/// Most invocations that were submitted and not looked at yet; more are refused.
 const QUEUE: usize = 10_000;
-/// How long environments may take to end when all are to.
+/// Time that all environments have to end at a stop.
 const ENDING: Duration = Duration::from_secs(15);
 
 enum Message {
@@ -64,7 +68,7 @@ pub struct Runtimes {
 }
 
 impl Runtimes {
-    /// Starts without functions. An error says what of the options cannot be.
+    /// Starts without functions. An error says which option cannot work.
     pub fn start(options: RuntimeOptions) -> Result<Runtimes, String> {
         let limits = PoolLimits {
             environments: options.environments,
@@ -117,21 +121,21 @@ impl Runtimes {
         })
     }
 
-    /// These are all functions from now on. To be called whenever the API has changed one; never blocks.
+    /// Sets the list of all functions. To be called whenever the API has changed one; never blocks.
     pub fn publish(&self, functions: Vec<FunctionSpec>) {
         let _ = self.sender.send(Message::Publish(functions));
     }
 
-    /// Where the functions' code is. What environments run stays there through every sweep.
+    /// The store of the functions' code. No sweep removes what environments are running.
     pub fn code(&self) -> &CodeStore {
         &self.code
     }
 
-    /// Takes no more invocations, waits this long for those that run, and ends all environments. Returns when nothing is left.
+    /// Refuses new invocations, waits this long for running ones, and ends all environments. Returns when nothing is left.
     pub fn stop(&self, grace: Duration) {
         let (ended, wait) = channel();
         if self.sender.send(Message::Stop(grace, ended)).is_ok() {
-            // It fails when the thread ends, which is as good.
+            // Fails when the thread ends, which is just as good.
             let _ = wait.recv();
         }
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -142,7 +146,7 @@ impl Runtimes {
         }
     }
 
-    /// What was counted until now.
+    /// The counters so far.
     pub fn stats(&self) -> RuntimeStats {
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
         stats.log_losses = self.losses.load(Ordering::Relaxed);
@@ -176,7 +180,7 @@ impl Drop for Runtimes {
                 .is_some_and(|thread| thread.thread().id() == std::thread::current().id())
         };
         if on_its_own_thread {
-            // Whoever waits here would wait for itself. It ends as nobody can ask any more.
+            // Waiting here would wait for this thread itself. It ends because nobody can call it any more.
             let (ended, _) = channel();
             let _ = self.sender.send(Message::Stop(Duration::ZERO, ended));
         } else {
@@ -185,7 +189,7 @@ impl Drop for Runtimes {
     }
 }
 
-/// How many environments may start at once: for each processor some, as they also wait.
+/// Number of environments that may start at the same time: several per processor, because they also wait.
 fn starts() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     (4 * processors).max(8)
@@ -212,6 +216,7 @@ async fn work(
         }
     };
     let grace = told.as_ref().map_or(Duration::ZERO, |(grace, _)| *grace);
+    // First only new invocations are refused; the running ones have the grace to finish.
     engine.borrow_mut().refuse_all();
     let until = Instant::now() + grace;
     wait(&engine, &mut receiver, &queued, until, |(running, _)| {
@@ -238,12 +243,12 @@ fn obey(engine: &Rc<RefCell<Engine>>, message: Message, queued: &AtomicUsize) {
             engine.borrow_mut().invoke(invocation, done);
         }
         Message::Exceeds(environment) => engine.borrow_mut().exceeds(environment),
-        // It is being stopped, and whoever waits is told when the channel goes.
+        // It is being stopped already; the second caller is released when the channel is dropped.
         Message::Stop(..) => {}
     }
 }
 
-/// Goes on until it is as it should be, or time is up.
+/// Continues until `is_done`, or until time is up.
 async fn wait(
     engine: &Rc<RefCell<Engine>>,
     receiver: &mut UnboundedReceiver<Message>,

@@ -1,13 +1,13 @@
-//! The client of the Runtime API for Node, which comes with Forebay.
+//! The client of the Runtime API for Node, which is part of Forebay.
 
 use crate::errors::Tried as _;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// The client.
+/// Its source.
 const CLIENT: &str = include_str!("node_client.cjs");
-/// Its file.
+/// Its file name.
 const NAME: &str = "node_client.cjs";
 
 /// Writes the client into a directory.

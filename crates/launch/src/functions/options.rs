@@ -1,41 +1,41 @@
-//! How functions are run.
+//! Options for running functions.
 
 use crate::user::RunAs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Access keys of a role, by its name: an id and a secret.
+/// Returns a role's access keys by its name: an id and a secret.
 pub type RoleKeysSource = Arc<dyn Fn(&str) -> Result<(String, String), String> + Send + Sync>;
 
 /// How functions are run.
 #[derive(Clone)]
 pub struct RuntimeOptions {
-    /// Where code, logs and what environments write are.
+    /// Directory of code, logs and environments.
     pub directory: PathBuf,
-    /// As whom functions run.
+    /// The user that functions run as.
     pub run_as: RunAs,
-    /// What runs functions in Python: a path, or a name that is looked for in the PATH.
+    /// The Python that runs functions: a path, or a name that is searched in PATH.
     pub python: String,
-    /// What runs functions in Node.
+    /// The Node that runs functions.
     pub node: String,
-    /// Where functions find AWS's APIs, as `http://127.0.0.1:4566`.
+    /// The URL of the AWS APIs for functions, such as `http://127.0.0.1:4566`.
     pub endpoint: String,
-    /// The most environments of all functions.
+    /// Most environments of all functions.
     pub environments: usize,
-    /// How long an environment without an invocation stays.
+    /// How long an environment stays without an invocation.
     pub idle: Duration,
-    /// Whose keys functions get.
+    /// The source of roles' keys.
     pub keys: RoleKeysSource,
 }
 
 impl RuntimeOptions {
-    /// The most environments of all functions, unless something else is said.
+    /// Default number of environments of all functions.
     pub const ENVIRONMENTS: usize = 100;
-    /// How long an environment without an invocation stays, unless something else is said.
+    /// Default time that an environment stays without an invocation.
     pub const IDLE: Duration = Duration::from_secs(300);
 
-    /// With the defaults: as nobody, `python3` and `node`, 100 environments, idle for five minutes.
+    /// With the defaults: user nobody, `python3` and `node`, 100 environments, idle for five minutes.
     pub fn new(directory: PathBuf, endpoint: String, keys: RoleKeysSource) -> RuntimeOptions {
         RuntimeOptions {
             directory,

@@ -1,7 +1,9 @@
-//! The process that supervises one environment. It ends when Forebay says so or is no more, and nothing of the environment outlives it.
+//! The process that supervises one environment. It ends when Forebay says so or is gone, and nothing of the environment
+//! outlives it.
 //!
-//! Its standard input is a socket to Forebay: the first line says what to run, the other end's closing says to end, and the last line
-//! back says how the program ended. Standard output and standard error are the environment's log.
+//! Its standard input is a socket to Forebay: the first line says what to run, the close of the other end tells it to end,
+//! and the last line it sends back says how the program ended. Standard output and standard error are the environment's
+//! log.
 
 use crate::errors::Tried as _;
 use crate::{cgroup, processes};
@@ -23,61 +25,62 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// The hidden subcommand that makes a program the shim of an environment.
+/// The hidden subcommand that turns the program into an environment's shim.
 pub(crate) const SHIM: &str = "function-shim";
-/// The most bytes of what is to be run: Lambda allows 4 KB of variables, and roots' paths are repeated in them.
+/// Longest specification in bytes: Lambda allows 4 KB of variables, and paths are repeated in them.
 const SPEC_BYTES: u64 = 1 << 20;
-/// Open files, as Lambda has it.
+/// Open files, as in Lambda.
 const FILES: u64 = 1024;
-/// Processes and threads. The kernel counts those of all environments of a user, so it is no bound of one, but of a flood.
+/// Processes and threads. The kernel counts those of all environments of a user, so this bounds a flood, not one
+/// environment.
 const PROCESSES: u64 = 8192;
-/// How long what was killed may take to end.
+/// Time that killed processes have to end.
 const DYING: Duration = Duration::from_secs(10);
-/// What Lambda's functions may write to.
+/// The directory that Lambda's functions may write to.
 pub(super) const TMP: &str = "/tmp";
-/// For calls that take something optional.
+/// For optional arguments of system calls.
 const NONE: Option<&str> = None;
-/// How often a program is tried that is open for writing: a process that was just forked may hold it for a moment.
+/// Tries to start a program that is open for writing: a process that was just forked may hold it for a moment.
 const BUSY_TRIES: u32 = 100;
 
-/// What is to be run.
+/// What to run.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ShimSpec {
     /// The program and its arguments.
     pub(super) argv: Vec<String>,
-    /// All variables.
+    /// The whole environment.
     pub(super) env: Vec<(String, String)>,
     /// The working directory.
     pub(super) work: PathBuf,
     /// User and group to change to.
     pub(super) user: Option<(u32, u32)>,
-    /// Control groups to enter.
+    /// Control groups to join.
     pub(super) cgroups: Vec<PathBuf>,
-    /// What the user sees of the files; none for all.
+    /// The user's view of the file system; none for all of it.
     pub(super) view: Option<View>,
 }
 
-/// What another user sees of the files.
+/// Another user's view of the file system.
 #[derive(Serialize, Deserialize)]
 pub(super) struct View {
-    /// A directory on the way to what is shown that is closed to the user: nothing else of it is there.
+    /// A directory on the way to the shown ones that is closed to the user; everything else in it is hidden.
     pub(super) hidden: Option<PathBuf>,
-    /// What is shown, at the paths that it has.
+    /// Directories that are shown at their own paths.
     pub(super) shown: Vec<PathBuf>,
-    /// What is `/tmp`; none for everybody's.
+    /// The directory that is shown as `/tmp`; none for the real one.
     pub(super) tmp: Option<PathBuf>,
 }
 
 /// How an environment's program ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Exit {
-    /// By itself, with this status.
+    /// With this status.
     Status(i32),
-    /// By this signal.
+    /// Killed by this signal.
     Signal(i32),
     /// It never ran.
     NotStarted(String),
-    /// Nobody knows.
+    /// Unknown.
     Unknown,
 }
 
@@ -96,15 +99,17 @@ pub(crate) fn supervise() -> ExitCode {
 }
 
 fn run(control: &UnixStream) -> Result<Exit, String> {
-    // It fails if this is a session's leader already.
+    // Fails if this is a session leader already.
     let _ = rustix::process::setsid();
     close_fds::set_fds_cloexec(3, &[]);
     let spec = read_spec(control)?;
     prepare(&spec)?;
     let child = start(&spec)?;
     cgroup::leave(&spec.cgroups);
-    // Not earlier: the program would begin with signals blocked. From here on, only a kill ends this process before its time.
+    // Not earlier, or the program would start with signals blocked. From here on, only SIGKILL ends this process before its
+    // time.
     SigSet::all().thread_block().tried(|| "hold signals".to_owned())?;
+    // When memory is short, the kernel should kill the function and not its supervisor.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
     let exit = watch(control, child);
     clear();
@@ -120,7 +125,7 @@ fn read_spec(control: &UnixStream) -> Result<ShimSpec, String> {
     serde_json::from_slice(&line).tried(|| "read what is to be started".to_owned())
 }
 
-/// Gives up what a program may not have, as far as its children get it from here.
+/// Gives up what the program may not have, as far as children inherit it.
 fn prepare(spec: &ShimSpec) -> Result<(), String> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .tried(|| "adopt orphans".to_owned())?;
@@ -130,7 +135,7 @@ fn prepare(spec: &ShimSpec) -> Result<(), String> {
         && let Some(hidden) = &view.hidden
     {
         return Err(format!(
-            "functions' files are below {}, which is closed to --function-user, and they cannot be shown in another way: {why}",
+            "functions' files are below {}, which is closed to the user of --function-user, and cannot be shown elsewhere: {why}",
             hidden.display()
         ));
     }
@@ -146,21 +151,21 @@ fn prepare(spec: &ShimSpec) -> Result<(), String> {
     limit(Resource::Nofile, FILES)?;
     limit(Resource::Nproc, PROCESSES)?;
     limit(Resource::Core, 0)?;
-    // Whoever started this may have held some, and the program would get that from here.
+    // The process that started this may have blocked some, and the program would inherit that.
     SigSet::all()
         .thread_unblock()
         .tried(|| "let signals come".to_owned())?;
     rustix::thread::set_no_new_privs(true).tried(|| "give up new privileges".to_owned())?;
     if spec.user.is_some() {
         for capability in CapabilitySet::all().iter() {
-            // One that this kernel does not know is not there either.
+            // Capabilities that the kernel does not know are not there either.
             let _ = rustix::thread::remove_capability_from_bounding_set(capability);
         }
     }
     Ok(())
 }
 
-/// Makes this process's view of the files: puts an empty directory over what is hidden, and into that what is shown.
+/// Makes this process's view of the file system: mounts an empty directory over what is hidden, and in it what is shown.
 fn show(view: &View) -> Result<(), String> {
     let open = |path: &PathBuf| {
         let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY;
@@ -170,10 +175,11 @@ fn show(view: &View) -> Result<(), String> {
         let from = format!("/proc/self/fd/{}", from.as_raw_fd());
         mount(Some(&*from), path, NONE, MsFlags::MS_BIND, NONE).tried(|| format!("show {}", path.display()))
     };
-    unshare(CloneFlags::CLONE_NEWNS).tried(|| "have a view of the files of their own".to_owned())?;
+    unshare(CloneFlags::CLONE_NEWNS).tried(|| "make a private view of the file system".to_owned())?;
+    // Mounts made here must not appear on the machine; later mounts of the machine may appear here.
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_SLAVE, NONE)
-        .tried(|| "keep mounts to themselves".to_owned())?;
-    // Of this view, and before it is hidden: what is open of another cannot be shown in it.
+        .tried(|| "make mounts private".to_owned())?;
+    // Opened in this view and before it is hidden: a descriptor of another view cannot be mounted here.
     let shown: Vec<OwnedFd> = view.shown.iter().map(open).collect::<Result<_, _>>()?;
     let tmp = view.tmp.as_ref().map(open).transpose()?;
     if let Some(hidden) = &view.hidden {
@@ -206,7 +212,7 @@ fn start(spec: &ShimSpec) -> Result<Pid, String> {
         .stdin(Stdio::null())
         .process_group(0);
     if let Some((user, group)) = spec.user {
-        // The other groups are left with it.
+        // The supplementary groups are dropped, too.
         command.uid(user).gid(group);
     }
     for _ in 0..BUSY_TRIES {
@@ -221,14 +227,14 @@ fn start(spec: &ShimSpec) -> Result<Pid, String> {
     Err(format!("cannot start {program}: it is open for writing"))
 }
 
-/// Returns when the program has ended, or is to.
+/// Returns when the program has ended, or must end.
 fn watch(mut control: &UnixStream, child: Pid) -> Result<Exit, String> {
     let mut mask = SigSet::empty();
     mask.add(Nix::SIGCHLD);
     let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .tried(|| "read signals".to_owned())?;
     loop {
-        // Orphans come to this process and are waited for here as well.
+        // Orphans are children of this process and are reaped here as well.
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if pid == child {
                 let status = std::process::ExitStatus::from_raw(status.as_raw());
@@ -251,7 +257,7 @@ fn watch(mut control: &UnixStream, child: Pid) -> Result<Exit, String> {
     }
 }
 
-/// Ends all that is left. Whatever loses its parent becomes this process's child, so there is nothing more when there are no children.
+/// Ends all that is left. Orphans become children of this process, so when it has no children nothing is left.
 fn clear() {
     let Ok(own) = i32::try_from(std::process::id()) else {
         return;
@@ -267,7 +273,7 @@ fn clear() {
             }
         }
         let found = processes::descendants(own);
-        // What stands still starts nothing new. So all that fork are caught first, and then killed together.
+        // A stopped process cannot fork. So all are stopped first, and then killed together.
         let new: Vec<i32> = found.iter().copied().filter(|pid| still.insert(*pid)).collect();
         for pid in new.iter().filter_map(|pid| Pid::from_raw(*pid)) {
             let _ = kill_process(pid, Signal::STOP);

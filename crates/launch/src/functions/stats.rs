@@ -1,33 +1,33 @@
-//! What is counted of functions.
+//! Counters of functions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The upper ends of the classes that durations are counted in, in milliseconds; one more is for what is longer.
+/// Upper bounds of the classes of durations, in milliseconds; one more class is for longer ones.
 pub const DURATION_BOUNDS_MS: [u64; 15] = [
     1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 15_000, 60_000, 300_000,
 ];
 
-/// What is counted of one function. Counters begin at zero when Forebay starts, or the function is made anew.
+/// Counters of one function. They begin at zero when Forebay starts, or the function is created anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FunctionStats {
-    /// Environments, those included that start or end.
+    /// Environments, including those that are starting or ending.
     pub environments: u64,
     /// Invocations that run or wait.
     pub running: u64,
-    /// Invocations that were run, failed ones included; throttled ones are not.
+    /// Invocations that were run, including failed ones but not throttled ones.
     pub invocations: u64,
-    /// Invocations that an environment was started for.
+    /// Invocations for which an environment was started.
     pub cold_starts: u64,
-    /// Invocations that were refused because too many ran.
+    /// Invocations that were refused because too many were running.
     pub throttles: u64,
     /// Invocations that failed.
     pub errors: u64,
-    /// Of these, invocations that took too long.
+    /// Failed invocations that exceeded their timeout.
     pub timeouts: u64,
-    /// How long all invocations took together, starts of environments not included.
+    /// Total duration of all invocations, without starts of environments.
     pub duration: Duration,
-    /// How many took how long, by `DURATION_BOUNDS_MS`.
+    /// Number of invocations per class of `DURATION_BOUNDS_MS`.
     pub durations: [u64; DURATION_BOUNDS_MS.len() + 1],
 }
 
@@ -41,7 +41,7 @@ impl FunctionStats {
     }
 }
 
-/// What is counted of all functions.
+/// Counters of all functions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuntimeStats {
     /// By the function's ARN.

@@ -1,30 +1,30 @@
-//! What is said of invocations, in Lambda's words: to whoever asked, and in the log.
+//! Lambda's texts about invocations, for callers and for the log.
 
 use super::shim::Exit;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// The most bytes of an answer.
+/// Largest answer in bytes.
 pub(super) const ANSWER_BYTES: usize = 6_291_556;
 
-/// How an invocation failed without its function saying so.
+/// How an invocation failed without a report from its function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     /// It took longer than this many seconds.
     TimedOut(u32),
-    /// It had more memory than it may.
+    /// It used more memory than it may.
     Memory,
     /// Its process ended.
     Ended(Exit),
     /// Its answer was too large.
     AnswerTooLarge,
-    /// Forebay ends.
+    /// Forebay is stopping.
     Stopped,
 }
 
 impl Failure {
-    /// Lambda's type of it.
+    /// Lambda's type of the error.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Failure::TimedOut(_) => "Sandbox.Timedout",
@@ -48,14 +48,14 @@ impl Failure {
         }
     }
 
-    /// What whoever asked is told. `hint` says what may help, if that is known.
+    /// The error document for the caller. `hint` says what may help, if that is known.
     pub(super) fn document(&self, request_id: &str, hint: Option<&str>) -> Vec<u8> {
         let mut says = self.says();
         if let Some(hint) = hint {
             says = format!("{says} ({hint})");
         }
         let (kind, message) = match self {
-            // As it is answered, which is not as it is reported.
+            // The answer to the caller differs from the report in the log.
             Failure::Memory => (
                 "Runtime.ExitError",
                 format!("RequestId: {request_id} Error: {says}"),
@@ -76,7 +76,7 @@ fn ended(exit: &Exit) -> String {
     }
 }
 
-/// As Go names signals, in whose words Lambda tells them.
+/// Go's name of a signal, which Lambda uses.
 fn signal_name(signal: i32) -> String {
     match signal {
         1 => "hangup",
@@ -100,7 +100,7 @@ fn signal_name(signal: i32) -> String {
 }
 
 fn document(kind: &str, message: &str) -> Vec<u8> {
-    // Written out, as its order is Lambda's.
+    // Written by hand, to keep Lambda's order.
     format!(
         "{{\"errorType\":{},\"errorMessage\":{}}}",
         Value::from(kind),
@@ -109,7 +109,7 @@ fn document(kind: &str, message: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The error that a runtime has posted, or one made of what it posted if that is no JSON.
+/// The error that a runtime has posted, or one made from the posted text if that is not JSON.
 pub(super) fn posted(body: &[u8], kind: Option<&str>) -> Vec<u8> {
     if serde_json::from_slice::<Value>(body).is_ok_and(|value| value.is_object()) {
         return body.to_vec();
@@ -125,12 +125,12 @@ pub(super) fn refusal(kind: &str, message: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// The first line of an invocation.
+/// The first log line of an invocation.
 pub(super) fn start_line(request_id: &str) -> String {
     format!("START RequestId: {request_id} Version: $LATEST\n")
 }
 
-/// What the last lines of an invocation tell.
+/// The facts for the last log lines of an invocation.
 pub(super) struct Report<'a> {
     pub(super) request_id: &'a str,
     pub(super) duration: Duration,
@@ -138,12 +138,12 @@ pub(super) struct Report<'a> {
     pub(super) memory_mib: u32,
     pub(super) used_bytes: u64,
     pub(super) failure: Option<&'a Failure>,
-    /// The wall clock, for the line of a timeout.
+    /// The wall clock time, for the line of a timeout.
     pub(super) now: &'a str,
 }
 
 impl Report<'_> {
-    /// The last lines of an invocation.
+    /// The last log lines of an invocation.
     pub(super) fn lines(&self) -> String {
         let id = self.request_id;
         let ms = |time: Duration| time.as_secs_f64() * 1000.0;

@@ -42,7 +42,7 @@ fn header(kind: tar::EntryType, size: u64) -> tar::Header {
     header
 }
 
-/// A header whose name says what tar's own builder would refuse to say.
+/// A header with a name that tar's own builder refuses.
 fn raw(kind: tar::EntryType, name: &str) -> tar::Header {
     let mut header = header(kind, 0);
     header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
@@ -123,7 +123,7 @@ fn archives_stay_within_the_image() {
             .unwrap()
     });
     assert!(why.contains("nothing else"), "{why}");
-    // Through a link that by itself is harmless.
+    // Through a link that is harmless in itself.
     let why = refused(&|builder| {
         builder
             .append_link(&mut header(tar::EntryType::Symlink, 0), "dir", ".")

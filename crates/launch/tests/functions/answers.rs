@@ -1,4 +1,4 @@
-//! What comes of invocations: answers, errors, and what is in the log of them.
+//! The results of invocations: answers, errors, and what the log says.
 
 use crate::bench::{Bench, Test, arn, is_root, log_of, text, until, wait};
 use forebay_functions::{FunctionError, InvokeError};
@@ -81,7 +81,7 @@ fn variables_are_lambdas() {
             .unwrap()
             .starts_with("127.0.0.1:")
     );
-    // Nothing of ours but the PATH: cargo sets plenty.
+    // Nothing of our environment but PATH: cargo sets much.
     assert_eq!(env["PATH"], std::env::var("PATH").unwrap());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO")) {
         assert!(env.get(&name).is_none(), "{name}");
@@ -104,7 +104,7 @@ fn a_function_has_no_rights() {
             assert_eq!(status(sets), "0000000000000000", "{sets}");
         }
         assert_eq!(facts["writes"], false);
-        // Its directory is closed to others, and so it is not even there.
+        // The directory is closed to other users, so it is not even visible.
         assert_eq!(facts["secret"], serde_json::Value::Null);
     }
     let headers = &facts["headers"];
@@ -127,7 +127,7 @@ fn a_function_has_no_rights() {
         .parse()
         .unwrap();
     assert!(deadline > 1_700_000_000_000);
-    // Standard input and the like, its connection, and the directory that it lists.
+    // The standard streams, its connection, and the directory that it lists.
     assert_eq!(facts["files"].as_array().unwrap().len(), 5, "{}", facts["files"]);
     assert!(facts["cwd"].as_str().unwrap().contains("/unpacked/"));
     if is_root() {
@@ -245,7 +245,7 @@ fn a_bad_start_is_told() {
     until("nothing is left", || bench.left() == 0);
 }
 
-/// Lambda checks no answers: its tutorial for runtimes in shell answers text.
+/// Lambda does not check answers: its tutorial for shell runtimes answers with plain text.
 fn nonsense_is_passed_on() {
     let bench = Bench::new(|_| {});
     let invoked = bench.invoke("{\"do\":\"text\"}");
@@ -269,7 +269,7 @@ fn answers_have_a_limit() {
              payload size (6291556 bytes).\"}"
         );
     }
-    // The same environment is there still, and has seen the refusals.
+    // The same environment still exists, and has seen the refusals.
     bench.value("{\"do\":\"echo\"}");
     until("the runtime has seen them", || {
         bench.log("f").matches("status 413").count() == 2
@@ -314,7 +314,7 @@ fn lines_do_not_mix() {
             .count()
             == 2
     });
-    // What no line's end comes for is there too.
+    // An unfinished line is there, too.
     until("all is written", || {
         bench.log("f").matches("unended").count() == 2
     });

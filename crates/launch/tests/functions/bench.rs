@@ -1,4 +1,4 @@
-//! What the tests have in common: a directory, functions made of one bootstrap, and waiting.
+//! What the tests share: a directory, functions made from one bootstrap, and waiting.
 
 use forebay_functions::{
     FunctionError, FunctionSpec, Functions as _, Invocation, InvokeError, Invoked, Runtime,
@@ -17,7 +17,7 @@ pub(crate) type Test = (&'static str, fn());
 pub(crate) type Asked = Receiver<Result<Invoked, InvokeError>>;
 
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
-/// Long enough for a machine that is busy.
+/// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Bench {
@@ -73,7 +73,7 @@ pub(crate) fn arn(name: &str) -> String {
 
 impl Bench {
     pub(crate) fn with(change: impl FnOnce(&mut RuntimeOptions)) -> Bench {
-        // Functions have a `/tmp` of their own, where that is not the way to all of this.
+        // Functions have a private `/tmp`, unless the test directory is inside /tmp itself.
         let dir = tempfile::tempdir_in("/var/tmp")
             .or_else(|_| tempfile::tempdir())
             .unwrap();
@@ -137,7 +137,7 @@ impl Bench {
         fs::read_to_string(path).unwrap_or_default()
     }
 
-    /// What environments have on the disk.
+    /// The directories of environments on disk.
     pub(crate) fn left(&self) -> usize {
         let dir = self.dir.path().join("functions/environments");
         fs::read_dir(dir).unwrap().count()
@@ -146,7 +146,7 @@ impl Bench {
 
 pub(crate) fn wait(asked: &Asked) -> Result<Invoked, InvokeError> {
     let outcome = asked.recv_timeout(PATIENCE).expect("an answer");
-    // The other end is gone with the one call that it was good for.
+    // The other end is dropped after the one call that it is for.
     assert!(asked.recv_timeout(PATIENCE).is_err());
     outcome
 }

@@ -1,4 +1,4 @@
-//! Ends: of time, of memory, of environments, of Forebay. Nothing is left of any.
+//! Ends: of time, of memory, of environments, of Forebay. Nothing is left after any of them.
 
 use crate::bench::{Bench, Test, arn, log_of, mark, options, processes, spec, until, wait};
 use forebay_functions::{FunctionError, Functions as _, Invocation, InvokeError};
@@ -74,7 +74,7 @@ fn a_start_has_ten_seconds_of_its_own() {
     assert!(log.contains("INIT_REPORT Init Duration: 10"), "{log}");
 }
 
-/// By somebody with the right to; a function has none.
+/// Killed by a user with the right to do so; a function does not have it.
 fn a_killed_shim_is_noticed() {
     let bench = Bench::new(|_| {});
     let hangs = bench.ask("f", "{\"do\":\"hang\"}");
@@ -95,11 +95,11 @@ fn a_killed_shim_is_noticed() {
 fn daemons_are_ended_too() {
     let bench = Bench::new(|spec| spec.timeout_s = 2);
     let mark = mark();
-    // They live while the environment does, and end with it.
+    // They live as long as the environment, and end with it.
     bench.value(&format!("{{\"do\":\"daemons\",\"mark\":\"{mark}\"}}"));
     until("all four run", || processes(&mark) == 4);
     bench.fails("{\"do\":\"exit\",\"status\":1}", FunctionError::Crashed);
-    // When the answer is there, nothing is left.
+    // When the answer has come, nothing is left.
     assert_eq!(processes(&mark), 0);
     bench.fails(
         &format!("{{\"do\":\"daemons\",\"mark\":\"{mark}\",\"hang\":true}}"),
@@ -150,7 +150,7 @@ fn fifty_cold_starts_leave_nothing() {
         bench.fails("{\"do\":\"exit\",\"status\":1}", FunctionError::Crashed);
     }
     bench.value("{}");
-    // Others run in this process too; a leak would be more than theirs.
+    // Other tests run in this process, too; a leak would exceed what they use.
     assert!(fs::read_dir("/proc/self/fd").unwrap().count() < own + 200);
 }
 
@@ -225,7 +225,7 @@ fn nothing_outlives_a_killed_forebay() {
     assert_eq!(shims(dir), 1);
     daemon.wait().unwrap();
     until("nothing of it lives", || processes(&mark) == 0);
-    // What it left on the disk goes when the next one starts.
+    // What it left on disk is removed when the next one starts.
     let runtimes = Runtimes::start(options(dir)).unwrap();
     assert_eq!(shims(dir), 0);
     drop(runtimes);

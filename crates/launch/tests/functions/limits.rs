@@ -1,4 +1,4 @@
-//! How many run at once, and what happens when a function is changed.
+//! Limits on concurrency, and changes of a function.
 
 use crate::bench::{Bench, Test, arn, until, wait};
 use forebay_functions::{FunctionError, InvokeError};
@@ -43,7 +43,7 @@ fn all_environments_have_a_limit() {
     drop(busy);
 }
 
-/// By whichever environments come free first: not each needs one of its own.
+/// By whichever environments become free first: not every invocation needs one of its own.
 fn a_burst_is_answered() {
     let bench = Bench::new(|_| {});
     let all: Vec<_> = (0..100).map(|_| bench.ask("f", "{}")).collect();
@@ -80,7 +80,7 @@ fn a_change_comes_after_what_runs() {
 
 fn python_says_what_is_missing() {
     let bench = Bench::with(|options| {
-        // A Python without packages of others.
+        // A Python without additional packages.
         options.python = "/usr/bin/python3".to_owned();
     });
     let code = crate::bench::code(&bench.runtimes, &[("index.py", "def handler(e, c): return 1\n")]);
@@ -100,7 +100,7 @@ fn python_says_what_is_missing() {
     }
 }
 
-/// Where the interop tests' packages are; else nothing is checked here.
+/// The interop tests' packages, if they are installed; otherwise nothing is checked here.
 fn python_runs_in_awss_client() {
     let python = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/venv/bin/python");
     let has = std::process::Command::new(python)

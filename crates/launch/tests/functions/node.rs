@@ -1,4 +1,4 @@
-//! Functions in Node, where there is one.
+//! Functions in Node, if it is installed.
 
 use crate::bench::{Bench, Test, code, log_of, spec, text, wait};
 use forebay_functions::{FunctionError, Runtime};

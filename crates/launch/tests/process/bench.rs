@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Has this program run a fleet in the directory that it names, and do nothing else.
+/// Makes this program run a fleet in the directory that it names, and nothing else.
 pub(crate) const DAEMON: &str = "LAUNCH_TEST_DAEMON";
 
 /// A test and its name.
@@ -44,12 +44,12 @@ impl Bench {
         }
     }
 
-    /// An image of a shell command; its id.
+    /// Adds an image of a shell command; returns its id.
     pub(crate) fn image(&self, command: &str) -> String {
         image(&self.options, command)
     }
 
-    /// Forebay ends and starts again.
+    /// Ends Forebay and starts it again.
     pub(crate) fn restart(&mut self) {
         self.fleet = None;
         self.fleet = Some(fleet(&self.options));
@@ -64,7 +64,7 @@ impl Bench {
         self.fleet.as_ref().unwrap().seen(&wanted.id)
     }
 
-    /// Waits until it is seen so.
+    /// Waits until it is seen in this phase.
     pub(crate) fn until(&self, wanted: &WantedInstance, run: u32, is: fn(&SeenPhase) -> bool) -> SeenPhase {
         let mut last = None;
         let met = until(|| {
@@ -120,7 +120,7 @@ pub(crate) fn options(dir: &Path) -> ProcessOptions {
         scopes: false,
         data_dir: dir.to_owned(),
         run_as: if is_root() { RunAs::Nobody } else { RunAs::Own },
-        // To try everything with namespaces: LAUNCH_TEST_NETWORK=always.
+        // Set LAUNCH_TEST_NETWORK=always to run everything with namespaces.
         network: std::env::var("LAUNCH_TEST_NETWORK")
             .map_or(NetworkMode::Never, |mode| mode.parse().unwrap()),
         stop: Duration::from_millis(800),
@@ -164,11 +164,11 @@ pub(crate) fn start(launcher: Arc<dyn Launcher>) -> Fleet {
     Fleet::start(launcher, Arc::new(|| ())).unwrap()
 }
 
-/// One that is to run, with an id and an address that no other test has.
+/// An instance to run, with an id and an address that no other test uses.
 pub(crate) fn instance(image: &str) -> WantedInstance {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    // Another run of these tests may be under way on the machine.
+    // Another run of these tests may be in progress on the machine.
     let [.., high, low] = std::process::id().to_be_bytes();
     let own = u8::try_from(number).unwrap();
     WantedInstance {
@@ -191,7 +191,7 @@ pub(crate) fn instance(image: &str) -> WantedInstance {
     }
 }
 
-/// The instance as another run, or in another phase.
+/// The instance with another run, or in another phase.
 pub(crate) fn but(wanted: &WantedInstance, run: u32, phase: WantedPhase) -> WantedInstance {
     WantedInstance {
         run,
@@ -236,7 +236,7 @@ pub(crate) fn until(mut is_met: impl FnMut() -> bool) -> bool {
     false
 }
 
-/// Whether a process lives and is no zombie.
+/// Whether a process lives and is not a zombie.
 pub(crate) fn lives(pid: i32) -> bool {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = text
@@ -249,7 +249,7 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// A process with a fleet of its own that wants one instance, which is killed like any other.
+/// A process with a fleet of its own that wants one instance; it can be killed like any other.
 pub(crate) fn spawn_daemon(dir: &Path, wanted: &WantedInstance) -> std::process::Child {
     Command::new(std::env::current_exe().unwrap())
         .env(DAEMON, dir)

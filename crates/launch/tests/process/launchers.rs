@@ -29,7 +29,7 @@ fn is(fleet: &Fleet, wanted: &WantedInstance, run: u32, is: fn(&SeenPhase) -> bo
     })
 }
 
-/// Starts, pauses, goes on, stops, starts again and goes.
+/// Starts, pauses, resumes, stops, restarts and removes.
 fn goes_through_all(fleet: &Fleet) {
     let wanted = instance("ami-1");
     for (run, phase, seen) in [

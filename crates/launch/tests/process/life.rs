@@ -152,7 +152,7 @@ fn it_is_taken_up_after_a_restart() {
     bench.until(&wanted, 1, running);
     assert_eq!(bench.shim(&wanted), shim);
     assert_eq!(bench.work(&wanted, "pid").lines().count(), 1);
-    // Its end is seen though it is nobody's child here.
+    // Its end is seen although it is no child of this process.
     kill(bench.work(&wanted, "pid").trim().parse().unwrap());
     assert!(why(bench.until(&wanted, 1, stopped)).contains("SIGKILL"));
 }
@@ -223,7 +223,7 @@ fn it_ends_in_peace() {
 
 fn a_stubborn_one_is_killed_with_all_it_started() {
     let bench = Bench::new();
-    // One is in a session of its own, where no signal to the group gets.
+    // One process is in a session of its own, which signals to the group do not reach.
     let command =
         "trap '' TERM; setsid sleep 1000 & echo $! > child; echo $$ > pid; while :; do sleep 1000; done";
     let wanted = instance(&bench.image(command));
@@ -248,7 +248,7 @@ fn it_stands_still_and_goes_on() {
     bench.want(&[&still]);
     bench.until(&wanted, 1, paused);
     let beats = bench.work(&wanted, "beats").len();
-    // Longer than a beat by far: there is no condition for nothing.
+    // Much longer than one interval: there is no condition to wait for.
     std::thread::sleep(Duration::from_millis(150));
     assert!(bench.work(&wanted, "beats").len() <= beats + 2, "it goes on");
     bench.want(&[&wanted]);
@@ -256,7 +256,7 @@ fn it_stands_still_and_goes_on() {
     assert!(until(|| bench.work(&wanted, "beats").len() > beats + 10));
     bench.want(&[&still]);
     bench.until(&wanted, 1, paused);
-    // One that stands still ends too.
+    // A frozen instance ends, too.
     bench.want(&[]);
     bench.until_gone(&wanted);
 }
@@ -312,11 +312,11 @@ fn an_earlier_run_ends_before_the_next() {
     assert_eq!(bench.work(&wanted, "order"), "start\nend\nstart\n");
 }
 
-/// Ten seconds of daemons and shims that are killed at random moments: every run is begun at most once, and no two of them live at the
-/// same time, not even in part.
+/// Ten seconds of daemons and shims that are killed at random moments: every run is begun at most once, and no two of them
+/// live at the same time, not even in part.
 fn daemons_killed_at_random_start_nothing_twice() {
     let mut bench = Bench::new();
-    // All that a run starts holds its lock, too.
+    // Everything that a run starts holds its lock, too.
     let command = "exec 9>>alive; flock -n 9 || echo overlap >> wrong; trap 'exit' TERM; \
                    echo start >> starts; while :; do sleep 0.01; done";
     let mut wanted = instance(&bench.image(command));
@@ -337,7 +337,7 @@ fn daemons_killed_at_random_start_nothing_twice() {
         // Shims are killed, too, now and then.
         if dice == 2 && bench.dir(&wanted).join("run.json").exists() {
             let shim = bench.shim(&wanted);
-            // It may have ended, and its number be another's.
+            // It may have ended, and its process id been reused.
             let line = fs::read_to_string(format!("/proc/{shim}/cmdline")).unwrap_or_default();
             if line.contains(&wanted.id) {
                 kill(shim);

@@ -1,4 +1,4 @@
-//! What instances have of the machine: users, networks, groups, the console.
+//! What instances see of the machine: users, networks, groups, the console.
 
 use crate::bench::{Bench, Test, instance, is_root, running, until};
 use forebay_launch::{NetworkMode, RunAs, ShapeFile};
@@ -31,7 +31,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("shapes_are_limits", shapes_are_limits),
 ];
 
-/// Listens where it is told, and answers each connection with what it read of the environment.
+/// Listens where it is told to, and answers each connection with what it read from the environment.
 const SERVER: &str = "use IO::Socket::INET; \
     my $s = IO::Socket::INET->new(LocalAddr => $ARGV[0], LocalPort => $ENV{PORT}, Listen => 9, ReuseAddr => 1) or die \"$@\\n\"; \
     while (my $c = $s->accept) { print $c $ENV{INSTANCE_ID}; close $c }";
@@ -73,7 +73,7 @@ fn another_user_has_no_rights() {
     }
     assert_eq!(field("NoNewPrivs"), ["1"]);
     assert_eq!(field("SigBlk"), ["0000000000000000"]);
-    // SIGPIPE is not ignored, as Rust's own programs do.
+    // SIGPIPE is not ignored, unlike in Rust's own programs.
     let ignored = u64::from_str_radix(&field("SigIgn")[0], 16).unwrap();
     assert_eq!(ignored & (1 << 12), 0);
 }
@@ -176,7 +176,7 @@ fn two_that_listen_on_the_same_port_live_side_by_side() {
     assert!(!Path::new("/run/netns").join(space).exists());
 }
 
-/// One request over a connection of its own: status and body.
+/// One request on a new connection; returns status and body.
 fn http(address: SocketAddr, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let (line, headers) = request.split_once('\n').unwrap_or((request, ""));
@@ -217,7 +217,7 @@ fn the_metadata_service_answers() {
     };
     assert_eq!(get("/latest/meta-data/instance-id"), (200, wanted.id.clone()));
     assert_eq!(get("/latest/meta-data/spot/instance-action").0, 404);
-    // Anybody on the machine can ask there, so keys are not told.
+    // Anyone on the machine can ask there, so keys are not given.
     assert_eq!(get("/latest/meta-data/iam/security-credentials/").0, 404);
     wanted.target_lifecycle_state = Some("InService".to_owned());
     bench.want(&[&wanted]);
@@ -231,7 +231,7 @@ fn metadata_and_api_are_found_within_a_namespace() {
     if !needs_root("a network namespace") {
         return;
     }
-    // Somebody plays the API: it sends a line to whoever comes.
+    // A stand-in for the API: sends a line to each connection.
     let api = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = api.local_addr().unwrap();
     std::thread::spawn(move || {

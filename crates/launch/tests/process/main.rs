@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         bench::daemon(dir.as_ref());
     }
     let mut arguments = Arguments::from_args();
-    // Each starts many processes, and some wait for real seconds.
+    // Each test starts many processes, and some wait for real seconds.
     arguments.test_threads.get_or_insert(4);
     let all = life::TESTS.iter().chain(machine::TESTS).chain(launchers::TESTS);
     let trials = all.map(|&(name, test)| {

@@ -1,4 +1,4 @@
-//! Lines of the log as JSON, for what collects them.
+//! Log lines as JSON, for log collectors.
 
 use serde_json::{Map, Value, json};
 use std::fmt;
@@ -7,7 +7,7 @@ use tracing::{Event, Level};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
-/// An event's line.
+/// The line of an event.
 pub(super) fn event(event: &Event<'_>) -> String {
     let mut fields = Fields(Map::new());
     event.record(&mut fields);
@@ -21,14 +21,14 @@ pub(super) fn event(event: &Event<'_>) -> String {
     )
 }
 
-/// The line of what is no event.
+/// The line of a message that is not an event.
 pub(super) fn own(level: Level, text: fmt::Arguments<'_>) -> String {
     line(level, Value::from(text.to_string()), "forebay", Map::new())
 }
 
 fn line(level: Level, message: Value, target: &str, fields: Map<String, Value>) -> String {
     let mut timestamp = String::new();
-    // Writing into a String can't fail.
+    // Writing to a String cannot fail.
     let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
     let mut line =
         json!({"timestamp": timestamp, "level": level.as_str(), "message": message, "target": target});
@@ -38,7 +38,7 @@ fn line(level: Level, message: Value, target: &str, fields: Map<String, Value>) 
     format!("{line}\n")
 }
 
-/// What an event says, by name.
+/// An event's fields by name.
 struct Fields(Map<String, Value>);
 
 impl Fields {
@@ -77,7 +77,7 @@ impl Visit for Fields {
 mod tests {
     use super::*;
 
-    /// A message with a quote or a line end in it must stay one line.
+    /// A message with a quote or a line break in it must stay on one line.
     #[test]
     fn a_line_is_an_object() {
         let text = own(Level::WARN, format_args!("say \"a\"\nand b"));

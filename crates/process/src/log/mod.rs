@@ -1,8 +1,9 @@
-//! What happens is told on standard error: standard output is for what programs read.
+//! The log, on standard error: standard output is for what programs read. `json` formats lines for collectors.
 //!
-//! Nobody waits for whoever reads it. Lines go through a bounded queue to a thread of its own; what finds no room there is
-//! dropped and counted, and of a kind of line only so many are told a second. `tracing-appender` was weighed: when its queue is
-//! full at the end it prints to standard output, which may be the same pipe, and it does not tell how many lines are missing.
+//! Nothing waits for the reader. Lines go through a bounded queue to a thread; a line that finds no room is dropped and
+//! counted, and only so many lines of a kind are logged each second. `tracing-appender` was considered: when its queue is
+//! full at the end it prints to standard output, which may be the same pipe, and it does not log how many lines are
+//! missing.
 
 mod json;
 
@@ -23,13 +24,13 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
-/// Bytes that may wait for standard error; as many may be on their way there.
+/// Most bytes that wait for standard error; as many may be on their way there.
 const WAITING: usize = 256 * 1024;
-/// Lines of a kind in a second; levels below `info` are for those who look for something, and have the queue's bound alone.
+/// Most lines of a kind in a second. Levels below `info` are for debugging, and only the queue limits them.
 const OF_A_KIND: u32 = 10;
-/// How long the end waits until all is written.
+/// Longest wait at the end of the process until everything is written.
 const ENDING: Duration = Duration::from_secs(1);
-/// How long a panic waits: the process may be about to abort.
+/// Longest wait after a panic: the process may be about to abort.
 const PANICKING: Duration = Duration::from_millis(100);
 
 static QUEUE: Queue = Queue {
@@ -45,20 +46,21 @@ static QUEUE: Queue = Queue {
 /// Lines that were dropped or left out so far.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Lines are JSON.
+/// Whether lines are JSON.
 static JSON: AtomicBool = AtomicBool::new(false);
 
-/// What a line is.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people, with colours where standard error is a terminal
+    /// Text for people, with colours if standard error is a terminal
     Text,
-    /// An object: timestamp, level, message, target and fields
+    /// A JSON object per line: timestamp, level, message, target and fields
     Json,
 }
 
-/// Tells what this filter lets through. A level alone is for what this house says; libraries speak where they are named, as in
-/// `info,h2=warn`.
+/// Logs what passes this filter. A level alone applies to this project's own lines; libraries log only where they are
+/// named,
+/// as in `info,h2=warn`.
 pub fn start(filter: &str, format: LogFormat) {
     JSON.store(format == LogFormat::Json, Relaxed);
     if std::thread::Builder::new()
@@ -68,7 +70,7 @@ pub fn start(filter: &str, format: LogFormat) {
     {
         lock(&QUEUE.waits).served = true;
     }
-    // The usual hook writes to standard error itself, and would wait for it.
+    // The default hook writes to standard error itself, and would block if nobody reads it.
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         say(
@@ -83,15 +85,15 @@ pub fn start(filter: &str, format: LogFormat) {
     }));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| Lines)
-        // Colour codes in a file or a journal are in the way of whoever searches it.
+        // Colour codes in a file or a journal get in the way of searching it.
         .with_ansi(
             io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()),
         )
-        // A log that can't be written (a closed pipe, a full disk) must not panic the thread that logs.
+        // A log that cannot be written (a closed pipe, a full disk) must not panic the thread that logs.
         .log_internal_errors(false)
         .event_format(Bounded::new(tracing_subscriber::fmt::format().with_target(false)));
     let registry = tracing_subscriber::registry();
-    // What reads filters is much program, and an agent that is told a level needs none of it.
+    // The filter parser is much code, and an agent whose filter is just a level never makes it resident.
     match filter.parse::<LevelFilter>() {
         Ok(level) => {
             let ours = Targets::new().with_target("forebay", level);
@@ -104,12 +106,12 @@ pub fn start(filter: &str, format: LogFormat) {
     }
 }
 
-/// Tells this, whatever the filter.
+/// Logs this line, whatever the filter.
 pub fn say(level: Level, line: fmt::Arguments<'_>) {
     QUEUE.take(own(level, line).as_bytes());
 }
 
-/// A line that is no event.
+/// A line for a message that is not an event.
 fn own(level: Level, line: fmt::Arguments<'_>) -> String {
     if JSON.load(Relaxed) {
         json::own(level, line)
@@ -118,7 +120,7 @@ fn own(level: Level, line: fmt::Arguments<'_>) -> String {
     }
 }
 
-/// Waits until all is written, but not for ever: whoever reads it may not.
+/// Waits until everything is written, for a limited time: nobody may be reading.
 pub fn finish() {
     QUEUE.wait(ENDING);
 }
@@ -137,11 +139,11 @@ struct Queue {
 
 struct Waits {
     text: Vec<u8>,
-    /// Since that was last told.
+    /// Lines dropped since the last notice of dropped lines.
     dropped: u64,
-    /// What was here last is being written.
+    /// Whether lines that were taken from here are still being written.
     writing: bool,
-    /// A thread takes what is here.
+    /// Whether a thread takes lines from here.
     served: bool,
 }
 
@@ -160,7 +162,7 @@ impl Queue {
         }
     }
 
-    /// Writes what comes, for ever.
+    /// Writes lines as they come. Never returns.
     fn serve(&self) {
         loop {
             let idle = |waits: &mut Waits| waits.text.is_empty();
@@ -171,11 +173,10 @@ impl Queue {
             waits.writing = true;
             drop(waits);
             if dropped > 0 {
-                let told =
-                    format_args!("{dropped} log lines were dropped here: standard error did not take them");
+                let told = format_args!("{dropped} log lines were dropped here: standard error was too slow");
                 text.extend_from_slice(own(Level::WARN, told).as_bytes());
             }
-            // Closed, perhaps: nobody can be told.
+            // If standard error is closed, there is nowhere to report it.
             let _ = io::stderr().write_all(&text);
             lock(&self.waits).writing = false;
             self.written.notify_all();
@@ -192,7 +193,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The way into the queue, for one line.
+/// A writer that puts one line into the queue.
 struct Lines;
 
 impl Write for Lines {
@@ -206,7 +207,7 @@ impl Write for Lines {
     }
 }
 
-/// Leaves out what comes too often: clients and targets can cause some lines as often as they like.
+/// Leaves out lines that come too often: clients and targets can cause some lines at any rate.
 struct Bounded {
     format: Format,
     kinds: Mutex<HashMap<Identifier, Kind>>,
@@ -250,7 +251,7 @@ where
     }
 }
 
-/// Lines that one place in the program writes.
+/// The lines of one place in the program.
 #[derive(Debug, Default)]
 struct Kind {
     since: Option<Instant>,
@@ -259,7 +260,7 @@ struct Kind {
 }
 
 impl Kind {
-    /// One more has come. None if it is to be left out; else how many were, before it.
+    /// Counts a line. None if it is to be left out; else how many were left out before it.
     fn comes(&mut self, now: Instant) -> Option<u64> {
         let over = |since: Instant| now.saturating_duration_since(since) >= Duration::from_secs(1);
         if self.since.is_none_or(over) {
@@ -278,7 +279,7 @@ impl Kind {
 mod tests {
     use super::*;
 
-    /// Each of 200,000 stray frames wrote a line of its own.
+    /// A regression: 200,000 stray frames wrote a line each.
     #[test]
     fn so_many_of_a_kind_a_second_and_the_rest_is_counted() {
         let (mut kind, now) = (Kind::default(), Instant::now());
@@ -291,7 +292,7 @@ mod tests {
         assert_eq!(kind.comes(next), Some(0));
     }
 
-    /// A line waited for whoever reads standard error, and its thread with it.
+    /// A regression: a line waited for the reader of standard error, and its thread with it.
     #[test]
     fn a_full_queue_drops_and_counts() {
         let queue = Queue {
@@ -299,7 +300,7 @@ mod tests {
                 text: Vec::new(),
                 dropped: 0,
                 writing: false,
-                // By nobody, as if the pipe were full.
+                // No thread serves the queue, as if the pipe were full.
                 served: true,
             }),
             more: Condvar::new(),

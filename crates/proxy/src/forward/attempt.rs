@@ -1,5 +1,5 @@
-//! One attempt to get an answer from a target: the request goes out, its body streams, the head of an answer comes in and is passed
-//! on, or something else is done instead. The same for all that targets speak.
+//! One attempt to get an answer from one target: the request goes out, its body streams, and the head of an answer comes in
+//! and is passed on, or something else is done instead. Common to all protocols of targets.
 
 use super::outcome::Instead;
 use super::upload::Upload;
@@ -13,12 +13,12 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A request that was sent to its target, until it is answered or was in vain.
+/// A request in progress at its target, until it is answered or has failed.
 pub(super) trait Upstream<W: Wire>: Sized {
-    /// An answer's head.
+    /// The head of an answer.
     type Head;
 
-    /// Takes a connection or makes one, and begins to send over it.
+    /// Takes a pooled connection or makes one, and starts to send the request over it.
     async fn open(
         context: &mut RequestContext<'_, W>,
         target: &TargetView,
@@ -26,10 +26,10 @@ pub(super) trait Upstream<W: Wire>: Sized {
         upload: &mut Upload,
     ) -> Result<Self, Instead>;
 
-    /// Until when something must move.
+    /// The time by which something must move.
     fn until(&mut self, context: &RequestContext<'_, W>, upload: &mut Upload) -> Mono;
 
-    /// Sends what comes of the request, and waits for an answer's head. `progress` becomes true if anything moved.
+    /// Sends the parts of the request as they arrive, and waits for an answer's head. Sets `progress` if anything moved.
     fn poll_head(
         &mut self,
         context: &mut RequestContext<'_, W>,
@@ -38,15 +38,15 @@ pub(super) trait Upstream<W: Wire>: Sized {
         progress: &mut bool,
     ) -> Poll<Result<Self::Head, Outcome>>;
 
-    /// Why the request failed, whose wait for a head was ended.
+    /// The reason for the failure when the wait for a head was ended by `ended`.
     fn blame(&self, context: &RequestContext<'_, W>, upload: &Upload, ended: Ended) -> Reason;
 
     fn status(head: &Self::Head) -> u16;
 
-    /// What decides whether an answer is passed on.
+    /// The facts by which it is decided whether an answer is passed on.
     fn candidate(context: &RequestContext<'_, W>, head: &Self::Head, upload: &Upload) -> Candidate;
 
-    /// Passes the answer on, and settles. No asynchronous function: it would hold what it is given twice.
+    /// Passes the answer on, and settles the exchange. Not an `async fn`, which would store its arguments twice.
     fn relay(
         self,
         context: &mut RequestContext<'_, W>,
@@ -55,16 +55,16 @@ pub(super) trait Upstream<W: Wire>: Sized {
         head: Self::Head,
     ) -> impl Future<Output = Next>;
 
-    /// No answer of this target is passed on; this is done instead.
+    /// Gives the attempt up: no answer of this target is passed on, `instead` is done.
     fn abandon(self, context: &mut RequestContext<'_, W>, upload: &Upload, instead: &Instead);
 }
 
-/// Interim answers (1xx) a target may send at once before its final one, and the time that buys it one more: a target may tell
-/// of its progress for as long as it works, and not keep us busy with nothing else.
+/// Interim answers (1xx) that a target may send at once before its final one, and the time that allows one more. A target
+/// may report its progress as long as it works, but a flood of them would keep the worker busy for nothing.
 const INTERIM_ANSWERS: u32 = 128;
 const INTERIM_PACE: Duration = Duration::from_millis(250);
 
-/// Interim answers of one attempt.
+/// Counts the interim answers of one attempt.
 pub(super) struct Interim {
     pub(super) count: u32,
     since: Mono,
@@ -75,7 +75,7 @@ impl Interim {
         Interim { count: 0, since: now }
     }
 
-    /// Counts one. False if it is one too many.
+    /// Counts one more. False if it exceeds the allowance.
     pub(super) fn take(&mut self, now: Mono) -> bool {
         self.count = self.count.saturating_add(1);
         let bought = now.since(self.since).as_millis() / INTERIM_PACE.as_millis();
@@ -84,8 +84,8 @@ impl Interim {
 }
 
 impl<W: Wire> RequestContext<'_, W> {
-    /// Sends the request to this target and passes the answer on. What to do next is the outcome's affair unless an
-    /// answer has begun.
+    /// Sends the request to this target and passes the answer on. An error says what to do next; it is returned only while
+    /// no answer has begun.
     pub(super) async fn attempt<U: Upstream<W>>(
         &mut self,
         target: &TargetView,
@@ -99,6 +99,7 @@ impl<W: Wire> RequestContext<'_, W> {
             let wait = poll_fn(|cx| {
                 let mut progress = false;
                 let polled = upstream.poll_head(self, cx, upload, &mut progress);
+                // Not re-armed without progress: a client or target that moves nothing must reach the deadline.
                 if progress && polled.is_pending() {
                     deadline.arm(upstream.until(self, upload), false);
                 }
@@ -118,8 +119,9 @@ impl<W: Wire> RequestContext<'_, W> {
         Err(instead)
     }
 
-    /// Whether to send the request again instead of passing on this answer.
+    /// The next step, if the request is to be sent again instead of passing this answer on.
     fn reconsider<U: Upstream<W>>(&mut self, head: &U::Head, upload: &Upload) -> Option<Step> {
+        // Checked first: most answers are final, and the facts for the decision cost a scan of the head.
         if !self.exchange.may_reconsider(U::status(head)) {
             return None;
         }

@@ -1,36 +1,37 @@
-//! A body on its way from a stream of HTTP/2 to another, trailers included.
+//! A body on its way from one HTTP/2 stream to another, with its trailers.
 
 use crate::h2::{Inflow, poll_room};
 use bytes::{Bytes, BytesMut};
 use h2::SendStream;
 use std::task::{Context, Poll, ready};
 
-/// Bytes of a request's body that are kept until an answer comes, so that a target that did not process the request is no harm.
+/// Bytes of a request's body that are kept until an answer comes, so that the request can be sent again if a target did not
+/// process it.
 pub(super) const REPLAY_BYTES: usize = 16 * 1024;
 
-/// One body on its way from stream to stream.
+/// The transfer of one body from stream to stream.
 #[derive(Default)]
 pub(super) struct Body {
     pub(super) done: bool,
-    /// Its sink takes no more: it is done, and was not sent to its end.
+    /// The sink accepts no more: the body is done, but was not sent to its end.
     pub(super) stopped: bool,
     pub(super) moved: u64,
-    /// What it waits for is the sink's room, not its source.
+    /// It waits for room in the sink, not for the source.
     pub(super) held_up: bool,
-    /// What was taken from the source, as long as that is not much.
+    /// The bytes taken from the source, while they are no more than [`REPLAY_BYTES`].
     pub(super) kept: BytesMut,
-    /// Something was taken from the source that was not kept.
+    /// Something was taken from the source that was not kept, so the body cannot be sent again.
     pub(super) taken: bool,
 }
 
-/// Why a body broke off.
+/// The side that failed.
 pub(super) enum Broken {
     Source,
     Sink,
 }
 
 impl Body {
-    /// A body that is not kept: it can be sent once only.
+    /// A body of which nothing is kept: it can be sent only once.
     pub(super) fn once(done: bool) -> Body {
         Body {
             done,
@@ -39,12 +40,12 @@ impl Body {
         }
     }
 
-    /// The sink takes no more.
+    /// Stops the transfer because the sink accepts no more.
     pub(super) fn stop(&mut self) {
         (self.done, self.stopped) = (true, true);
     }
 
-    /// Moves on as far as both streams allow. The source is given room again only for what the sink took.
+    /// Moves on as far as both streams allow. The source's window is reopened only for bytes that the sink took.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -53,7 +54,8 @@ impl Body {
         progress: &mut bool,
     ) -> Poll<Result<(), Broken>> {
         if self.done {
-            // What its target does not want is put together, too.
+            // A body that its target does not want keeps arriving, and must be gathered as well, or its frames would
+            // exhaust the frame budget.
             source.gather(cx);
         }
         while !self.done {
@@ -72,7 +74,7 @@ impl Body {
                     } else {
                         self.kept.extend_from_slice(&piece);
                     }
-                    // Taken is taken: what can't be sent is kept all the same.
+                    // Released before sending: even if that fails, the bytes have left the source and are kept.
                     source.release(room);
                     sink.send_data(piece, false).map_err(|_| Broken::Sink)?;
                     self.moved += room as u64;
@@ -81,6 +83,7 @@ impl Body {
                 Some(Err(_)) => return Poll::Ready(Err(Broken::Source)),
                 None => {
                     let trailers = ready!(source.poll_trailers(cx)).map_err(|_| Broken::Source)?;
+                    // Trailers are not kept, so a body that has some cannot be sent again.
                     self.taken |= trailers.is_some();
                     match trailers {
                         Some(trailers) => sink.send_trailers(trailers),

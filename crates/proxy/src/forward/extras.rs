@@ -1,4 +1,4 @@
-//! What a target's answer says of another try, and lines of our own that it carries.
+//! When a target's answer asks for another try, and the header lines that we add to it.
 
 use crate::buffers::RequestBuffers;
 use crate::cookies::{self, Extra};
@@ -8,14 +8,14 @@ use crate::session::RequestContext;
 use crate::wire::Wire;
 use std::time::Duration;
 
-/// Seconds that Retry-After asks for. A date is not looked at: clocks differ by more than such waits are long.
+/// The seconds that Retry-After asks for. A date is ignored: clocks differ by more than such waits last.
 pub(super) fn retry_after(value: &[u8]) -> Option<Duration> {
     let seconds = core::str::from_utf8(value).ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 
 impl<W: Wire> RequestContext<'_, W> {
-    /// Lines of our own for the answer whose head stands in `body`. `dated`: it has a date, or needs none.
+    /// Header lines of our own for the answer whose head is in `body`. `dated`: it has a date, or needs none.
     pub(super) fn extras(&self, dated: bool) -> Vec<Extra> {
         let RequestBuffers {
             body,

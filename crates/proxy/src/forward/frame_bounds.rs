@@ -1,20 +1,22 @@
-//! Where frames of a WebSocket end (RFC 6455 section 5.2): what is put between two of them is understood. Payload is never looked at.
+//! Finds where WebSocket frames end (RFC 6455, section 5.2), so that a close frame can be inserted between two. Payloads
+//! are not examined.
 
-/// The longest header: two bytes, eight of length, four of mask.
+/// The longest frame header: two bytes, eight of length, four of mask.
 const LONGEST: usize = 14;
 
-/// Follows one direction.
+/// Tracks one direction.
 #[derive(Debug, Default)]
 pub(super) struct FrameBounds {
-    /// What of a header has come.
+    /// The part of a header that has come.
     header: [u8; LONGEST],
     held: usize,
-    /// What of a payload is still to come.
+    /// Bytes of the payload that are still to come.
     left: u64,
 }
 
 impl FrameBounds {
-    /// Bytes have come: the offset behind the last frame that ends among them, or before the first byte if it begins one.
+    /// Advances over `bytes`. Returns the offset behind the last frame that ends among them; 0 if the first byte begins a
+    /// frame.
     pub(super) fn follow(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut bound = self.is_between().then_some(0);
         let mut at = 0;
@@ -41,12 +43,12 @@ impl FrameBounds {
         bound
     }
 
-    /// Whether a frame has ended and none begun.
+    /// Whether a frame has ended and none has begun.
     pub(super) fn is_between(&self) -> bool {
         self.left == 0 && self.held == 0
     }
 
-    /// As far as is known: at least one more than what is held until the second byte has come.
+    /// The header's length as far as it is known: one more than what is held, until the second byte has come.
     fn header_length(&self) -> usize {
         if self.held < 2 {
             return 2;
@@ -73,10 +75,10 @@ impl FrameBounds {
     }
 }
 
-/// Says that this end goes away (RFC 6455 section 7.4.1), as a server does.
+/// A close frame with status 1001, going away (RFC 6455, section 7.4.1), as a server sends it.
 pub(super) const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
 
-/// The same as a client does: masked. The mask hides nothing here, so any will do.
+/// Like [`GOING_AWAY`], but masked, as a client must send it. The mask hides nothing here, so its value does not matter.
 pub(super) const GOING_AWAY_MASKED: [u8; 8] = [0x88, 0x82, 0x5a, 0x3c, 0x96, 0x0f, 0x03 ^ 0x5a, 0xe9 ^ 0x3c];
 
 #[cfg(test)]
@@ -103,7 +105,7 @@ mod tests {
     }
 
     proptest! {
-        /// However frames are cut, the last bound that was seen is where one ended.
+        /// However frames are split, the last boundary that was seen is one where a frame ended.
         #[test]
         fn bounds_are_found_however_bytes_are_cut(
             frames in proptest::collection::vec((prop_oneof![0..200_usize, 60_000..70_000_usize], any::<bool>()), 1..5),

@@ -1,4 +1,4 @@
-//! A function's answer: what it is, and how it goes back to the client.
+//! A function's answer: how it is read, and how it is sent to the client.
 
 use super::outcome::reason;
 use super::upload::Upload;
@@ -20,7 +20,7 @@ use std::future::poll_fn;
 use std::io::Write as _;
 use tokio::sync::oneshot::error::RecvError;
 
-/// What came of an invocation, as an answer; or why it is none.
+/// Reads the result of an invocation as an answer; an error says why it is none.
 pub(super) fn read(
     done: Result<Result<Invoked, InvokeError>, RecvError>,
     values: Values,
@@ -34,7 +34,7 @@ pub(super) fn read(
     if invoked.error.is_some() {
         return Err(Reason::FunctionFailed);
     }
-    // The document and the body made of it; they are there already.
+    // The document and the body made from it exist already, so they are counted even if memory is short.
     held.take(invoked.payload.len() * 2);
     let answer = read_answer(&invoked.payload, values).map_err(|bad| match bad {
         BadAnswer::Malformed => Reason::BadFunctionAnswer,
@@ -54,7 +54,7 @@ fn not_asked(error: &InvokeError) -> Reason {
 }
 
 impl<W: Wire> RequestContext<'_, W> {
-    /// Passes a function's answer on, for which `held` is counted, and settles.
+    /// Passes a function's answer on, whose memory `held` counts, and settles the exchange.
     pub(super) async fn answer_for_function(&mut self, upload: &Upload, answer: Answer, held: Held) -> Next {
         let keep = self.keep && upload.is_whole() && !self.session.worker.leaving.get();
         let framing = if self.incoming.to_head || matches!(answer.status, 204 | 304) {
@@ -64,11 +64,11 @@ impl<W: Wire> RequestContext<'_, W> {
         };
         let head = match self.stand_for(&answer) {
             Ok(head) => head,
-            // Nothing of it has gone out, so the client can be told.
+            // Nothing has gone out yet, so the client can still be told.
             Err(reason) => return self.fail(reason, keep && !upload.streamed).await,
         };
         self.decide(Outcome::Answered(answer.status));
-        // The function is done: its end is not the client's affair any more.
+        // The function is done: if it is deregistered now, the client is not affected.
         self.session.deadline.watch(None);
         let extras = self.extras(head.says.dated);
         self.begin_answer(&head, (framing, false), keep, &extras);
@@ -78,7 +78,7 @@ impl<W: Wire> RequestContext<'_, W> {
             &answer.body[..]
         };
         let failed = self.send_whole(body).await;
-        // What its client still sends may take long to read.
+        // Freed first: reading what the client still sends may take long.
         drop((answer, held));
         if let Some(reason) = failed {
             self.decide(Outcome::Failed(reason));
@@ -98,7 +98,7 @@ impl<W: Wire> RequestContext<'_, W> {
         }
     }
 
-    /// Writes the answer's head where a target's stands, as if it had come from one: what is done with heads is done with it, too.
+    /// Writes the answer's head where a target's would be, so that all that is done with heads is done with this one, too.
     fn stand_for(&mut self, answer: &Answer) -> Result<AnswerHead, Reason> {
         let mut head = Vec::with_capacity(512);
         let said = answer.phrase.as_deref().unwrap_or_else(|| phrase(answer.status));
@@ -131,7 +131,7 @@ impl<W: Wire> RequestContext<'_, W> {
         }
     }
 
-    /// Sends what stands in `out`, and this behind it. Some if that could not be done.
+    /// Sends `out` and then `body`. Some if that failed.
     async fn send_whole(&mut self, body: &[u8]) -> Option<Reason> {
         let (deadline, idle_timeout, worker) =
             (self.session.deadline, self.idle_timeout(), self.session.worker);

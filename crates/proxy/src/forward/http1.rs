@@ -21,11 +21,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// A connection to the target, which carries one request at a time.
+/// A connection to the target; it carries one request at a time.
 pub(super) struct Http1 {
     stream: TargetStream,
     reused: bool,
-    /// Where in `buffers.body` the bytes end that came from the target.
+    /// Offset in `buffers.body` where the bytes from the target end.
     filled: usize,
     interim: Interim,
 }
@@ -43,6 +43,7 @@ impl<W: Wire> Upstream<W> for Http1 {
         if !reused {
             context.connected();
         }
+        // Another attempt sends `buffers.out` again from its start, which is possible only while nothing was streamed.
         upload.written = 0;
         upload.sent = false;
         upload.stopped = false;
@@ -73,7 +74,8 @@ impl<W: Wire> Upstream<W> for Http1 {
                 return failed(reason);
             }
             let Poll::Ready(read) = self.poll_read(context, cx) else {
-                // Where something has come, the wait begins anew, and the client is looked for when that is long.
+                // If something has come, the wait starts anew; whether the client left is checked only when the wait is
+                // long.
                 if !came && context.has_left(cx, upload) {
                     return failed(Reason::ClientGone);
                 }
@@ -161,28 +163,29 @@ impl Http1 {
                 upload.sent = true;
                 return context.poll_upload(cx, &mut self.stream, upload, progress);
             }
-            // It may have answered before it stopped reading: what it sent is still to be read.
+            // The target may have answered before it stopped reading: what it sent is still to be read.
             Poll::Ready(Err(_)) => upload.stopped = true,
+            // While the target takes nothing, the client's frames are joined: see `Inflow::gather`.
             Poll::Pending => context.session.client.gather(cx),
         }
         None
     }
 
-    /// Reads once: how many bytes; none when the target closed.
+    /// Reads once; returns the number of bytes, 0 when the target closed.
     fn poll_read<W>(&mut self, context: &mut RequestContext<'_, W>, cx: &mut Context<'_>) -> Poll<usize> {
         let body = &mut context.session.buffers.body;
         let limit = body.len() - TAILROOM;
         let mut room = ReadBuf::new(&mut body[self.filled..limit]);
         Pin::new(&mut self.stream).poll_read(cx, &mut room).map(|read| {
-            // A reset is a close that came without warning.
+            // A reset counts as a close without warning.
             let count = read.map_or(0, |()| room.filled().len());
             self.filled += count;
             count
         })
     }
 
-    /// The final answer's head, if all of it was read; passes over interim answers, of which one read may bring many. The answer's
-    /// body begins behind it: its offsets hold from HEADROOM on.
+    /// The head of the final answer, if all of it was read. Skips interim answers, of which one read may bring many. The
+    /// answer's body begins behind the head; its offsets count from HEADROOM.
     fn head<W>(&mut self, context: &mut RequestContext<'_, W>) -> Result<Option<AnswerHead>, ()> {
         let buffers = &mut *context.session.buffers;
         buffers.body_end = self.filled;
@@ -192,7 +195,7 @@ impl Http1 {
                 Ok(Some(answer)) if answer.status == 101 && context.incoming.upgrade => {
                     return Ok(Some(answer));
                 }
-                // What nobody asked for.
+                // A switch of protocols that the client did not ask for: it would take the bytes that follow for an answer.
                 Ok(Some(answer)) if answer.status == 101 => return Err(()),
                 Ok(Some(answer)) if answer.status < 200 => {
                     if !self.interim.take(context.session.worker.recent()) {
@@ -210,13 +213,16 @@ impl Http1 {
         Ok(None)
     }
 
-    /// What came of the request whose target closed before it answered.
+    /// The outcome when the target closed before it answered.
     fn closed(&self, upload: &Upload) -> Outcome {
+        // The target had begun to answer, so it has processed the request: sending it again could do its work twice.
         if self.filled > HEADROOM || self.interim.count > 0 {
             return Outcome::Failed(Reason::TargetClosed);
         }
         Outcome::Died(Death {
             reused: self.reused,
+            // Bytes that were written may have been processed even without an answer: the exchange decides what that
+            // allows.
             sent: if upload.written == 0 {
                 Sent::Nothing
             } else {

@@ -1,4 +1,4 @@
-//! A request on its way to a target that speaks HTTP/2: frames in, frames out, trailers included.
+//! A request on its way to an HTTP/2 target: frames in, frames out, trailers included.
 
 use super::attempt::{Interim, Upstream};
 use super::body::{Body, Broken, REPLAY_BYTES};
@@ -32,16 +32,16 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A stream of a connection that many requests share, and the body's way up.
+/// A stream on a connection that many requests share, with the request's body.
 pub(super) struct Http2 {
     response: ResponseFuture,
     sink: SendStream<Bytes>,
     up: Body,
     reused: bool,
-    /// How fast the client must send the body.
+    /// The minimum rate at which the client must send the body.
     owed: Owed,
     interim: Interim,
-    /// False once its connection takes no more requests.
+    /// False once the connection takes no more requests.
     alive: Rc<Cell<bool>>,
     _share: Share,
 }
@@ -63,7 +63,7 @@ impl<W: Wire> Upstream<W> for Http2 {
             return Err(Outcome::Failed(Reason::MemoryCeiling).into());
         }
         let buffers = &mut *context.session.buffers;
-        // What we wrote ourselves is no fault of the target.
+        // We wrote this head ourselves: if it cannot be spelled, the target is not at fault.
         let Some(request) = spell(&buffers.out, &mut buffers.answer_fields, target) else {
             return Err(Outcome::Failed(Reason::Malformed).into());
         };
@@ -86,15 +86,16 @@ impl<W: Wire> Upstream<W> for Http2 {
         let failed = |reason| Poll::Ready(Err(Outcome::Failed(reason)));
         if let Some(stream) = context.session.client.stream() {
             let polled = self.up.poll(cx, &mut stream.body, &mut self.sink, progress);
+            // Bytes that were passed on and are not kept any more cannot be sent to another target.
             upload.streamed |= self.up.taken;
             match polled {
                 Poll::Ready(Err(Broken::Source)) => return failed(Reason::ClientGone),
-                // It may have answered before it stopped reading.
+                // The target may have answered before it stopped reading.
                 Poll::Ready(Err(Broken::Sink)) => self.up.stop(),
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
         }
-        // Kept by `h2` until somebody asks for them, as many as come.
+        // `h2` queues interim answers without limit until they are polled.
         while let Poll::Ready(Some(Ok(_))) = self.response.poll_informational(cx) {
             if !self.interim.take(context.session.worker.recent()) {
                 return failed(Reason::BadAnswer);
@@ -109,6 +110,7 @@ impl<W: Wire> Upstream<W> for Http2 {
             }
             Poll::Pending => {}
         }
+        // Watched at every poll, unlike in HTTP/1.1: this costs no system call.
         let gone = context.session.client.poll_gone(cx);
         gone.map(|()| Err(Outcome::Failed(Reason::ClientGone)))
     }
@@ -134,7 +136,7 @@ impl<W: Wire> Upstream<W> for Http2 {
 
     #[expect(
         clippy::manual_async_fn,
-        reason = "an asynchronous function holds what it is given twice"
+        reason = "an `async fn` stores its arguments twice in its future"
     )]
     fn relay(
         mut self,
@@ -144,7 +146,7 @@ impl<W: Wire> Upstream<W> for Http2 {
         response: Response<RecvStream>,
     ) -> impl Future<Output = Next> {
         async move {
-            // It can't be sent again from here on.
+            // The answer has begun, so the request cannot be sent again.
             (self.up.taken, self.up.kept) = (true, BytesMut::new());
             let (parts, body) = response.into_parts();
             context.decide(Outcome::Answered(parts.status.as_u16()));
@@ -161,12 +163,15 @@ impl<W: Wire> Upstream<W> for Http2 {
             context.session.buffers.request_log.body += self.up.moved;
             context.session.buffers.request_log.sent += down.moved;
             if let Some(reason) = failed {
+                // The target would otherwise go on sending an answer that nobody takes.
                 self.sink.send_reset(Code::CANCEL);
                 context.decide(Outcome::Failed(reason));
             } else if let Some(stream) = context.session.client.stream() {
                 stream.ended();
             }
             context.log(context.now());
+            // The client may not read before it has sent everything, and dropping its stream now would discard the end of
+            // the answer.
             if failed.is_none() && (self.up.stopped || !self.up.done) {
                 let owes = Owes::of(u64::MAX, context.idle_timeout());
                 linger(&mut context.session, owes).await;
@@ -176,10 +181,11 @@ impl<W: Wire> Upstream<W> for Http2 {
     }
 
     fn abandon(mut self, context: &mut RequestContext<'_, W>, upload: &Upload, instead: &Instead) {
-        // What died needs no reset.
+        // A stream that died needs no reset.
         if !matches!(instead, Instead::Outcome(Outcome::Died(_))) {
             self.sink.send_reset(Code::CANCEL);
         }
+        // The next attempt must see the body from its beginning.
         let kept = core::mem::take(&mut self.up.kept);
         if !upload.streamed
             && !kept.is_empty()
@@ -190,7 +196,7 @@ impl<W: Wire> Upstream<W> for Http2 {
     }
 }
 
-/// Counts what the stream to the target may come to hold of both bodies. False if there is no memory for that.
+/// Counts the memory that the stream to the target may come to hold of both bodies. False if there is not enough.
 fn has_memory<W>(context: &mut RequestContext<'_, W>) -> bool {
     if !context.session.buffers.streams {
         let up = if context.incoming.framing == Framing::None {
@@ -222,7 +228,8 @@ async fn send<W: Wire>(
         alive,
     } = pass;
     if matches!(context.incoming.speaks, Speaks::Http2 { grpc: true, .. }) {
-        // Without it a gRPC server sends no status. It is of one connection only, so it was left out above.
+        // Without TE a gRPC server sends no status. It is a header of one connection only, so it was left out with the
+        // others.
         request
             .headers_mut()
             .insert(TE, HeaderValue::from_static("trailers"));
@@ -232,7 +239,7 @@ async fn send<W: Wire>(
     let ready = poll_fn(|cx| sender.poll_ready(cx));
     let ready = context.session.deadline.until(ready).await;
     if !matches!(ready, Ok(Ok(()))) {
-        // After GOAWAY it stands for as long as the last of its streams lives: until then each request would try it first.
+        // After GOAWAY the connection exists as long as the last of its streams; unmarked, each request would try it first.
         if matches!(ready, Ok(Err(_))) {
             alive.set(false);
         }
@@ -255,10 +262,10 @@ async fn send<W: Wire>(
 }
 
 impl Http2 {
-    /// What became of the request whose stream died of this.
+    /// What became of the request when its stream died of `error`.
     fn sent(&self, error: &::h2::Error) -> Sent {
         if error.is_go_away() {
-            // It stands for as long as the last of its streams lives, and takes no new ones.
+            // The connection exists as long as the last of its streams, but takes no new ones.
             self.alive.set(false);
         }
         if was_not_processed(error) {
@@ -268,29 +275,29 @@ impl Http2 {
         }
     }
 
-    /// Until when frames must come: for the idle timeout, or as long as a client keeps the least rate of its body.
+    /// The time by which frames must come: within the idle timeout, and as fast as the minimum rate demands of the client.
     fn until(&mut self, now: Mono, idle_timeout: Duration) -> Mono {
         if self.owed.is_asked() {
             let waits = !self.up.done && !self.up.held_up;
-            self.owed.request_log(now, self.up.moved, waits);
+            self.owed.observe(now, self.up.moved, waits);
         }
         self.owed.due().min(now + idle_timeout)
     }
 
-    /// Whose silence ended a wait. `unread`: an answer waits for the client to take it.
+    /// The reason for a wait that was ended. `unread`: an answer waits for the client to take it.
     fn silent(&self, now: Mono, ended: Ended, unread: bool) -> Reason {
         if ended == Ended::Late && (unread || self.owed.is_late(now)) {
             return Reason::ClientSilent;
         }
         let waits_for_client = !self.up.done && !self.up.held_up;
         if ended == Ended::Late && !waits_for_client {
-            // The way to it may be cut without a word: others must not wait on this connection in vain.
+            // The path to the target may be broken without notice: other requests must not wait on this connection in vain.
             self.alive.set(false);
         }
         reason(ended)
     }
 
-    /// Moves both bodies until the answer's is through. None when it is.
+    /// Moves both bodies until the answer's is complete; then none.
     async fn bodies<W: Wire>(
         &mut self,
         context: &mut RequestContext<'_, W>,
@@ -325,6 +332,8 @@ impl Http2 {
                     if progress {
                         deadline.arm(self.until(worker.recent(), idle_timeout), false);
                     }
+                    // Also registers this task for the client's reset, which would otherwise be noticed only at the next
+                    // write.
                     if sink.poll_reset(cx).is_ready() {
                         return Poll::Ready(Some(Reason::ClientGone));
                     }
@@ -345,7 +354,7 @@ fn passed_on<W>(context: &RequestContext<'_, W>, parts: Parts) -> Response<()> {
     *head.status_mut() = parts.status;
     *head.headers_mut() = parts.headers;
     let headers = head.headers_mut();
-    // Applications may not say it in an agent's place.
+    // Only an agent may set this header: from an application it would be taken for a refused permit.
     headers.remove("x-forebay-work-refused");
     for (name, value) in &context.listener.settings().response_headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
@@ -358,15 +367,15 @@ fn passed_on<W>(context: &RequestContext<'_, W>, parts: Parts) -> Response<()> {
     };
     let extras = cookies::of_answer(context, sets);
     add_extras(headers, &extras);
-    // What gRPC says in its head alone, its clients see behind the message: nothing may be added there.
+    // A gRPC trailers-only answer has its status in the head. Added headers would reach its client as trailers.
     if !headers.contains_key(DATE) && !is_grpc(headers) {
-        // RFC 9110 section 6.6.1: who passes it on and has a clock adds it.
+        // RFC 9110, section 6.6.1: a recipient with a clock adds a missing Date.
         add_extras(headers, &[context.session.worker.date_line()]);
     }
     head
 }
 
-/// The stream died before an answer.
+/// The outcome of a stream that died before an answer.
 fn died(reused: bool, sent: Sent, upload: &Upload) -> Outcome {
     Outcome::Died(Death {
         reused,
@@ -375,8 +384,8 @@ fn died(reused: bool, sent: Sent, upload: &Upload) -> Outcome {
     })
 }
 
-/// The target said itself that it did nothing with the request (RFC 9113 section 8.7): it may be sent again, whatever
-/// it asks for.
+/// Whether the target declared that it did not process the request (RFC 9113, section 8.7): it may then be sent again,
+/// whatever its method.
 fn was_not_processed(error: &::h2::Error) -> bool {
     error.reason() == Some(Code::REFUSED_STREAM) || (error.is_go_away() && error.is_remote())
 }

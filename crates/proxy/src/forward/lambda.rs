@@ -1,4 +1,5 @@
-//! A request on its way to a function: an event is made of all of it, the function is asked, and what it says becomes an answer.
+//! A request on its way to a function: the whole request becomes an event, the function is invoked, and its result becomes
+//! an answer.
 
 use super::attempt::Upstream;
 use super::function_answer::read;
@@ -23,11 +24,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 
-/// A function that was asked.
+/// A function that was invoked.
 pub(super) struct Lambda {
     pending: Pending,
     values: Values,
-    /// What the event and the answer hold.
+    /// The memory that the event and the answer hold.
     held: Held,
 }
 
@@ -44,7 +45,7 @@ impl<W: Wire> Upstream<W> for Lambda {
         let worker = context.session.worker;
         let mut held = worker.buffer_pool.borrow().hold();
         let buffers = &mut *context.session.buffers;
-        // What we wrote ourselves is no fault of the client.
+        // We wrote this head ourselves: the client is not at fault.
         let head = RequestHead::parse_within(&buffers.out, &mut buffers.answer_fields, &Bounds::NODE);
         let Ok(Some(head)) = head else {
             return Err(failed(Reason::Malformed));
@@ -55,9 +56,10 @@ impl<W: Wire> Upstream<W> for Lambda {
         if !held.try_take(made.payload.len()) {
             return Err(failed(Reason::MemoryCeiling));
         }
+        // The event contains the body: only the event is counted from here on.
         drop(body);
         held.keep(made.payload.len());
-        // What the client took for its body is no time of the function's.
+        // Starts here, so that the time in which the client sent its body does not count as the function's.
         context.exchange.connected(worker.now());
         Ok(Lambda {
             pending: invoke(&*worker.functions, &target.name, made.payload, made.trace),
@@ -103,7 +105,7 @@ impl<W: Wire> Upstream<W> for Lambda {
         Candidate {
             status: answer.status,
             retry_after: None,
-            // It ran.
+            // It ran: sending the event again could do its work twice.
             replayable: false,
             permit_refused: false,
         }
@@ -122,7 +124,7 @@ impl<W: Wire> Upstream<W> for Lambda {
     fn abandon(self, _: &mut RequestContext<'_, W>, _: &Upload, _: &Instead) {}
 }
 
-/// What a function is to be asked.
+/// The input of an invocation.
 struct Made {
     payload: Vec<u8>,
     values: Values,
@@ -130,7 +132,7 @@ struct Made {
 }
 
 impl<W: Wire> RequestContext<'_, W> {
-    /// The event of the request whose head stands in `out`.
+    /// The event of the request whose head is in `out`.
     fn event(&self, head: &RequestHead, body: &[u8]) -> Result<Made, Reason> {
         let buffers = &*self.session.buffers;
         let snapshot = buffers.request_log.snapshot.clone();
@@ -139,7 +141,7 @@ impl<W: Wire> RequestContext<'_, W> {
         let group = group.ok_or(Reason::NoTarget)?;
         let values = Values::of(group.settings().multi_value_headers);
         let (out, fields) = (&buffers.out[..], &buffers.answer_fields);
-        // The body has no coding any more.
+        // The body was decoded, so the header would be wrong.
         let lines = fields.iter().filter(|field| !field.is(Known::TransferEncoding));
         let headers: Vec<_> = lines.map(|field| (field.name(out), field.value(out))).collect();
         let request = alb::Request {
@@ -158,7 +160,7 @@ impl<W: Wire> RequestContext<'_, W> {
         })
     }
 
-    /// The whole of the request's body, whose beginning stands in `out` behind the head.
+    /// The request's whole body, whose beginning is in `out` behind the head.
     async fn whole_body(
         &mut self,
         head: usize,
@@ -181,6 +183,7 @@ impl<W: Wire> RequestContext<'_, W> {
         if upload.pump.is_done() {
             return Ok(sink.body);
         }
+        // These bytes leave the connection, so the request could not be sent to another target.
         upload.streamed = true;
         let deadline = self.session.deadline;
         deadline.arm(self.until(upload), false);
@@ -202,7 +205,7 @@ impl<W: Wire> RequestContext<'_, W> {
                 Ok(sink.body)
             }
             Ok(Err(PumpError::Sink)) => Err(sink.full.unwrap_or(Reason::BodyTooLarge)),
-            // A client that closes before its body's end may still read: ALB answers 400.
+            // A client that closes its half before the body's end may still read: ALB answers 400.
             Ok(Err(PumpError::Source | PumpError::BadChunk)) => {
                 upload.broken = true;
                 Err(Reason::BodyBroken)
@@ -213,16 +216,16 @@ impl<W: Wire> RequestContext<'_, W> {
     }
 }
 
-/// Takes a body in, as far as that may be.
+/// Collects a body within the limits.
 struct Sink<'h> {
     body: Vec<u8>,
     held: &'h mut Held,
-    /// Why it takes no more.
+    /// The limit that it has reached.
     full: Option<Reason>,
 }
 
 impl Sink<'_> {
-    /// Takes these bytes, or says why not.
+    /// Takes these bytes, or returns the limit that they exceed.
     fn take(&mut self, bytes: &[u8]) -> Option<Reason> {
         if self.body.len() + bytes.len() > BODY_BYTES {
             return Some(Reason::BodyTooLarge);

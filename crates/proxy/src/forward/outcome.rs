@@ -1,4 +1,4 @@
-//! What comes of a try to send a request, whatever its target speaks.
+//! The outcome of one try to send a request, whatever its target speaks.
 
 use crate::choose::Missing;
 use crate::connection::Next;
@@ -11,11 +11,11 @@ use forebay_node::{Answer, Outcome, Reason, Step, TargetView};
 use forebay_units::Mono;
 use std::sync::Arc;
 
-/// How a try to get an answer ended without one that goes on.
+/// How a try ended that got no answer to pass on.
 pub(super) enum Instead {
-    /// This came of it.
+    /// The try failed or died.
     Outcome(Outcome),
-    /// An answer came and is dropped: this is done instead.
+    /// An answer came and is dropped in favour of this step.
     Step(Step),
 }
 
@@ -34,7 +34,7 @@ impl From<Missing> for Instead {
     }
 }
 
-/// Why a request failed whose wait was ended so.
+/// The reason for a failure, by what ended the wait.
 pub(super) fn reason(ended: Ended) -> Reason {
     match ended {
         Ended::Late => Reason::TargetSilent,
@@ -52,7 +52,7 @@ impl<W: Wire> RequestContext<'_, W> {
         self.session.deadline.arm(until, false);
     }
 
-    /// The request goes to this target next.
+    /// Notes that the request goes to this target next.
     pub(super) fn aim(&mut self, target: &TargetView) {
         self.session.deadline.watch(Some(Arc::clone(&target.stats)));
         if let Some(permit) = self.exchange.permit() {
@@ -60,7 +60,7 @@ impl<W: Wire> RequestContext<'_, W> {
         }
     }
 
-    /// A fresh connection to the target stands.
+    /// Notes that a fresh connection to the target was made.
     pub(super) fn connected(&mut self) {
         let began = self.exchange.connected(self.session.worker.now());
         if let Some(span) = &mut self.session.buffers.request_log.span {
@@ -68,7 +68,7 @@ impl<W: Wire> RequestContext<'_, W> {
         }
     }
 
-    /// What to do about this outcome, by the snapshot in force.
+    /// Decides on this outcome by the snapshot in force.
     pub(super) fn decide(&mut self, outcome: Outcome) -> Step {
         let worker = self.session.worker;
         let snapshot = worker.snapshot();
@@ -79,7 +79,7 @@ impl<W: Wire> RequestContext<'_, W> {
 
     /// Sends an answer of our own.
     async fn answer(&mut self, answer: &Answer, keep: bool) -> Next {
-        // Boxed: what only a few requests need must not make the future of all requests larger.
+        // Boxed: what only a few requests need must not enlarge the future of every request.
         Box::pin(respond::own_answer(self, answer, keep)).await
     }
 

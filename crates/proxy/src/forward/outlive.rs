@@ -1,4 +1,5 @@
-//! At an agent: a client that leaves does not stop its application, so the slot stays busy until that is done.
+//! Behind an agent, a client that leaves does not stop its application, so the slot stays busy until the application is
+//! done.
 
 use crate::session::RequestContext;
 use crate::tls::TargetStream;
@@ -7,11 +8,11 @@ use std::rc::Rc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 impl<W> RequestContext<'_, W> {
-    /// The target's connection ends before its answer does: keeps the request's slot, if it holds one, until its target has closed
-    /// the connection, or for an idle timeout.
+    /// Called when the target's connection ends before its answer does: keeps the request's slot, if it holds one, until
+    /// the target has closed the connection or an idle timeout has passed.
     ///
-    /// The target is told by the end of what it may read, as by a client that closes its half: one that looks out for that may
-    /// stop at once, one that does not answers first. What it still sends goes nowhere.
+    /// The target sees the end of its input, as with a client that closes its half. An application that watches for that
+    /// may stop at once; any other answers first. What it still sends is dropped.
     pub(super) fn outlive(&mut self, mut stream: TargetStream, reason: Reason) {
         let left = matches!(
             reason,

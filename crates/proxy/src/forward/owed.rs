@@ -1,21 +1,21 @@
-//! The least rate at which a client must send its body, where its load balancer asks for one.
+//! The minimum rate at which a client must send its body, where its load balancer demands one.
 
 use forebay_units::Mono;
 use std::time::Duration;
 
-/// What a client may fall behind: so long may it say nothing, and so far may it save up by being quicker than asked.
+/// How far a client may fall behind: the longest silence allowed, and the most credit that a faster client can build up.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// By when the next bytes are owed. Each byte puts that off by its time at the least rate, but never further than a grace
-/// from now: what is counted is the last seconds, not what came at first.
+/// The time by which the next bytes are owed. Each byte moves it forward by that byte's time at the minimum rate, but never
+/// beyond one grace from now: only the last seconds count, so a fast start does not pay for a stall.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owed {
-    /// Bytes a second; 0 for no bound.
+    /// Minimum rate in bytes per second; 0 for none.
     rate: u32,
     due: Mono,
-    /// Bytes that had come when it was last looked.
+    /// Bytes that had come at the last observation.
     came: u64,
-    /// The client was waited for.
+    /// The client was being waited for at the last observation.
     waited: bool,
 }
 
@@ -29,9 +29,9 @@ impl Owed {
         }
     }
 
-    /// Takes note that `came` bytes are there in all. `waits`: for the client, not for its target, whose slowness is not the
-    /// client's.
-    pub(super) fn request_log(&mut self, now: Mono, came: u64, waits: bool) {
+    /// Notes that `came` bytes have come in all. `waits`: the request waits for the client and not for its target, whose
+    /// slowness is not the client's fault.
+    pub(super) fn observe(&mut self, now: Mono, came: u64, waits: bool) {
         if self.rate == 0 {
             return;
         }
@@ -47,12 +47,12 @@ impl Owed {
         (self.waited, self.came) = (waits, came);
     }
 
-    /// Whether a rate is asked for.
+    /// Whether a minimum rate is set.
     pub(super) fn is_asked(&self) -> bool {
         self.rate > 0
     }
 
-    /// When the wait for the client ends; never if there is none.
+    /// When the wait for the client ends; never if it is not being waited for.
     pub(super) fn due(&self) -> Mono {
         self.due
     }
@@ -67,14 +67,14 @@ impl Owed {
 mod tests {
     use super::*;
 
-    /// Seconds until a client that sends `piece` bytes each `pause` ms is late, of 60.
+    /// Second at which a client that sends `piece` bytes every `pause` ms is late, within the first 60.
     fn late_after(rate: u32, piece: u64, pause: u64) -> Option<u64> {
         let mut owed = Owed::new(rate);
-        owed.request_log(Mono::ZERO, 0, true);
+        owed.observe(Mono::ZERO, 0, true);
         (1..=60_000 / pause).find_map(|turn| {
             let now = Mono::from_millis(turn * pause);
             let late = owed.is_late(now);
-            owed.request_log(now, turn * piece, true);
+            owed.observe(now, turn * piece, true);
             late.then_some(turn * pause / 1000)
         })
     }
@@ -87,17 +87,17 @@ mod tests {
         assert_eq!(late_after(100, 0, 1000), Some(5));
         assert_eq!(late_after(100, 1, 1000), Some(6));
         assert_eq!(late_after(100, 50, 1000), Some(9));
-        // A pause longer than the grace can't be made good by what came before it.
+        // A pause longer than the grace cannot be made up for by earlier bytes.
         assert_eq!(late_after(100, 10_000, 6000), Some(6));
     }
 
     #[test]
     fn a_slow_target_is_not_the_clients_fault() {
         let mut owed = Owed::new(100);
-        owed.request_log(Mono::ZERO, 0, true);
-        owed.request_log(Mono::from_millis(4_900), 10, false);
+        owed.observe(Mono::ZERO, 0, true);
+        owed.observe(Mono::from_millis(4_900), 10, false);
         assert_eq!(owed.due(), Mono::NEVER);
-        owed.request_log(Mono::from_millis(90_000), 10, true);
+        owed.observe(Mono::from_millis(90_000), 10, true);
         assert!(!owed.is_late(Mono::from_millis(94_999)) && owed.is_late(Mono::from_millis(95_000)));
     }
 }

@@ -1,4 +1,4 @@
-//! The answer of a target that speaks HTTP/1.1 goes back to the client, while the rest of the request's body may still go up.
+//! Passes the answer of an HTTP/1.1 target to the client, while the rest of the request's body may still be sent.
 
 use super::outcome::reason;
 use super::upload::Upload;
@@ -19,31 +19,31 @@ use forebay_node::{Outcome, Reason, TargetView};
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
-/// Answers up to this size are copied behind their head and sent in one write; larger ones go out as two pieces.
+/// Answers up to this size are copied behind their head and sent in one write; larger ones are written as two pieces.
 const COPIED_BYTES: usize = 8 * 1024;
 
 /// An answer on its way to the client.
 struct Download {
     pump: Pump,
     framing: Framing,
-    /// Its body goes out in chunks.
+    /// The body is sent in chunks.
     to_chunks: bool,
-    /// Where in `buffers.body` the part lies that goes out behind `buffers.out`.
+    /// The range of `buffers.body` that is sent behind `buffers.out`.
     first: (usize, usize),
-    /// Bytes of both that were written, and bytes that they have.
+    /// Bytes written of `buffers.out` and `first`, and the total that they have.
     written: usize,
     total: usize,
 }
 
 impl Download {
-    /// The client took all that has come.
+    /// Whether the client has taken everything that has come.
     fn is_taken(&self) -> bool {
         self.written >= self.total && self.pump.is_written()
     }
 }
 
 impl<W: Wire> RequestContext<'_, W> {
-    /// The answer's body, whose first part is decoded; none if it is broken from the start.
+    /// The answer's body with its first part decoded; none if it is invalid from the start.
     fn answer_body(&mut self, head: &AnswerHead) -> Option<Download> {
         let RequestBuffers {
             body,
@@ -53,6 +53,7 @@ impl<W: Wire> RequestContext<'_, W> {
         } = &mut *self.session.buffers;
         let bytes = &body[HEADROOM..*body_end];
         let framing = framing::of_answer(answer_fields, bytes, head.status, self.incoming.to_head).ok()?;
+        // HTTP/1.0 has no chunked coding; such a client gets a body that ends with its connection.
         let to_chunks = !W::FRAMED
             && !self.incoming.head.http_10
             && matches!(framing, Framing::Chunked | Framing::UntilClose);
@@ -68,10 +69,10 @@ impl<W: Wire> RequestContext<'_, W> {
         })
     }
 
-    /// Passes the answer on, and settles.
+    /// Passes the answer on, and settles the exchange.
     #[expect(
         clippy::manual_async_fn,
-        reason = "an asynchronous function holds what it is given twice"
+        reason = "an `async fn` stores its arguments twice in its future"
     )]
     pub(super) fn relay(
         &mut self,
@@ -84,10 +85,11 @@ impl<W: Wire> RequestContext<'_, W> {
             if head.status == 101 {
                 return Box::pin(self.tunnel(stream, &head, upload.next)).await;
             }
-            // An answer that came before the request was sent: the rest of it has no use any more.
+            // If the answer came before the request was sent, the rest of the request is of no use any more. To be noted before
+            // `buffers.out` is reused for the answer's head.
             upload.stopped |= upload.written < self.session.buffers.out.len();
             let Some(mut download) = self.answer_body(&head) else {
-                // Nothing of it has gone out, so the client can be told.
+                // Nothing has gone out yet, so the client can still be told with an answer of our own.
                 let keep = self.keep && !upload.streamed && upload.is_whole();
                 return self.fail(Reason::BadAnswer, keep).await;
             };
@@ -95,7 +97,9 @@ impl<W: Wire> RequestContext<'_, W> {
             let framing = download.framing;
             let ends_with_close =
                 self.incoming.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
-            // It may be time to leave since the request came: its client is told now, or not at all.
+            // A request whose body is not read to its end leaves bytes in the connection that would be parsed as the next
+            // request. And a drain may have begun since the request came: the client is told now or not at all, because
+            // after this head there is no other chance.
             let stays = !ends_with_close && upload.is_whole() && !self.session.worker.leaving.get();
             let keep = self.keep && stays;
             let target_keeps = !head.http_10 && !head.says.close;
@@ -110,12 +114,14 @@ impl<W: Wire> RequestContext<'_, W> {
                 return self.cut(reason, ends_with_close).await;
             }
             self.session.deadline.watch(None);
-            // A short answer went out at once, when its head came: the clock was read a moment ago.
+            // A short answer went out together with its head: the clock was read a moment ago.
             let now = if download.pump.moved <= COPIED_BYTES as u64 {
                 self.session.worker.recent()
             } else {
                 self.now()
             };
+            // Only a connection that is in step may be pooled: bytes behind the answer, or a request the target did not
+            // read to its end, would be taken for parts of the next exchange, perhaps another client's.
             let (from, to) = download.pump.leftover();
             let clean = from == to && framing != Framing::UntilClose && upload.is_whole() && !upload.stopped;
             if target_keeps && clean && !self.session.buffers.request_log.suspect {
@@ -137,9 +143,10 @@ impl<W: Wire> RequestContext<'_, W> {
         }
     }
 
-    /// Closes behind an answer that broke off. A client whose next requests are unread would get a reset, which takes
-    /// earlier answers along that are still on their way (RFC 9112 section 9.6); so what it sends is read for a moment.
-    /// Not where only the reset tells that the answer is not whole: where it ends with its connection or stream.
+    /// Closes the connection after a truncated answer. If the client has sent requests that were not read, the close would
+    /// cause a reset, which can destroy earlier answers still in transit (RFC 9112, section 9.6); so what it sends is read
+    /// for a moment. An answer that is delimited by the connection's end is reset instead, because only the reset tells the
+    /// client that the answer is incomplete.
     pub(super) async fn cut(&mut self, reason: Reason, ends_with_close: bool) -> Next {
         if ends_with_close {
             self.session.client.break_off();
@@ -150,7 +157,7 @@ impl<W: Wire> RequestContext<'_, W> {
         Next::Close
     }
 
-    /// Puts the answer's head where it goes: into `out`, or out in a frame.
+    /// Writes the answer's head to `out`, or sends it in a frame.
     pub(super) fn begin_answer(
         &mut self,
         head: &AnswerHead,
@@ -180,15 +187,15 @@ impl<W: Wire> RequestContext<'_, W> {
             out.clear();
             request_log.sent += h2::head_bytes(&head);
             let ends = matches!(framing, Framing::None | Framing::Length(0));
-            // A client that is gone is found out by the body's first byte, or does not matter any more.
+            // If the client is gone, the first byte of the body will find that out; without a body it does not matter.
             let _ = self.session.client.send_head(head, ends);
         } else {
             write_answer_head(out, &answer, to_chunks, keep);
         }
     }
 
-    /// Passes the answer's head on and its body, whose first part was decoded, while the request's body may still go up. None when
-    /// all is through.
+    /// Passes on the answer's head and its body, whose first part was decoded, while the request's body may still be sent.
+    /// None when everything is through.
     async fn pass_body(
         &mut self,
         target: &mut TargetStream,
@@ -196,6 +203,7 @@ impl<W: Wire> RequestContext<'_, W> {
         download: &mut Download,
     ) -> Option<Reason> {
         let pump = &mut download.pump;
+        // Only now: the chunk's size line overwrites the end of the answer's head, which `begin_answer` has read.
         pump.frame(&mut self.session.buffers.body);
         if !pump.is_read() {
             self.session
@@ -212,13 +220,14 @@ impl<W: Wire> RequestContext<'_, W> {
             download.first = ready;
         }
         download.total = out.len() + download.first.1 - download.first.0;
-        // The clock is read only if the first try to write did not do: the answer's head came a moment ago.
+        // The clock is read only if the first write did not take the whole head: the answer's head came a moment ago.
         let (mut tried, mut responded) = (false, None);
         let (deadline, worker) = (self.session.deadline, self.session.worker);
         deadline.arm(self.until(upload), false);
         let moved = deadline
             .until(poll_fn(|cx| {
                 let mut progress = false;
+                // A client that breaks off its body may still read the answer, which has begun: only the upload stops.
                 if self.poll_upload(cx, target, upload, &mut progress).is_some() {
                     upload.stopped = true;
                 }
@@ -243,7 +252,7 @@ impl<W: Wire> RequestContext<'_, W> {
         self.session.buffers.request_log.responded = responded;
         match moved {
             Ok(result) => result.err(),
-            // The client's silence: it sends too slowly, or does not take what has come.
+            // The client was silent: it sends too slowly, or does not take what has come.
             Err(Ended::Late) if upload.owed.is_late(worker.recent()) || !download.is_taken() => {
                 Some(Reason::ClientSilent)
             }
@@ -297,6 +306,7 @@ impl<W: Wire> RequestContext<'_, W> {
                 PumpError::Sink => Reason::ClientGone,
             })?;
         }
+        // Ends a stream of HTTP/2, whose client would otherwise wait for more data.
         Poll::Ready(self.session.client.finish().map_err(|_| Reason::ClientGone))
     }
 }

@@ -1,4 +1,4 @@
-//! After 101: bytes both ways, of whose meaning only is known where frames of a WebSocket end.
+//! After a 101: bytes pass both ways uninterpreted, except that the ends of WebSocket frames are tracked.
 
 use super::frame_bounds::{FrameBounds, GOING_AWAY, GOING_AWAY_MASKED};
 use super::outcome::reason;
@@ -19,25 +19,25 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// One direction.
+/// One direction of a tunnel.
 #[derive(Debug, Default)]
 struct Way {
-    /// What was read and not written yet, in the buffer.
+    /// The range of the buffer that was read and not written yet.
     from: usize,
     to: usize,
     moved: u64,
-    /// The source has no more, and the sink knows.
+    /// The source has ended, and the sink was shut down.
     ended: bool,
-    /// A read filled the buffer: a larger one would serve better.
+    /// A read filled the buffer, so a larger one would be better.
     full: bool,
     bounds: FrameBounds,
-    /// Nothing is read any more but the rest of a frame; then this is said.
+    /// A last frame for the sink. Once set, only the rest of the current frame is passed on before it.
     farewell: Option<&'static [u8]>,
-    /// How much of it was.
+    /// Bytes of the farewell that were written.
     said: usize,
 }
 
-/// Which side of a way broke off.
+/// The side of a direction that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Broken {
     Source,
@@ -45,12 +45,12 @@ enum Broken {
 }
 
 impl Way {
-    /// Ends with this, as soon as no frame is broken by it.
+    /// Ends this direction with `farewell`, as soon as it does not cut a frame in two.
     fn end_with(&mut self, farewell: &'static [u8]) {
         self.farewell = Some(farewell);
     }
 
-    /// Writes the farewell, if it is time to: whether it is out.
+    /// Writes the farewell once the last frame is complete. True when all of it is out.
     fn poll_farewell<W: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -88,6 +88,8 @@ impl Way {
                     Ok(0) | Err(_) => return Poll::Ready(Err(Broken::Sink)),
                 }
             }
+
+            // Before more is read: a message must not stay in a TLS buffer until the next one comes.
             ready!(Pin::new(&mut *sink).poll_flush(cx)).map_err(|_| Broken::Sink)?;
             if self.ended {
                 return Poll::Ready(Ok(()));
@@ -98,16 +100,19 @@ impl Way {
             (self.from, self.to) = (0, room.filled().len());
             self.full |= room.remaining() == 0;
             if is_out && self.to > 0 {
-                // Nothing follows a farewell; but an answer to it may come, and must not meet a closed socket.
+                // Nothing may follow a close frame. But the peer's answer to it may come, and a closed socket would reset
+                // the connection.
                 self.to = 0;
                 continue;
             }
             let bound = self.bounds.follow(&buffer[..self.to]);
+            // Bytes after the current frame are dropped, so that the farewell stands at a frame boundary.
             if let (Some(bound), true) = (bound.filter(|_| self.to > 0), self.farewell.is_some()) {
                 (self.to, self.bounds) = (bound, FrameBounds::default());
                 continue;
             }
             if self.to == 0 {
+                // Only this half is closed: the other direction goes on until its own end.
                 ready!(Pin::new(&mut *sink).poll_shutdown(cx)).map_err(|_| Broken::Sink)?;
                 self.ended = true;
                 *progress = true;
@@ -117,7 +122,8 @@ impl Way {
 }
 
 impl<W: Wire> RequestContext<'_, W> {
-    /// Passes 101 on, and then everything, until both sides have ended or one broke off or both were silent too long.
+    /// Passes the 101 on, and then everything else, until both sides have ended, one failed, or both were silent for too
+    /// long.
     pub(super) async fn tunnel(&mut self, mut target: TargetStream, head: &AnswerHead, next: usize) -> Next {
         self.decide(Outcome::Answered(head.status));
         self.session.buffers.request_log.kind = Some(if self.session.connection.listener_address.secure {
@@ -137,6 +143,7 @@ impl<W: Wire> RequestContext<'_, W> {
             request_log,
             ..
         } = &mut *self.session.buffers;
+        // The input is reused as the tunnel's buffer, and the log line needs the head.
         request_log.keep(&input[*start..*start + self.incoming.head.length]);
         let bytes = &body[HEADROOM..*body_end];
         let answer = Relayed {
@@ -149,7 +156,7 @@ impl<W: Wire> RequestContext<'_, W> {
             extras: &extras,
         };
         write_upgrade_head(out, &answer);
-        // What either side sent already: frames of the new protocol.
+        // Either side may have sent bytes of the new protocol along with its head.
         out.extend_from_slice(&bytes[head.length..]);
         let mut up = Way {
             from: next,
@@ -176,6 +183,7 @@ impl<W: Wire> RequestContext<'_, W> {
         let mut written = 0;
         loop {
             self.touch();
+
             let (deadline, idle_timeout, worker) =
                 (self.session.deadline, self.idle_timeout(), self.session.worker);
             let moved = deadline
@@ -190,6 +198,8 @@ impl<W: Wire> RequestContext<'_, W> {
                 .await;
             match moved {
                 Ok(Ok(true)) => {
+                    // A read that filled its buffer shows bulk data. Quiet tunnels, of which there may be many, keep small
+                    // buffers.
                     let mut buffer_pool = self.session.worker.buffer_pool.borrow_mut();
                     if core::mem::take(&mut up.full) {
                         buffer_pool.enlarge_input(self.session.buffers);
@@ -200,19 +210,19 @@ impl<W: Wire> RequestContext<'_, W> {
                 }
                 Ok(Ok(false)) => return None,
                 Ok(Err(reason)) => return Some(reason),
-                // This process ends.
+                // This process is about to end: both peers get a close frame with status 1001 and may reconnect elsewhere.
                 Err(Ended::Closing) => {
                     up.end_with(&GOING_AWAY_MASKED);
                     down.end_with(&GOING_AWAY);
                 }
-                // Neither side owed the other a word.
+                // Neither side owed the other anything, so nobody is to blame but the idle client.
                 Err(Ended::Late) => return Some(Reason::ClientSilent),
                 Err(ended) => return Some(reason(ended)),
             }
         }
     }
 
-    /// True when a larger buffer is wanted, false when both ways have ended.
+    /// Moves both directions. True if a larger buffer is wanted, false if both have ended.
     fn poll_both(
         &mut self,
         cx: &mut Context<'_>,
@@ -224,6 +234,7 @@ impl<W: Wire> RequestContext<'_, W> {
     ) -> Poll<Result<bool, Reason>> {
         let RequestBuffers { input, out, body, .. } = &mut *self.session.buffers;
         let sent = crate::pump::poll_write_pair(cx, self.session.client, out, &[], written);
+        // The client's bytes need not wait for the head: its target has switched protocols already.
         let rising = up.poll(cx, self.session.client, target, input, progress);
         if let Poll::Ready(Err(broken)) = rising {
             return Poll::Ready(Err(match broken {
@@ -231,6 +242,7 @@ impl<W: Wire> RequestContext<'_, W> {
                 Broken::Sink => Reason::TargetClosed,
             }));
         }
+        // The head must be out before the first byte of the new protocol.
         ready!(sent).map_err(|_| Reason::ClientGone)?;
         let falling = down.poll(cx, target, self.session.client, body, progress);
         match (rising, falling) {
@@ -244,5 +256,5 @@ impl<W: Wire> RequestContext<'_, W> {
     }
 }
 
-/// A buffer of this size is not made larger.
+/// A buffer of this size is not enlarged.
 const LARGE: usize = 32 * 1024;

@@ -1,4 +1,4 @@
-//! The request's body on its way to a target that speaks HTTP/1.1, and what is known of it whatever the target speaks.
+//! The request's body on its way to an HTTP/1.1 target, and the state of it that all protocols share.
 
 use super::owed::Owed;
 use crate::buffers::RequestBuffers;
@@ -16,19 +16,19 @@ use std::task::{Context, Poll};
 /// The request's body on its way to the target.
 pub(super) struct Upload {
     pub(super) pump: Pump,
-    /// Bytes of `buffers.out` written: the head and what was at hand of the body.
+    /// Bytes of `buffers.out` that were written: the head and the part of the body that had already come.
     pub(super) written: usize,
-    /// All of it was. What `buffers.out` holds changes once the answer begins.
+    /// All of `buffers.out` was written. Kept apart, because `buffers.out` changes once the answer begins.
     pub(super) sent: bool,
-    /// The target takes no more.
+    /// The target accepts no more.
     pub(super) stopped: bool,
-    /// The client broke off or sent no body.
+    /// The client broke off before the body's end, or its body is invalid.
     pub(super) broken: bool,
-    /// Bytes from the client that came after those at hand were sent on: the request can't be sent again.
+    /// Bytes that came from the client later were sent on, and are kept nowhere: the request cannot be sent again.
     pub(super) streamed: bool,
-    /// Where the client's next request begins in the input, once the body is read.
+    /// Offset in the input where the client's next request begins, once the body is read.
     pub(super) next: usize,
-    /// How fast the client must send it.
+    /// The minimum rate at which the client must send the body.
     pub(super) owed: Owed,
 }
 
@@ -37,31 +37,31 @@ impl Upload {
         self.stopped || (self.written == out && self.pump.is_done())
     }
 
-    /// The request's body was read and written to its end, so that both connections can carry another request. Read
-    /// alone is not enough: a target that answers early and is owed bytes would take the next head for them.
+    /// Whether the request's body was read and written to its end, so that both connections can carry another request.
+    /// Reading it is not enough: a target that answers early and is still owed bytes would take the next head for them.
     pub(super) fn is_whole(&self) -> bool {
         self.pump.is_done() && !self.broken
     }
 
-    /// What is missing must come from the client: the target took all there is.
+    /// Whether only the client can move things on: the target has taken all there is.
     pub(super) fn waits_for_client(&self) -> bool {
         self.sent && !self.stopped && !self.pump.is_read() && self.pump.is_written()
     }
 }
 
 impl<W: Wire> RequestContext<'_, W> {
-    /// Until when bytes must move: for the idle timeout, or as long as a client keeps the least rate of its body.
+    /// The time by which bytes must move: within the idle timeout, and as fast as the minimum rate demands of the client.
     pub(super) fn until(&self, upload: &mut Upload) -> Mono {
         let now = self.session.worker.recent();
         if upload.owed.is_asked() {
             let waits = upload.waits_for_client();
-            upload.owed.request_log(now, upload.pump.taken, waits);
+            upload.owed.observe(now, upload.pump.taken, waits);
         }
         upload.owed.due().min(now + self.idle_timeout())
     }
 
-    /// Puts what is at hand of the body behind the head, and lets a waiting client send the rest. A function is to get all of it, and
-    /// as it is.
+    /// Appends the part of the body that has come to the head in `buffers.out`, and sends 100 to a client that waits for
+    /// it. A function gets the whole body, not chunked.
     pub(super) async fn prepare(&mut self, to_function: bool) -> Result<Upload, Reason> {
         let RequestBuffers {
             input,
@@ -74,14 +74,15 @@ impl<W: Wire> RequestContext<'_, W> {
         if to_function && matches!(framing, Framing::Length(length) if length > BODY_BYTES as u64) {
             return Err(Reason::BodyTooLarge);
         }
-        // HTTP/2 needs no length; HTTP/1.1 has chunks for that.
+        // A body of HTTP/2 may come without a length; HTTP/1.1 needs chunks for that.
         let to_chunks = !to_function && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let mut pump = Pump::new(framing, to_chunks);
         let body = *start + self.incoming.head.length;
         let used = if pump.is_read() {
             0
         } else {
-            // The head in the input stays as it is, for an attempt anew reads `out`, and an answer of ours the method.
+            // The head in the input is left as it is: another attempt needs `out`, and an answer of our own needs the
+            // method.
             pump.feed_into(&mut input[body..*end], out)
                 .map_err(|_| Reason::BodyBroken)?
         };
@@ -97,7 +98,7 @@ impl<W: Wire> RequestContext<'_, W> {
         };
         self.session.buffers.request_log.body = upload.pump.taken;
         if !upload.pump.is_read() {
-            // The rest of the body passes through the input, where the head stands.
+            // The rest of the body will pass through the input and overwrite the head, which the log still needs.
             let RequestBuffers {
                 input, request_log, ..
             } = &mut *self.session.buffers;
@@ -122,8 +123,8 @@ impl<W: Wire> RequestContext<'_, W> {
         Ok(upload)
     }
 
-    /// Whether the client left while its target is silent. While the body is read, its pump sees that; pipelined bytes say
-    /// that the client is there. A wait shorter than a sweep does not pay for watching it.
+    /// Whether the client left while its target is silent. While the body is being read, its pump notices that; pipelined
+    /// bytes in the input mean that the client is there. A wait shorter than one sweep is not worth the system call.
     pub(super) fn has_left(&mut self, cx: &mut Context<'_>, upload: &Upload) -> bool {
         self.session.deadline.waits_long()
             && upload.pump.is_done()
@@ -131,8 +132,8 @@ impl<W: Wire> RequestContext<'_, W> {
             && self.session.client.poll_gone(cx).is_ready()
     }
 
-    /// Sends what comes of the request's body as far as the target takes it. All of the input that was at hand went
-    /// out with the head; from here on the input is the upload's buffer. Some if the body broke off, or is none.
+    /// Sends the request's body as far as the target takes it. All of the input that had come went out with the head; from
+    /// here on the input is the upload's buffer. Some if the body broke off or is invalid.
     pub(super) fn poll_upload(
         &mut self,
         cx: &mut Context<'_>,
@@ -140,8 +141,9 @@ impl<W: Wire> RequestContext<'_, W> {
         upload: &mut Upload,
         progress: &mut bool,
     ) -> Option<Reason> {
+        // Read to the end all the same: many clients read their answer only once they have sent everything.
         if upload.stopped && !upload.pump.is_read() && !W::FRAMED {
-            // What broke off is of no use to anybody any more: it shows when the connection is closed.
+            // Nobody needs a truncated body any more; `broken` makes sure that the connection is closed.
             let dropped =
                 upload
                     .pump
@@ -163,6 +165,7 @@ impl<W: Wire> RequestContext<'_, W> {
             &mut self.session.buffers.input,
             progress,
         );
+        // An end without more body bytes (a last chunk) counts too: it is not in `buffers.out` either.
         upload.streamed |= upload.pump.moved > before || upload.pump.is_read();
         self.session.buffers.request_log.body = upload.pump.taken;
         match polled {
@@ -178,7 +181,7 @@ impl<W: Wire> RequestContext<'_, W> {
                 upload.stopped = true;
                 None
             }
-            // A client that closes before its body's end may still read: ALB answers 400.
+            // A client that closes its half before the body's end may still read: ALB answers 400.
             Poll::Ready(Err(PumpError::Source | PumpError::BadChunk)) => {
                 upload.broken = true;
                 Some(Reason::BodyBroken)

@@ -1,4 +1,4 @@
-//! Heads of answers, as HTTP/2 has them.
+//! The heads of answers in HTTP/2.
 
 use crate::answer::{Kept, Relayed};
 use crate::cookies::Extra;
@@ -13,7 +13,7 @@ use http::{Response, StatusCode};
 
 fn with(status: u16) -> Response<()> {
     let mut response = Response::new(());
-    // Statuses are from 100 to 999, checked where they come from.
+    // Statuses are between 100 and 999; that was checked where they were made.
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     response
 }
@@ -26,7 +26,7 @@ fn set(headers: &mut HeaderMap, settings: &ListenerSettings) {
     }
 }
 
-/// Adds lines of our own.
+/// Adds header lines of our own.
 pub(crate) fn add_extras(headers: &mut HeaderMap, extras: &[Extra]) {
     for (name, value) in extras {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(value)) {
@@ -35,8 +35,8 @@ pub(crate) fn add_extras(headers: &mut HeaderMap, extras: &[Extra]) {
     }
 }
 
-/// Bytes of a head as HTTP/1.1 would write it, without a reason phrase: that is how logs count heads of requests too. What
-/// goes over the wire is packed by what went before it on other streams.
+/// Bytes of a head as HTTP/1.1 would write it, without a reason phrase; logs count the heads of requests in the same way.
+/// The bytes on the wire depend on HPACK state, that is on other streams.
 pub(crate) fn head_bytes<B>(head: &Response<B>) -> u64 {
     let lines: usize = head
         .headers()
@@ -46,12 +46,12 @@ pub(crate) fn head_bytes<B>(head: &Response<B>) -> u64 {
     ("HTTP/1.1 200 \r\n\r\n".len() + lines) as u64
 }
 
-/// Whether a target's head is larger than it may be, as HTTP/1.1 would write it: the bound is the same for both.
+/// Whether a target's head, as HTTP/1.1 would write it, exceeds the limit that both protocols share.
 pub(crate) fn is_too_long<B>(head: &Response<B>) -> bool {
     head_bytes(head) > forebay_model::limits::RESPONSE_HEAD_BYTES as u64
 }
 
-/// A target's head, less what is of its own connection.
+/// A target's head without the headers of its own connection.
 pub(crate) fn relayed_head(answer: &Relayed<'_>) -> Response<()> {
     let bytes = answer.bytes;
     let mut response = with(answer.head.status);
@@ -71,13 +71,13 @@ pub(crate) fn relayed_head(answer: &Relayed<'_>) -> Response<()> {
     response
 }
 
-/// Whether an answer made here goes out as gRPC has it: without a body, all in its head. Only what says that all is well may be
-/// something else, by a rule's own wish.
+/// Whether an answer made here is sent in gRPC's trailers-only form, without a body. Only a success may take another form,
+/// when a rule asks for it.
 pub(crate) fn is_trailers_only(answer: &Answer, grpc: bool) -> bool {
     grpc && answer.status >= 300
 }
 
-/// The head of an answer made here. `grpc`: its client looks for gRPC's own status.
+/// The head of an answer made here. `grpc`: its client expects a gRPC status.
 pub(crate) fn own_head(
     worker: &Worker,
     answer: &Answer,
@@ -119,7 +119,7 @@ pub(crate) fn own_head(
     response
 }
 
-/// What a fixed response has to say, as far as a header holds it: percent-encoded, as gRPC has it.
+/// The text of a fixed response, as much as fits a header: percent-encoded, as gRPC requires.
 fn said(answer: &Answer) -> Option<String> {
     const BYTES: usize = 1024;
     let (_, body) = answer
@@ -133,8 +133,8 @@ fn said(answer: &Answer) -> Option<String> {
     Some(said.collect()).filter(|said: &String| !said.is_empty())
 }
 
-/// What gRPC calls an answer that no target gave. 14 `unavailable` was seen on ALB with 502; the others are the mapping
-/// of HTTP statuses that gRPC publishes.
+/// The gRPC status of an answer that no target gave. ALB was seen to send 14 `unavailable` with 502; the others follow
+/// gRPC's published mapping of HTTP statuses.
 fn grpc_status(status: u16) -> (&'static str, &'static str) {
     match status {
         400 => ("13", "internal"),

@@ -1,6 +1,7 @@
-//! What the `h2` crate lets pass or calls by a less exact name: the first frame must be SETTINGS, and frames of fixed
-//! sizes must have them (RFC 9113 sections 3.4, 4.2 and 6). And what it would refuse without a word to us: heads with odd paths
-//! (see [`hpack`](super::hpack)). Looks at frames as they are read; copies only heads that are not there as a whole, or odd.
+//! Checks frames of a client's connection before the `h2` crate sees them. It enforces what that crate lets pass or reports
+//! with a less exact code: the first frame must be SETTINGS, and frames of fixed size must have it (RFC 9113, sections 3.4,
+//! 4.2 and 6). And it saves what the crate would refuse without telling us: heads with odd paths (see
+//! [`hpack`](super::hpack)). Frames are examined as they are read; only heads that are incomplete or odd are copied.
 
 use super::hpack::{Odd, Table};
 use h2::Reason;
@@ -28,24 +29,24 @@ const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 const PRIORITIZED: u8 = 0x20;
 
-/// The largest frame that may come (RFC 9113 section 6.5.2: what a peer may send that was told nothing else).
+/// The largest frame that a peer may send which was told no other limit (RFC 9113, section 6.5.2).
 const FRAME_BYTES: usize = 16 * 1024;
-/// Frames that a head may come in; the `h2` crate takes fewer for a flood.
+/// Most frames of one head; fewer than this are a flood to the `h2` crate already.
 const HEAD_FRAMES: usize = 64;
-/// Bytes of a head in frames; more are no head that could be served.
+/// Most bytes of one head with its frame headers; a longer one could not be served.
 const HEAD_BYTES: usize = 192 * 1024;
-/// Odd paths that wait for their streams to be taken, in bytes.
+/// Most bytes of odd paths and authorities that wait for their streams to be accepted.
 const ODD_BYTES: usize = 256 * 1024;
-/// What an odd head counts beside its paths.
+/// Bytes counted for an odd head in addition to its paths.
 const ODD_ENTRY: usize = 128;
-/// Answers to pings that may come without one, in all: the one ping sent when a connection ends gets one. The `h2` crate writes a line
-/// for each that it did not ask for.
+/// PING acknowledgements that may come unasked, in all (one is asked for, when the connection ends). The `h2` crate logs a
+/// line for each that it did not expect.
 const STRAY_ACKS: u32 = 16;
 
-/// What a connection's bytes break, told to whoever drives it.
+/// The rule that a connection's bytes break; read by the task that drives the connection.
 pub(super) type Fault = Rc<Cell<Option<Reason>>>;
 
-/// What was odd in the heads of streams that were not taken yet, by stream.
+/// The odd parts of heads whose streams were not accepted yet, by stream.
 #[derive(Debug, Default)]
 pub(super) struct Oddities {
     by_stream: RefCell<BTreeMap<u32, Odd>>,
@@ -53,7 +54,7 @@ pub(super) struct Oddities {
 }
 
 impl Oddities {
-    /// What was odd in this stream's head. Streams before it were never taken, or are no more.
+    /// The odd parts of this stream's head. Those of lower streams are dropped: they were never accepted, or have ended.
     pub(super) fn take(&self, stream: u32) -> Odd {
         if self.bytes.get() == 0 {
             return Odd::default();
@@ -78,16 +79,16 @@ impl Oddities {
     }
 }
 
-/// A connection whose reads are looked at.
+/// A connection whose reads are checked.
 pub(super) struct Guarded<W> {
     inner: W,
     frames: Frames,
     fault: Fault,
-    /// Whether all was written, so that only the client's end is waited for.
+    /// Everything was written, and only the client's close is awaited.
     written: Rc<Cell<bool>>,
-    /// Read, and not looked at to the end: a frame's header or a head that is not whole.
+    /// Bytes that were read but not fully examined: a part of a frame header or of a head.
     held: Vec<u8>,
-    /// To be read next, from `taken` on.
+    /// Bytes that are read next, from `taken` on.
     ready: Vec<u8>,
     taken: usize,
 }
@@ -109,12 +110,12 @@ impl<W> Guarded<W> {
         (guarded, fault, oddities)
     }
 
-    /// Tells whether all was written, also when the connection has been given away.
+    /// A flag that is set once everything was written; it outlives the connection's move into `h2`.
     pub(super) fn written(&self) -> Rc<Cell<bool>> {
         Rc::clone(&self.written)
     }
 
-    /// Looks at what is held, as far as it is whole, and makes it ready.
+    /// Examines the held bytes, and makes ready what is complete.
     fn advance(&mut self) -> Result<(), Reason> {
         loop {
             let pass = self.frames.look(&self.held)?;
@@ -131,7 +132,7 @@ impl<W> Guarded<W> {
         }
     }
 
-    /// Takes what was read and is not to go on as it is: looks at it to the end.
+    /// Takes bytes that cannot be passed on unchanged, and examines them to the end.
     fn hold(&mut self, rest: &[u8], instead: Option<(Vec<u8>, usize)>) -> Result<(), Reason> {
         let mut used = 0;
         if let Some((frames, length)) = instead {
@@ -152,31 +153,31 @@ impl<W> Guarded<W> {
     }
 }
 
-/// How far bytes may go on.
+/// How far bytes may be passed on.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Pass {
-    /// So many, as they are.
+    /// Number of bytes that pass unchanged.
     whole: usize,
-    /// Behind them these frames, in the place of so many bytes.
+    /// Frames that follow them, and the number of bytes that they replace.
     instead: Option<(Vec<u8>, usize)>,
 }
 
-/// Where in the sequence of frames the bytes are.
+/// The position in the sequence of frames.
 #[derive(Debug, Default)]
 struct Frames {
-    /// Bytes of the preface read.
+    /// Bytes of the preface read so far.
     preface: usize,
-    /// Bytes of the payload still to come.
+    /// Bytes of the current payload that are still to come.
     payload: usize,
     begun: bool,
     acks: u32,
     table: Table,
-    /// Frames or heads came that `h2` will refuse: it is left to that.
+    /// Frames or heads came that `h2` will refuse; the refusal is left to it.
     broken: bool,
     oddities: Rc<Oddities>,
 }
 
-/// A frame's header.
+/// A frame header.
 #[derive(Clone, Copy)]
 struct Header {
     length: usize,
@@ -197,21 +198,21 @@ impl Header {
     }
 }
 
-/// Frames that hold one header block.
+/// One header block with the frames that hold it.
 struct Head {
-    /// Bytes of all its frames.
+    /// Bytes of all its frames, with their headers.
     length: usize,
     stream: u32,
     ends_stream: bool,
-    /// The five bytes of a priority, if it has one.
+    /// The five bytes of the priority, if there is one.
     priority: Vec<u8>,
     block: Vec<u8>,
 }
 
 impl Frames {
-    /// How far these bytes, which follow those that went on, may do so.
+    /// How far these bytes, which follow those already passed on, may pass.
     fn look(&mut self, bytes: &[u8]) -> Result<Pass, Reason> {
-        // A preface that is none is found out by its reader.
+        // A wrong preface is found by the `h2` crate.
         let mut at = bytes.len().min(PREFACE.len() - self.preface);
         self.preface += at;
         let mut instead = None;
@@ -241,7 +242,7 @@ impl Frames {
         Ok(Pass { whole: at, instead })
     }
 
-    /// Whether this frame may be as it is.
+    /// Checks a frame's header.
     fn judge(&mut self, header: &Header) -> Result<(), Reason> {
         let Header {
             length, kind, flags, ..
@@ -271,13 +272,14 @@ impl Frames {
         }
     }
 
-    /// Reads the head whose first frame begins these bytes.
+    /// Reads the head whose first frame begins at these bytes.
     fn head(&mut self, bytes: &[u8]) -> Result<Seen, Reason> {
         let head = match gather(bytes)? {
             Gathered::Whole(head) => head,
             Gathered::Part => return Ok(Seen::Part),
             Gathered::Broken => return Ok(Seen::Broken),
         };
+        // Read even where nothing is odd: later heads refer to the dynamic table that this one fills.
         match self.table.read(&head.block) {
             Ok(None) => Ok(Seen::Whole(head.length)),
             Ok(Some((odd, block))) => {
@@ -289,15 +291,15 @@ impl Frames {
     }
 }
 
-/// What became of a head.
+/// The result of reading a head.
 enum Seen {
-    /// It goes on as it is, so many bytes.
+    /// It passes unchanged; its number of bytes.
     Whole(usize),
-    /// These frames go on in the place of so many bytes.
+    /// These frames replace so many bytes.
     Instead(Vec<u8>, usize),
-    /// It is not whole yet.
+    /// It is incomplete.
     Part,
-    /// It is none.
+    /// It is invalid.
     Broken,
 }
 
@@ -307,8 +309,8 @@ enum Gathered {
     Broken,
 }
 
-/// Puts a header block together from its frames (RFC 9113 sections 6.2 and 6.10). Copies nothing before all are there: a head may come
-/// byte by byte.
+/// Assembles a header block from its frames (RFC 9113, sections 6.2 and 6.10). Copies nothing before all of them have come:
+/// a head may come byte by byte.
 fn gather(bytes: &[u8]) -> Result<Gathered, Reason> {
     let mut payloads: Vec<(Header, usize)> = Vec::new();
     let mut length = 0;
@@ -362,7 +364,7 @@ fn gather(bytes: &[u8]) -> Result<Gathered, Reason> {
     Ok(Gathered::Whole(head))
 }
 
-/// Priority and header block fragment of a HEADERS frame.
+/// The priority and the header block fragment of a HEADERS frame.
 fn fragment(mut payload: &[u8], flags: u8) -> Option<(&[u8], &[u8])> {
     if flags & PADDED != 0 {
         let (&padding, rest) = payload.split_first()?;
@@ -371,7 +373,7 @@ fn fragment(mut payload: &[u8], flags: u8) -> Option<(&[u8], &[u8])> {
     payload.split_at_checked(if flags & PRIORITIZED != 0 { 5 } else { 0 })
 }
 
-/// The same head with another block.
+/// Frames of the same head with another block.
 fn write(head: &Head, block: &[u8]) -> Vec<u8> {
     let all = [&head.priority[..], block].concat();
     let mut frames = Vec::with_capacity(all.len() + FRAME_HEADER);
@@ -405,6 +407,7 @@ impl<W: AsyncRead + Unpin> AsyncRead for Guarded<W> {
                 this.give(room);
                 return Poll::Ready(Ok(()));
             }
+            // `h2` gets nothing more: `streams` sees the fault, and ends the connection with its code.
             if this.fault.get().is_some() {
                 return Poll::Pending;
             }
@@ -435,14 +438,14 @@ impl<W: AsyncRead + Unpin> AsyncRead for Guarded<W> {
                 let mut more = ReadBuf::new(&mut more);
                 ready!(Pin::new(&mut this.inner).poll_read(cx, &mut more))?;
                 if more.filled().is_empty() {
-                    // It ends amid a frame, which its reader will see.
+                    // The connection ends within a frame; the `h2` crate will see that.
                     this.ready = core::mem::take(&mut this.held);
                     continue;
                 }
                 this.hold(more.filled(), None)
             };
             if let Err(reason) = looked {
-                // Nothing of this goes on, and nothing more is read: whoever drives the connection ends it.
+                // None of this passes and nothing more is read: the task that drives the connection ends it.
                 this.fault.set(Some(reason));
                 return Poll::Pending;
             }
@@ -471,8 +474,8 @@ impl<W: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<W> {
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
-    /// What the client still sends is read over until it ends too: a socket that is closed with something unread is reset, and the
-    /// last answers with it. Whoever drives the connection ends the wait.
+    /// Reads and drops what the client still sends until it closes too: a socket that is closed with unread bytes is reset,
+    /// and the last answers are lost. The task that drives the connection limits the wait.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
         self.written.set(true);
@@ -499,7 +502,7 @@ mod tests {
         bytes
     }
 
-    /// What goes on of these frames, read in pieces of this size; and what was odd.
+    /// The bytes that pass when these frames are read in pieces of this size, and the odd parts.
     fn read(frames: &[Vec<u8>], read: usize) -> Result<(Vec<u8>, Rc<Oddities>), Reason> {
         struct Pieces(Vec<u8>, usize);
         impl AsyncRead for Pieces {
@@ -536,7 +539,7 @@ mod tests {
         Ok(())
     }
 
-    /// A head in two frames with padding and a priority, whose path is this.
+    /// A head in two frames, with padding, a priority and this path.
     fn head(stream: u8, path: &[u8]) -> [Vec<u8>; 2] {
         let block = [&[0x82, 0x87, 0x01, 1, b'a', 0x04, path.len() as u8][..], path].concat();
         let (one, two) = block.split_at(7);
@@ -587,7 +590,7 @@ mod tests {
         }
     }
 
-    /// Each wrote a line of the log, 17 bytes of a client for 100 of a disk.
+    /// Each cost 100 bytes of log for 17 bytes of a client.
     #[test]
     fn answers_to_no_ping_end_the_connection() {
         let mut frames = vec![frame(SETTINGS, 0, 0)];

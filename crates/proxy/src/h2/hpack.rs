@@ -1,24 +1,25 @@
-//! As much of HPACK (RFC 7541) as it takes to see paths and authorities that the `http` crate refuses. The `h2` crate resets such
-//! streams by itself, without a word to us: HTTP/1.1 serves some of them, and answers the others. Here each is replaced by one that
-//! passes, of the same length, so that the dynamic table behind stays as its sender thinks; and what it was is kept beside.
+//! The part of HPACK (RFC 7541) that is needed to see paths and authorities that the `http` crate refuses. The `h2` crate
+//! resets such streams without telling us, while HTTP/1.1 serves some of them and answers the others. Here each is replaced
+//! by a valid value of the same length, which keeps the receiver's dynamic table in step with the sender's; the original is
+//! kept beside.
 
 use http::uri::{Authority, PathAndQuery};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// Bytes of a dynamic table (RFC 9113 section 6.5.2: what a sender may use that was told nothing else).
+/// Size of a dynamic table whose sender was told no other (RFC 9113, section 6.5.2).
 const TABLE_BYTES: usize = 4096;
-/// What an entry counts beside its name and value (RFC 7541 section 4.1).
+/// Bytes counted for an entry in addition to its name and value (RFC 7541, section 4.1).
 const ENTRY_BYTES: usize = 32;
 
-/// Lengths of the names in the static table (RFC 7541 appendix A).
+/// Lengths of the names in the static table (RFC 7541, appendix A).
 const STATIC: [u8; 61] = [
     10, 7, 7, 5, 5, 7, 7, 7, 7, 7, 7, 7, 7, 7, 14, 15, 15, 13, 6, 27, 3, 5, 13, 13, 19, 16, 16, 14, 16, 13,
     12, 6, 4, 4, 6, 7, 4, 4, 8, 17, 13, 8, 19, 13, 4, 8, 12, 18, 19, 5, 7, 7, 11, 6, 10, 25, 17, 10, 4, 3,
     16,
 ];
 
-/// Lengths of the codes of bytes (RFC 7541 appendix B). The code is canonical: the lengths say all.
+/// Lengths of the Huffman codes, by byte (RFC 7541, appendix B). The code is canonical, so the lengths define it.
 const LENGTHS: [u8; 256] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28,
     28, 28, 28, 28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6,
@@ -31,10 +32,10 @@ const LENGTHS: [u8; 256] = [
     21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23, 26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27,
     27, 27, 26,
 ];
-/// The longest code; the end's is of that length, too.
+/// The longest code; the code of the end of a string has that length, too.
 const LONGEST: usize = 30;
 
-/// For each length of codes: the first code, and where its symbols begin among all, which are sorted by length.
+/// For each code length: the first code, and where its symbols begin in the list of all, which is sorted by length.
 struct Codes {
     first: [u32; LONGEST + 2],
     start: [u16; LONGEST + 2],
@@ -67,7 +68,7 @@ static CODES: Codes = {
     codes
 };
 
-/// Gives each byte of a text in the Huffman code to `each`. False if it is none.
+/// Passes each byte of a Huffman-coded text to `each`. False if the coding is invalid.
 fn decode(coded: &[u8], mut each: impl FnMut(u8)) -> bool {
     let (mut code, mut length) = (0_u32, 0);
     for &byte in coded {
@@ -84,11 +85,11 @@ fn decode(coded: &[u8], mut each: impl FnMut(u8)) -> bool {
             }
         }
     }
-    // The rest is filled up with ones.
+    // The last byte is padded with ones.
     length < 8 && code + 1 == 1 << length
 }
 
-/// What is not HPACK; `h2` will say so.
+/// Not valid HPACK; `h2` will report that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Broken;
 
@@ -104,11 +105,11 @@ struct Entry {
     name: Name,
     name_bytes: usize,
     value_bytes: usize,
-    /// Its value, if that is one that would be refused.
+    /// Its value, if the `http` crate would refuse that.
     odd: Option<Rc<[u8]>>,
 }
 
-/// What a request's head had that would be refused.
+/// The parts of a request's head that would be refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Odd {
     pub(crate) path: Option<Rc<[u8]>>,
@@ -116,7 +117,7 @@ pub(crate) struct Odd {
 }
 
 impl Odd {
-    fn request_log(&mut self, name: Name, value: Option<Rc<[u8]>>) {
+    fn set(&mut self, name: Name, value: Option<Rc<[u8]>>) {
         match name {
             Name::Path => self.path = value.or(self.path.take()),
             Name::Authority => self.authority = value.or(self.authority.take()),
@@ -130,7 +131,7 @@ impl Odd {
     }
 }
 
-/// One sender's table, as far as it matters.
+/// The dynamic table of one sender, as far as it matters here.
 #[derive(Debug)]
 pub(super) struct Table {
     entries: VecDeque<Entry>,
@@ -157,7 +158,7 @@ struct Text {
 }
 
 impl Table {
-    /// Reads a header block. Returns what would be refused in it, and the block with something else in its place.
+    /// Reads a header block. Returns the parts that would be refused, and the block with valid values in their place.
     pub(super) fn read(&mut self, block: &[u8]) -> Result<Option<(Odd, Vec<u8>)>, Broken> {
         let (mut odd, mut out, mut copied, mut at) = (Odd::default(), Vec::new(), 0, 0);
         while let Some(&first) = block.get(at) {
@@ -168,7 +169,7 @@ impl Table {
                 }
                 if index > STATIC.len() {
                     let entry = self.entries.get(index - STATIC.len() - 1).ok_or(Broken)?;
-                    odd.request_log(entry.name, entry.odd.clone());
+                    odd.set(entry.name, entry.odd.clone());
                 }
                 continue;
             }
@@ -195,7 +196,7 @@ impl Table {
                 out.extend_from_slice(&block[copied..value.start]);
                 write_passing(&mut out, name, value.value.len());
                 copied = value.end;
-                odd.request_log(name, kept.clone());
+                odd.set(name, kept.clone());
             }
             if indexed {
                 self.bytes += name_bytes + value.bytes + ENTRY_BYTES;
@@ -223,7 +224,7 @@ impl Table {
         }
     }
 
-    /// The name of this index, or the one that stands in the block.
+    /// The name at this index, or the literal one in the block if the index is 0.
     fn name(&self, block: &[u8], at: &mut usize, index: usize) -> Result<(Name, usize), Broken> {
         if index == 0 {
             let name = text(block, at, true, true)?;
@@ -247,7 +248,7 @@ impl Table {
     }
 }
 
-/// Whether the `http` crate refuses it, or cuts something off.
+/// Whether the `http` crate refuses the path, or would cut something off.
 fn is_odd_path(path: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-_.~%=&?+:,;@!$'()*".contains(byte);
     if path.iter().all(plain) && matches!(path, [] | [b'/', ..] | b"*") {
@@ -256,7 +257,7 @@ fn is_odd_path(path: &[u8]) -> bool {
     path.contains(&b'#') || PathAndQuery::try_from(path).is_err()
 }
 
-/// A value of this length that passes, as a string literal.
+/// Writes a valid value of this length, as a string literal.
 fn write_passing(out: &mut Vec<u8>, name: Name, length: usize) {
     const MOST: usize = 0x7f;
     if length < MOST {
@@ -277,7 +278,7 @@ fn write_passing(out: &mut Vec<u8>, name: Name, length: usize) {
     }
 }
 
-/// A number whose first byte has this many bits for it (RFC 7541 section 5.1).
+/// Reads an integer with a prefix of `bits` bits (RFC 7541, section 5.1).
 fn number(block: &[u8], at: &mut usize, bits: u32) -> Result<usize, Broken> {
     let most = (1_usize << bits) - 1;
     let mut value = usize::from(*block.get(*at).ok_or(Broken)?) & most;
@@ -285,7 +286,7 @@ fn number(block: &[u8], at: &mut usize, bits: u32) -> Result<usize, Broken> {
     if value < most {
         return Ok(value);
     }
-    // More than the `h2` crate reads would be of no use.
+    // Longer ones are refused by the `h2` crate.
     for shift in [0, 7, 14, 21] {
         let byte = *block.get(*at).ok_or(Broken)?;
         *at += 1;
@@ -297,7 +298,7 @@ fn number(block: &[u8], at: &mut usize, bits: u32) -> Result<usize, Broken> {
     Err(Broken)
 }
 
-/// A string literal (RFC 7541 section 5.2). `wanted`: its bytes; `counted`: how many there are.
+/// Reads a string literal (RFC 7541, section 5.2). `wanted`: decode its bytes; `counted`: count the decoded bytes.
 fn text(block: &[u8], at: &mut usize, wanted: bool, counted: bool) -> Result<Text, Broken> {
     let start = *at;
     let coded = block.get(start).is_some_and(|first| first & 0x80 != 0);
@@ -336,7 +337,7 @@ mod tests {
 
     fn literal(first: u8, value: &[u8]) -> Vec<u8> {
         let mut out = vec![first];
-        // Written as this writes: its length, then anything of that length.
+        // In the same form as the code under test: a length, then any bytes.
         write_passing(&mut out, Name::Other, value.len());
         let start = out.len() - value.len();
         out[start..].copy_from_slice(value);
@@ -345,7 +346,7 @@ mod tests {
 
     #[test]
     fn texts_of_the_rfc_are_read() {
-        // RFC 7541 appendix C.4 and C.6.
+        // RFC 7541, appendices C.4 and C.6.
         for (coded, text) in [
             (
                 &[
@@ -374,7 +375,7 @@ mod tests {
             let read = table.read(block).unwrap();
             read.map(|(odd, block)| (odd.path.map(|path| path.to_vec()), block))
         };
-        // Not indexed, never indexed, by its name.
+        // Literal without indexing, never indexed, and with a literal name.
         for first in [0x04, 0x14] {
             let (path, block) = odd(&mut table, &literal(first, b"/a\"<b>`{}")).unwrap();
             assert_eq!(path.unwrap(), b"/a\"<b>`{}");
@@ -382,14 +383,14 @@ mod tests {
         }
         let named = [&[0x00][..], &literal(5, b":path")[1..], &literal(0, b"/<")[1..]].concat();
         assert_eq!(odd(&mut table, &named).unwrap().0.unwrap(), b"/<");
-        // Indexed: what stands in the table is what was, too.
+        // Indexed: the table keeps the original, too.
         assert!(odd(&mut table, &literal(0x44, b"/a#b")).is_some());
         assert!(odd(&mut table, &literal(0x58, b"no-store")).is_none());
         let (path, block) = odd(&mut table, &[0x82, 0xbf]).unwrap();
         assert_eq!((path.unwrap(), block), (b"/a#b".to_vec(), vec![0x82, 0xbf]));
         assert!(odd(&mut table, &[0x82, 0x84, 0xbe]).is_none());
         assert!(odd(&mut table, &literal(0x04, b"/plain?a=b&c=%20")).is_none());
-        // The table forgets as its sender does.
+        // The table evicts when the sender resizes it.
         assert!(odd(&mut table, &[0x20]).is_none());
         assert_eq!(table.read(&[0xbe]), Err(Broken));
         let host = table.read(&literal(0x41, b"a/b")).unwrap().unwrap();

@@ -1,17 +1,17 @@
-//! The body of a stream, as it comes in.
+//! The incoming body of a stream.
 
 use bytes::{Bytes, BytesMut};
 use h2::{Error, RecvStream};
 use http::HeaderMap;
 use std::task::{Context, Poll, Waker, ready};
 
-/// The frames of one body, as bytes. Its sender may send more only when what was taken is released.
+/// The frames of one body, as bytes. Its sender may send more only when bytes that were taken are released.
 pub(crate) struct Inflow {
     frames: RecvStream,
     next: Bytes,
-    /// What came behind it.
+    /// Bytes that came after `next`, joined.
     behind: BytesMut,
-    /// Bytes at the front for which the sender has its room again: they were taken, and put back.
+    /// Bytes at the front whose window was already reopened: they were taken, released and put back.
     released: usize,
 }
 
@@ -25,8 +25,9 @@ impl Inflow {
         }
     }
 
-    /// Puts bytes back that were taken from the front, and released.
+    /// Puts bytes back that were taken from the front and released.
     pub(crate) fn put_back(&mut self, mut bytes: BytesMut) {
+        // Releasing these a second time would open the window wider than agreed.
         self.released += bytes.len();
         bytes.extend_from_slice(&self.next);
         self.next = bytes.freeze();

@@ -11,9 +11,9 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-/// Connections to one target, by one worker: more are opened only while all have as many streams as the target allows.
+/// Connections of one worker to one target. Another is opened only while all carry as many streams as the target allows.
 const PER_TARGET: usize = 64;
-/// Streams one connection carries, whatever the target allows.
+/// Most streams on one connection, whatever the target allows.
 pub(super) const STREAMS: usize = 100;
 
 /// One connection.
@@ -23,13 +23,13 @@ pub(super) struct Link {
     alive: Rc<Cell<bool>>,
     /// How long it may be without a stream.
     timeout: Duration,
-    /// Since when a sweep has found it without one.
+    /// When a sweep first found it without a stream.
     idle: Option<Mono>,
-    /// The client's connection that its target was told of.
+    /// The client connection that the target was told about in a PROXY header, if it was.
     ends: Option<Weak<Ends>>,
 }
 
-/// A stream's share of a connection, until dropped.
+/// One stream's share of a connection; returned when dropped.
 pub(crate) struct Share {
     streams: Rc<Cell<usize>>,
 }
@@ -40,7 +40,7 @@ impl Drop for Share {
     }
 }
 
-/// A way to send one request.
+/// The right to send one request on a connection.
 pub(crate) struct Passport {
     pub(crate) sender: SendRequest<Bytes>,
     pub(crate) share: Share,
@@ -50,17 +50,19 @@ pub(crate) struct Passport {
     pub(crate) alive: Rc<Cell<bool>>,
 }
 
-/// All HTTP/2 connections of a worker.
+/// All HTTP/2 connections of a worker to targets.
 #[derive(Default)]
 pub(crate) struct Links {
     by_target: HashMap<TargetId, Vec<Link>, FixedState>,
 }
 
 impl Links {
-    /// A share of a connection that stands and has room for one more; of this client's, where the target is told of clients.
+    /// A share of an existing connection that has room. If the target is told about clients, only of a connection made for
+    /// this client.
     pub(super) fn take(&mut self, target: TargetId, ends: Option<&Rc<Ends>>) -> Option<Passport> {
         let links = self.by_target.get_mut(&target)?;
         links.retain(|link| link.alive.get());
+        // The first with room, so that few connections are in use and the others can fall idle.
         let link = links.iter_mut().find(|link| {
             let allowed = link.sender.current_max_send_streams().min(STREAMS);
             link.streams.get() < allowed && ends.is_none_or(|ends| link.is_of(ends))
@@ -68,25 +70,25 @@ impl Links {
         Some(link.share(true))
     }
 
-    /// Keeps a fresh connection; a share of it.
+    /// Keeps a fresh connection and returns a share of it.
     pub(super) fn put(&mut self, target: TargetId, mut link: Link) -> Passport {
         let passport = link.share(false);
         let links = self.by_target.entry(target).or_default();
-        // One more than that serves this request only.
+        // A connection beyond the limit serves this request only.
         if links.len() < PER_TARGET {
             links.push(link);
         }
         passport
     }
 
-    /// Closes what carried nothing for too long: behind a firewall such a connection may be dead without a sign.
+    /// Closes connections without streams for too long: behind a firewall such a connection may be dead without notice.
     pub(crate) fn sweep(&mut self, now: Mono) {
         for links in self.by_target.values_mut() {
             links.retain_mut(|link| link.is_kept(now));
         }
     }
 
-    /// Lets connections to targets that are gone end with their last stream.
+    /// Forgets connections to targets that are gone; each ends with its last stream.
     pub(crate) fn forget(&mut self, snapshot: &Snapshot) {
         self.by_target.retain(|id, _| {
             let mut targets = snapshot.groups.iter().flat_map(|group| &group.targets);
@@ -96,8 +98,8 @@ impl Links {
 }
 
 impl Link {
-    /// A fresh connection; `alive` becomes false when it ends, `timeout`: how long it may be without a stream, `ends`: whose it is, if
-    /// its target was told.
+    /// A fresh connection. `alive` becomes false when it ends; `timeout` is how long it may be without a stream; `ends` is
+    /// the client connection that the target was told about, if it was.
     pub(super) fn new(
         sender: SendRequest<Bytes>,
         alive: Rc<Cell<bool>>,
@@ -126,6 +128,7 @@ impl Link {
             return self.alive.get();
         }
         let since = *self.idle.get_or_insert(now);
+        // Its client has left, and no other client may use it.
         let orphaned = self.ends.as_ref().is_some_and(|ends| ends.strong_count() == 0);
         self.alive.get() && !orphaned && now.since(since) < self.timeout
     }

@@ -1,5 +1,9 @@
-//! HTTP/2: frames are the `h2` crate's affair; here each stream becomes a request that passes the same stages as one of
-//! HTTP/1.1, in the same words.
+//! HTTP/2: the `h2` crate does the framing; here each stream becomes a request that passes the same stages as one of
+//! HTTP/1.1, in the same form.
+//!
+//! For clients: `serve` (one connection), `guard` and `hpack` (checks on its frames before `h2` sees them), `request` (a
+//! head written as HTTP/1.1), `stream` and `inflow` (bodies), `answer` (heads of answers). For targets: `target` (takes or
+//! makes a connection), `links` (the shared connections of a worker), `spell` (a request's head as HTTP/2).
 
 mod answer;
 mod guard;

@@ -1,5 +1,5 @@
-//! A request of HTTP/2, written down as HTTP/1.1 has it: rules, logs, the desync classifier and the head for the target
-//! then work on one form, and nothing can mean one thing here and another there.
+//! Writes an HTTP/2 request as HTTP/1.1: rules, logs, the desync classifier and the head for the target then work on one
+//! form, and nothing can mean one thing here and another there.
 
 use crate::buffers::RequestBuffers;
 use crate::desync;
@@ -15,15 +15,15 @@ use http::Method;
 use http::header::{CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
-/// A content type of gRPC: `application/grpc`, `application/grpc+proto`, ...
+/// Whether the content type is one of gRPC's: `application/grpc`, `application/grpc+proto`, ...
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// Writes the head into the buffers' input, with its places, and says what the request is. `odd`: what stands in the parts' place;
-/// `ends`: it has no body.
+/// Writes the head into the buffers' input, with its offsets, and describes the request. `odd` replaces parts that the
+/// `http` crate refuses; `ends`: there is no body.
 pub(crate) fn write(
     parts: &Parts,
     odd: &Odd,
@@ -40,25 +40,25 @@ pub(crate) fn write(
     }
     buffers.fields.clear();
     buffers.input.clear();
-    let mut log_writer = LogWriter {
+    let mut writer = HeadWriter {
         bytes: &mut buffers.input,
         fields: &mut buffers.fields,
         bounds,
     };
-    let method = log_writer.text(parts.method.as_str().as_bytes());
-    log_writer.bytes.push(b' ');
-    let target = log_writer.text(path);
-    log_writer.bytes.extend_from_slice(b" HTTP/1.1\r\n");
+    let method = writer.text(parts.method.as_str().as_bytes());
+    writer.bytes.push(b' ');
+    let target = writer.text(path);
+    writer.bytes.extend_from_slice(b" HTTP/1.1\r\n");
     if let Some(authority) = authority {
-        log_writer.line(b"Host", &authority.to_ascii_lowercase())?;
+        writer.line(b"Host", &authority.to_ascii_lowercase())?;
     }
-    log_writer.lines(&parts.headers)?;
-    log_writer.bytes.extend_from_slice(b"\r\n");
+    writer.lines(&parts.headers)?;
+    writer.bytes.extend_from_slice(b"\r\n");
     let length = buffers.input.len();
     if length > bounds.head {
         return Err(Reason::Malformed);
     }
-    // Room for a body behind it, as an input has always.
+    // An input always has room behind the head, for a body.
     (buffers.start, buffers.end) = (0, length);
     let whole = buffers.input.capacity().max(length);
     buffers.input.resize(whole, 0);
@@ -91,10 +91,10 @@ pub(crate) fn write(
     })
 }
 
-/// Path and query.
+/// The path and query.
 fn path<'p>(parts: &'p Parts, odd: &'p Odd) -> Result<&'p [u8], Reason> {
     match &odd.path {
-        // What no target of HTTP/1.1 may have would end its line in our own words.
+        // A byte that no HTTP/1.1 request target may contain would end the request line early.
         Some(path) if !path.iter().all(|&byte| byte > b' ' && byte != 0x7f) => Err(Reason::Malformed),
         Some(path) => Ok(path),
         None => Ok(parts
@@ -105,7 +105,7 @@ fn path<'p>(parts: &'p Parts, odd: &'p Odd) -> Result<&'p [u8], Reason> {
     }
 }
 
-/// Where the body ends: at its length or with its stream.
+/// Where the body ends: at its length, or with its stream.
 fn body(fields: &[Field], head: &[u8], ends: bool) -> Result<Framing, Reason> {
     Ok(match framing::of_request(fields, head, false)?.0 {
         _ if ends => Framing::None,
@@ -114,8 +114,8 @@ fn body(fields: &[Field], head: &[u8], ends: bool) -> Result<Framing, Reason> {
     })
 }
 
-/// What the classifier found, or would find in the head that goes to a target of HTTP/1.1: a body without a length needs chunks
-/// there.
+/// The classifier's finding, including what it would find in the head for an HTTP/1.1 target, where a body without a length
+/// needs chunks.
 fn judged(method: &Method, body: Result<Framing, Reason>, found: Option<Classified>) -> Option<Classified> {
     let chunked = desync::CHUNKS_OF_GET;
     if body != Ok(Framing::UntilClose) || !matches!(*method, Method::GET | Method::HEAD) {
@@ -124,8 +124,8 @@ fn judged(method: &Method, body: Result<Framing, Reason>, found: Option<Classifi
     found.filter(|found| found.tier >= chunked.tier).or(Some(chunked))
 }
 
-/// Who the request is for. `Host` may stand in for `:authority` or repeat it, not contradict it: a target would see one
-/// and rules the other (RFC 9113 section 8.3.1).
+/// The authority that the request is for. `Host` may replace or repeat `:authority`, but not contradict it: a target would
+/// see one and rules the other (RFC 9113, section 8.3.1).
 fn authority<'p>(parts: &'p Parts, odd: &'p Odd) -> Result<Option<&'p [u8]>, Reason> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let host = hosts.next().map(HeaderValue::as_bytes);
@@ -141,7 +141,7 @@ fn authority<'p>(parts: &'p Parts, odd: &'p Odd) -> Result<Option<&'p [u8]>, Rea
         return Err(Reason::Malformed);
     }
     if let (Some(said), Some(host)) = (said, host) {
-        // The scheme's own port may be named or not (RFC 9110 section 4.2.3).
+        // The scheme's default port may be written or left out (RFC 9110, section 4.2.3).
         let port = match parts.uri.scheme_str() {
             Some("http") => ":80",
             _ => ":443",
@@ -154,13 +154,13 @@ fn authority<'p>(parts: &'p Parts, odd: &'p Odd) -> Result<Option<&'p [u8]>, Rea
     Ok(said.or(host))
 }
 
-struct LogWriter<'a> {
+struct HeadWriter<'a> {
     bytes: &'a mut Vec<u8>,
     fields: &'a mut Vec<Field>,
     bounds: &'static Bounds,
 }
 
-impl LogWriter<'_> {
+impl HeadWriter<'_> {
     fn text(&mut self, text: &[u8]) -> Span {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text);
@@ -175,7 +175,7 @@ impl LogWriter<'_> {
         }
     }
 
-    /// A crumb of a cookie, if it is no longer than a header may be.
+    /// One cookie field, if it is no longer than a header may be.
     fn within<'v>(&self, crumb: &'v HeaderValue) -> Result<&'v [u8], Reason> {
         let crumb = crumb.as_bytes();
         if "cookie".len() + crumb.len() > self.bounds.header {
@@ -191,9 +191,9 @@ impl LogWriter<'_> {
         self.any_line(name, value)
     }
 
-    /// The same, however long it is.
+    /// Like [`HeadWriter::line`], but without a limit on its length.
     fn any_line(&mut self, name: &[u8], value: &[u8]) -> Result<(), Reason> {
-        // RFC 9113 section 8.2.1; the parts of HTTP/1.1 behind us would cut the spaces off.
+        // RFC 9113, section 8.2.1 forbids them; the HTTP/1.1 code behind this would strip the spaces and see another value.
         let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
         if blank(value.first()) || blank(value.last()) || self.fields.len() == self.bounds.lines {
             return Err(Reason::Malformed);
@@ -208,17 +208,17 @@ impl LogWriter<'_> {
     }
 
     fn lines(&mut self, headers: &HeaderMap) -> Result<(), Reason> {
-        // Not forwarded: the answer to it is no business of HTTP/2 clients (ALB drops it as well).
+        // Expect is not forwarded: its interim answer is of no use to HTTP/2 clients (ALB drops it as well).
         let left_out = |name: &HeaderName| name == HOST || name == COOKIE || name == EXPECT;
         for (name, value) in headers {
             if !left_out(name) {
                 self.line(name.as_str().as_bytes(), value.as_bytes())?;
             }
         }
-        // Cookies may come in crumbs; HTTP/1.1 knows one line only (RFC 9113 section 8.2.3).
+        // A cookie may be split into several fields; HTTP/1.1 allows only one line (RFC 9113, section 8.2.3).
         let mut crumbs = headers.get_all(COOKIE).iter();
         if let Some(first) = crumbs.next() {
-            // Each is a header of its own where it comes from, and bounded so; all of them by the head.
+            // Each field is bounded like a header; their sum is bounded by the head.
             let mut cookie = self.within(first)?.to_vec();
             for crumb in crumbs {
                 cookie.extend_from_slice(b"; ");
@@ -272,7 +272,7 @@ mod tests {
             Some(Reason::Malformed),
             "its host makes one line too many"
         );
-        // They differed by a port that goes without saying: 400.
+        // Once answered 400: they differ only by a default port.
         for (uri, host) in [
             ("https://a.test/", "A.test:443"),
             ("https://a.test:443/", "a.test"),
@@ -291,7 +291,7 @@ mod tests {
             let written = write(&parts, &Odd::default(), true, &mut buffers, &Bounds::CLIENT);
             assert_eq!(written.err(), Some(Reason::Malformed), "{uri} {host}");
         }
-        // 18 KB of crumbs were one header too long.
+        // Once refused as one header that is too long: 18 KB in many fields.
         let crumbs: Vec<_> = (0..300)
             .map(|at| {
                 (
@@ -318,7 +318,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is written reads back as one head of HTTP/1.1 with the same parts, whatever the client put into it.
+        /// Whatever the client sends, the written head reads back as one HTTP/1.1 head with the same parts.
         #[test]
         fn what_is_written_is_one_head(
             method in "[A-Za-z!#$%&'*+.^_`|~-]{1,12}",

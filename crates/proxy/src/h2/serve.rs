@@ -1,4 +1,4 @@
-//! A client's connection of HTTP/2: each of its streams becomes a request.
+//! A client's HTTP/2 connection: each of its streams becomes a request.
 
 use super::guard::{Fault, Guarded, Oddities};
 use super::hpack::Odd;
@@ -27,39 +27,39 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Streams a client may have open at once (ALB's figure).
+/// Streams that a client may have open at once (ALB's figure).
 const STREAMS: u32 = 128;
 /// Requests after which a connection is closed with GOAWAY (ALB's figure).
 const REQUESTS: u64 = 10_000;
-/// Requests that a client may begin beyond that, because it had not heard of the GOAWAY yet.
+/// Requests that a client may begin beyond that, because it has not seen the GOAWAY yet.
 const GRACE: u64 = 2 * STREAMS as u64;
-/// Requests at work for one connection. A client that resets streams may open others at once, while what it left is still
-/// being ended; one that goes beyond this is told to try again later.
+/// Requests in progress for one connection. A client that resets streams may open others at once while the abandoned ones
+/// are still being ended; a stream beyond this limit is refused, and may be sent again later.
 const AT_WORK: u32 = 2 * STREAMS;
-/// For what is written when the last stream of a connection without a listener has ended.
+/// Time to write what is left when the last stream of a connection without a listener has ended.
 const LAST: Duration = Duration::from_secs(10);
-/// What a client may send ahead on one stream.
+/// Flow-control window of one stream.
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// What a client may send ahead on all streams of a connection: as much as all that may be at work, so that streams whose targets
-/// read nothing hold up no other. What they hold is counted by stream, see [`promise`].
+/// Flow-control window of a connection: the sum for all requests that may be in progress, so that streams whose targets
+/// read nothing cannot hold up others. Their memory is counted per stream, see [`promise`].
 pub(super) const CONNECTION_WINDOW: u32 = AT_WORK * STREAM_WINDOW;
-/// What small frames may cost beside their bytes until they are put together: a stream that sends all it may at once in
-/// frames of 16 bytes stays within it. The `h2` crate ends a connection that goes beyond. (While a connection to a target is
-/// made, nobody puts them together.)
+/// Overhead that small frames may cause, beyond their bytes, until they are joined: a stream that sends its whole window in
+/// frames of 16 bytes stays within it. The `h2` crate ends a connection that exceeds it. (While a connection to a target is
+/// being made, nobody joins them.)
 pub(super) const FRAME_BUDGET: usize = 1024 * 1024;
-/// Bytes of an answer held for a stream whose client does not take them.
+/// Bytes of an answer that are held for a stream whose client does not read.
 const SEND_BUFFER: usize = 32 * 1024;
-/// Streams reset before anything was done for them; one more, and the connection ends (CVE-2023-44487).
+/// Streams that may be reset before anything was done for them; with one more the connection ends (CVE-2023-44487).
 const PENDING_RESETS: usize = 64;
-/// Streams remembered after we reset them, to know late frames by.
+/// Streams that are remembered after we reset them, to recognise late frames.
 const REMEMBERED_RESETS: usize = 32;
 
-/// What a connection and its streams share.
+/// State that a connection and its streams share.
 struct Shared {
     connection: ClientConnection,
     deadline: Deadline,
     open: Cell<u32>,
-    /// Whether all was written, so that only the client's end is waited for.
+    /// Everything was written, and only the client's close is awaited.
     written: Rc<Cell<bool>>,
 }
 
@@ -113,7 +113,7 @@ async fn streams<W: Wire>(
     shared: &Rc<Shared>,
 ) {
     let (mut begun, mut leaving) = (0, false);
-    // Its listener is gone and its streams have ended: only what was written is still to go out.
+    // Set when the listener is gone and all streams have ended: only what was written is still to be sent.
     let mut last = false;
     loop {
         if shared.written.get() {
@@ -137,12 +137,13 @@ async fn streams<W: Wire>(
                 if shared.open.get() >= AT_WORK || !has_listener(worker, shared) =>
             {
                 begun += 1;
+                // Nothing was done for it, so the client may send it again (RFC 9113, section 8.7).
                 respond.send_reset(h2::Reason::REFUSED_STREAM);
             }
             Ok(Some(Some(Ok((request, respond))))) => {
                 begun += 1;
                 shared.open.set(shared.open.get() + 1);
-                // While a stream is open its own deadline counts.
+                // While streams are open, their own deadlines count.
                 shared.deadline.arm(forebay_units::Mono::NEVER, false);
                 let odd = oddities.take(respond.stream_id().as_u32());
                 tokio::task::spawn_local(one(Rc::clone(worker), Rc::clone(shared), request, odd, respond));
@@ -159,15 +160,15 @@ async fn streams<W: Wire>(
         let old = is_old(worker, shared);
         if !leaving && (begun >= REQUESTS || old || worker.leaving.get()) {
             leaving = true;
-            // Streams that are open end as they would; the client begins no others here.
+            // Open streams end in their own time; the client begins no others here.
             connection.graceful_shutdown();
         }
         if begun >= REQUESTS + GRACE {
             break;
         }
     }
-    // All is written; or it was idle for too long, its listener is gone, its frames are broken, or the client does not hear GOAWAY:
-    // then GOAWAY again, and the end.
+    // Everything is written; or the connection was idle for too long, its listener is gone, its frames are invalid, or the
+    // client ignores GOAWAY. Send GOAWAY with a final code, and end.
     if !shared.written.get() {
         connection.abrupt_shutdown(fault.get().unwrap_or(h2::Reason::NO_ERROR));
     }
@@ -178,8 +179,8 @@ async fn streams<W: Wire>(
         .await;
 }
 
-/// What comes next on a connection: a stream, its end or its failure; none if its client is to be told that it is time to leave, or
-/// was told and all is written.
+/// The next event on a connection: a stream, its end or its failure. None if the client must be told to leave (`told`: it
+/// was), or everything is written.
 fn poll_stream<W: Wire>(
     worker: &Worker,
     connection: &mut Connection<Guarded<W>, Bytes>,
@@ -198,10 +199,10 @@ fn poll_stream<W: Wire>(
     polled.map(Some)
 }
 
-/// A stream, or why there are no more.
+/// A stream, or the error after which there are no more.
 type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
 
-/// Whether the connection takes no further streams: for its age, or because its listener is gone.
+/// Whether the connection takes no further streams, because of its age or because its listener is gone.
 fn is_old(worker: &Worker, shared: &Shared) -> bool {
     let snapshot = worker.snapshot();
     shared.connection.listener(&snapshot).is_none_or(|listener| {
@@ -214,7 +215,7 @@ fn has_listener(worker: &Worker, shared: &Shared) -> bool {
     shared.connection.listener(&worker.snapshot()).is_some()
 }
 
-/// One stream, from its head to its end.
+/// Serves one stream, from its head to its end.
 async fn one(
     worker: Rc<Worker>,
     shared: Rc<Shared>,
@@ -234,24 +235,24 @@ async fn one(
             buffers: &mut buffers,
         };
         serve_one(&mut session, written).await;
-        // Its answer ends before its room is lent to others.
+        // The stream must end before its buffers are lent to others.
         drop(stream);
         worker.buffer_pool.borrow_mut().give_back(buffers);
     } else {
         respond::count_turned_away(&worker, &shared.connection);
-        // Nothing was done for it, so its client may send it again (RFC 9113 section 8.7).
+        // Nothing was done for it, so its client may send it again (RFC 9113, section 8.7).
         respond.send_reset(h2::Reason::REFUSED_STREAM);
     }
     let open = shared.open.get() - 1;
     shared.open.set(open);
     if open == 0 {
-        // Without a listener the next sweep wakes the connection, so that it ends.
+        // Without a listener, the deadline is already due: the next sweep wakes the connection, and it ends.
         let until = idle_deadline(&worker, &shared.connection);
         shared.deadline.arm(until.unwrap_or(worker.recent()), true);
     }
 }
 
-/// Counts what the client may send ahead on a stream with a body.
+/// Counts the window that the client may fill on a stream with a body.
 fn promise(worker: &Worker, buffers: &mut RequestBuffers, ends: bool) {
     if !ends
         && !worker
@@ -263,7 +264,7 @@ fn promise(worker: &Worker, buffers: &mut RequestBuffers, ends: bool) {
     }
 }
 
-/// Writes a request's head on the buffers; it stands there alone, for a request may wait for long.
+/// Writes a request's head into the buffers, which hold nothing else: the request may wait for long.
 fn write(
     worker: &Worker,
     shared: &Shared,

@@ -1,4 +1,4 @@
-//! A request's head for a target that speaks HTTP/2.
+//! Writes a request's head for an HTTP/2 target.
 
 use crate::fields::{Field, Span};
 use crate::head::{Bounds, RequestHead};
@@ -9,8 +9,8 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 use std::borrow::Cow;
 
-/// A target as HTTP/2 may have it: bytes that have no place in a path of HTTP/2 but pass over HTTP/1.1 are escaped, which is how they
-/// are meant.
+/// A request target in HTTP/2 form: bytes that are not allowed in an HTTP/2 path but pass over HTTP/1.1 are
+/// percent-encoded, which means the same.
 fn escaped(target: &[u8]) -> Cow<'_, [u8]> {
     if PathAndQuery::try_from(target).is_ok() {
         return Cow::Borrowed(target);
@@ -27,7 +27,7 @@ fn escaped(target: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// The head in `out`, which is written as HTTP/1.1 has it, as HTTP/2 has it.
+/// Converts the head in `out`, which is in HTTP/1.1 form, to HTTP/2.
 pub(crate) fn spell(out: &[u8], fields: &mut Vec<Field>, target: &TargetView) -> Option<Request<()>> {
     let head = RequestHead::parse_within(out, fields, &Bounds::NODE).ok()??;
     let mut headers = HeaderMap::with_capacity(fields.len());

@@ -1,5 +1,5 @@
-//! One stream of a client, as the stages see a connection: bytes of the request's body come out, bytes of the answer's
-//! body go in, and its head goes out as a head.
+//! One stream of a client, seen by the stages as a connection: the request's body is read from it, the answer's body is
+//! written to it, and the answer's head is sent as a head.
 
 use super::Inflow;
 use bytes::Bytes;
@@ -11,13 +11,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How far the answer is.
+/// How far the answer has got.
 enum Answer {
     /// Not begun.
     None(SendResponse<Bytes>),
-    /// Its head is out.
+    /// The head was sent.
     Begun(SendStream<Bytes>),
-    /// Its end is out.
+    /// The end was sent.
     Ended,
 }
 
@@ -40,7 +40,7 @@ impl Stream {
         }
     }
 
-    /// Both directions, once the answer's head is out.
+    /// Both directions, once the answer's head was sent.
     pub(crate) fn both(&mut self) -> Option<(&mut Inflow, &mut SendStream<Bytes>)> {
         match &mut self.answer {
             Answer::Begun(sink) => Some((&mut self.body, sink)),
@@ -48,7 +48,7 @@ impl Stream {
         }
     }
 
-    /// The answer is complete.
+    /// Marks the answer as complete.
     pub(crate) fn ended(&mut self) {
         self.answer = Answer::Ended;
     }
@@ -82,7 +82,7 @@ impl Stream {
     }
 }
 
-/// Waits until some of `wanted` bytes may be sent; none if the stream is no more.
+/// Waits until some of `wanted` bytes may be sent; none if the stream no longer exists.
 pub(crate) fn poll_room(
     cx: &mut Context<'_>,
     sink: &mut SendStream<Bytes>,
@@ -102,7 +102,7 @@ pub(crate) fn poll_room(
 }
 
 impl Drop for Stream {
-    /// An answer that never came, or broke off: the client must not take it for a whole one.
+    /// Resets a stream whose answer never came or broke off: the client must not take it for a complete one.
     fn drop(&mut self) {
         match &mut self.answer {
             Answer::None(respond) => respond.send_reset(Reason::INTERNAL_ERROR),
@@ -125,7 +125,7 @@ impl AsyncRead for Stream {
         };
         let count = room.remaining().min(bytes.len());
         room.put_slice(&bytes.split_to(count));
-        // Only what was taken on makes room for more: so the client feels the target's pace.
+        // The window reopens only for bytes that were passed on, so the client is slowed to the target's pace.
         self.body.release(count);
         Poll::Ready(Ok(()))
     }
@@ -136,9 +136,12 @@ impl AsyncWrite for Stream {
         let Answer::Begun(sink) = &mut self.answer else {
             return Poll::Ready(Err(broken()));
         };
+        // Only as much as the client's window has room for: `h2` would queue the rest without a bound, and the target would
+        // not be slowed to the client's pace.
         let Some(room) = ready!(poll_room(cx, sink, bytes.len())) else {
             return Poll::Ready(Err(broken()));
         };
+        // Copied, because the buffer is filled again while `h2` still holds the data.
         let sent = sink.send_data(Bytes::copy_from_slice(&bytes[..room]), false);
         Poll::Ready(sent.map(|()| room).map_err(|_| broken()))
     }

@@ -1,4 +1,4 @@
-//! A way to send one request over HTTP/2 to its target.
+//! Finds or makes an HTTP/2 connection on which one request can be sent to its target.
 
 use super::links::{Link, Passport, STREAMS};
 use crate::choose::{self, Connection, Missing};
@@ -7,14 +7,16 @@ use forebay_node::{ConnectError, Reuse, TargetView};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// What a target may send ahead on one stream.
+/// Flow-control window of one stream from a target.
 pub(crate) const STREAM_WINDOW: u32 = 64 * 1024;
-/// And on all of a connection: clients that do not read their answers must not use up what others need.
+/// Flow-control window of a connection to a target: clients that do not read their answers must not use up the window of
+/// others.
 const CONNECTION_WINDOW: u32 = STREAMS as u32 * STREAM_WINDOW;
-/// Bytes of a request held for a stream whose target does not take them.
+/// Bytes of a request that are held for a stream whose target does not read.
 pub(crate) const SEND_BUFFER: usize = 64 * 1024;
 
-/// A way to send the request whose head is in `buffers.out` to this target: over a connection that stands, or a fresh one.
+/// A place on a connection to this target for the request whose head is in `buffers.out`: on an existing connection, or on
+/// a fresh one.
 pub(crate) async fn passport<W>(
     context: &RequestContext<'_, W>,
     target: &TargetView,

@@ -1,13 +1,13 @@
-//! What is known of a head once it was parsed.
+//! The results of parsing a head.
 
 use crate::fields::{Field, Span, has_word};
 use crate::names::Known;
 use forebay_model::limits;
 
-/// Header lines a head may have. ALB publishes only a limit in bytes; this bounds the parser's memory.
+/// Most header lines of a head. ALB publishes only a limit in bytes; this one bounds the parser's memory.
 pub(super) const LINES: usize = 256;
 
-/// How long a request's head may be, in bytes and lines.
+/// Limits on a request's head, in bytes and lines.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) line: usize,
@@ -24,8 +24,9 @@ impl Bounds {
         head: limits::REQUEST_HEAD_BYTES,
         lines: LINES,
     };
-    /// At an agent, whose client is a node: what that has let in, with its own lines and a rewritten URL on top. One line may be as
-    /// long as the head: the cookies of a request of HTTP/2 come in many and go on as one.
+    /// The limits at an agent, whose client is a node: what the node accepts, plus its own lines and a rewritten URL. One
+    /// line may be as long as the head, because the cookies of an HTTP/2 request come in many fields and are passed on as
+    /// one.
     pub(crate) const NODE: Bounds = Bounds {
         line: limits::REQUEST_LINE_BYTES * 3 / 2,
         header: limits::REQUEST_HEAD_BYTES * 3 / 2,
@@ -34,14 +35,14 @@ impl Bounds {
     };
 }
 
-/// A request's head: offsets are relative to its first byte.
+/// A request's head. Offsets are relative to its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RequestHead {
     pub(crate) method: Span,
     pub(crate) target: Span,
-    /// HTTP/1.0 (else 1.1).
+    /// HTTP/1.0, otherwise 1.1.
     pub(crate) http_10: bool,
-    /// Bytes of the head, its empty line included.
+    /// Bytes of the head, including the empty line.
     pub(crate) length: usize,
 }
 
@@ -55,7 +56,7 @@ impl RequestHead {
     }
 }
 
-/// An answer's head: offsets are relative to its first byte.
+/// An answer's head. Offsets are relative to its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AnswerHead {
     pub(crate) status: u16,
@@ -65,7 +66,7 @@ pub(crate) struct AnswerHead {
     pub(crate) length: usize,
 }
 
-/// Values of an answer's Connection headers.
+/// The values of an answer's Connection headers.
 pub(crate) fn connection_words<'a>(fields: &'a [Field], head: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     fields
         .iter()
@@ -73,14 +74,14 @@ pub(crate) fn connection_words<'a>(fields: &'a [Field], head: &'a [u8]) -> impl 
         .map(|field| field.value(head))
 }
 
-/// What an answer's Connection headers say.
+/// The facts that an answer's headers state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Says {
-    /// The target closes its connection behind this answer.
+    /// The target closes its connection after this answer.
     pub(crate) close: bool,
-    /// They name other headers as their connection's own. Most answers do not, and need no search per header.
+    /// Connection names other headers. Most answers do not, and need no search per header.
     pub(crate) names_others: bool,
-    /// It has a date.
+    /// There is a Date.
     pub(crate) dated: bool,
 }
 

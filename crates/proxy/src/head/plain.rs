@@ -1,12 +1,12 @@
-//! Most heads, read in one pass. Whatever is out of the ordinary is left to `httparse`, which then decides alone what is a head:
-//! this accepts only what that accepts, with the same result (property tests and the fuzz targets hold it), in seven tenths of
-//! its instructions.
+//! Parses most heads in one pass. Anything unusual is left to `httparse`, which then decides alone. What this accepts,
+//! `httparse` accepts with the same result (property tests and fuzz targets ensure it), but this needs only seven tenths of
+//! the instructions.
 
 use super::offsets::{AnswerHead, RequestHead, Says};
 use crate::fields::{Field, Span};
 use crate::names::Known;
 
-/// Bytes of names (RFC 9110 section 5.6.2).
+/// Bytes allowed in a token (RFC 9110, section 5.6.2).
 const TOKEN: [bool; 256] = {
     let mut token = [false; 256];
     let mut byte = 0;
@@ -34,17 +34,17 @@ const TOKEN: [bool; 256] = {
     token
 };
 
-/// Whether a token may have this byte.
+/// Whether a token may contain this byte.
 pub(crate) fn is_token(byte: u8) -> bool {
     TOKEN[usize::from(byte)]
 }
 
-/// Bytes of the token that these begin with.
+/// Length of the token at the beginning of `bytes`.
 fn token(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|&&byte| TOKEN[usize::from(byte)]).count()
 }
 
-/// Bytes before the first control byte (DEL is one).
+/// Number of bytes before the first control byte (DEL is one).
 fn printable(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const TOPS: u64 = ONES << 7;
@@ -53,7 +53,8 @@ fn printable(bytes: &[u8]) -> usize {
     for &word in words {
         let word = u64::from_le_bytes(word);
         let del = word ^ (ONES * 0x7f);
-        // The top bit of each byte below a space, or of each DEL. A borrow falsifies only bytes above the first.
+        // Sets the top bit of each byte that is below a space or is DEL. A borrow falsifies only bytes above the first one
+        // found.
         let found = (word.wrapping_sub(ONES * 0x20) & !word | del.wrapping_sub(ONES) & !del) & TOPS;
         if found != 0 {
             return count + found.trailing_zeros() as usize / 8;
@@ -67,8 +68,8 @@ fn printable(bytes: &[u8]) -> usize {
             .count()
 }
 
-/// Reads a head's lines from its byte number `at` on, to its empty line: returns the head's length. None leaves the head to the
-/// general parser, with `fields` in any state: it is not complete, or not plain. `most`: how many lines there may be.
+/// Parses a head's lines from byte `at` to the empty line; returns the head's length. None leaves the head to the general
+/// parser, with `fields` in any state: it is incomplete or unusual. `most`: the limit on lines.
 fn lines(bytes: &[u8], mut at: usize, fields: &mut Vec<Field>, most: usize) -> Option<usize> {
     fields.clear();
     loop {
@@ -98,7 +99,7 @@ fn lines(bytes: &[u8], mut at: usize, fields: &mut Vec<Field>, most: usize) -> O
     }
 }
 
-/// ` HTTP/1.0` or ` HTTP/1.1`, and its line's end: whether it is the former.
+/// Whether the version is 1.0: ` HTTP/1.0` or ` HTTP/1.1` and the line's end.
 fn version(bytes: &[u8]) -> Option<bool> {
     match bytes.get(..VERSION)? {
         b" HTTP/1.1\r\n" => Some(false),
@@ -127,7 +128,7 @@ pub(super) fn request(bytes: &[u8], fields: &mut Vec<Field>, most: usize) -> Opt
     })
 }
 
-/// An answer's head, likewise.
+/// An answer's head; none leaves it to the general parser, as with [`lines`].
 pub(super) fn answer(bytes: &[u8], fields: &mut Vec<Field>, most: usize) -> Option<AnswerHead> {
     const LINE: usize = "HTTP/1.1 200 ".len();
     let (line, phrase) = bytes.split_at_checked(LINE)?;

@@ -28,7 +28,7 @@ fn lines_of_version_1() {
             "PROXY TCP6 2001:db8::9 2001:db8::1 0 65535\r\n",
             told("[2001:db8::9]:0", "[2001:db8::1]:65535"),
         ),
-        // The longest that there is: 104 bytes.
+        // The longest possible: 104 bytes.
         (
             "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
             told(
@@ -36,7 +36,7 @@ fn lines_of_version_1() {
                 "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535",
             ),
         ),
-        // One of IPv4 is found by rules for IPv4.
+        // Rules for IPv4 match a mapped address.
         (
             "PROXY TCP6 ::ffff:192.0.2.9 ::ffff:198.51.100.1 1 2\r\n",
             told("192.0.2.9:1", "198.51.100.1:2"),
@@ -79,7 +79,7 @@ fn lines_that_are_none() {
         assert_eq!(read(line.as_bytes()), Err(Refused), "{line}");
         judge(line.as_bytes());
     }
-    // The longest line of all is one.
+    // A line of the greatest length is valid.
     let longest = format!("PROXY UNKNOWN {}\r\n", "x".repeat(LONGEST_LINE - 16));
     assert_eq!(longest.len(), LONGEST_LINE);
     assert_eq!(read(longest.as_bytes()), Ok((LONGEST_LINE, Some(Origin::Peer))));
@@ -99,7 +99,7 @@ fn blocks_of_version_2() {
             told("[2001:db8::9]:1", "[2001:db8::9]:2"),
         ),
         (block(0x20, 0x00, &[]), Origin::Peer),
-        // LOCAL counts, whatever is beside it.
+        // LOCAL counts, whatever accompanies it.
         (block(0x20, 0xff, &[1, 2, 3]), Origin::Peer),
         (block(0x20, 0x11, &V4), Origin::Peer),
         (block(0x21, 0x00, &[]), Origin::Peer),
@@ -121,7 +121,7 @@ fn blocks_that_are_none() {
     other[11] = b'\r';
     for bytes in [
         other,
-        // Version 1 in binary, and commands that there are not.
+        // Version 1 in binary, and unknown commands.
         block(0x11, 0x11, &V4),
         block(0x22, 0x11, &V4),
         block(0x21, 0x41, &V4),
@@ -129,7 +129,7 @@ fn blocks_that_are_none() {
         block(0x21, 0x11, &V4[..11]),
         block(0x21, 0x21, &[0; 35]),
         block(0x20, 0x00, &[0; LONGEST_REST + 1]),
-        // A field that is longer than what there is, and a part of one.
+        // A field that is longer than the rest, and an incomplete one.
         block(0x21, 0x11, &[&V4[..], &[4, 0, 2, 7]].concat()),
         block(0x21, 0x11, &[&V4[..], &[4, 0]].concat()),
     ] {
@@ -140,7 +140,7 @@ fn blocks_that_are_none() {
 
 #[test]
 fn checksums_are_checked() {
-    // RFC 3720 section B.4: of 32 zeros, and of 32 ones.
+    // RFC 3720, section B.4: 32 zeros, and 32 ones.
     for (byte, crc) in [(0, 0x8a91_36aa_u32), (0xff, 0x62a8_ab43)] {
         assert_eq!(!(0..32).fold(u32::MAX, |crc, _| crc32c(crc, byte)), crc);
     }
@@ -166,7 +166,7 @@ fn who_may_not_send_one_is_known() {
     }
 }
 
-/// Bytes that have something of a header.
+/// Bytes that resemble a header.
 fn nearly() -> impl Strategy<Value = Vec<u8>> {
     let starts = prop_oneof![
         Just(LINE.to_vec()),

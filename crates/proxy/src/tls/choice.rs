@@ -1,23 +1,24 @@
-//! Which certificate a client is shown: a pure function of what it asked for, what it can check, and the time.
+//! The choice of the certificate that a client is shown: a pure function of the name it asked for, the signatures it can
+//! check, and the time.
 //!
-//! ALB's rules (alb reference, section 10.1): the certificates of the listener's list that are for the name the client
-//! asked for; of several the ECDSA one before RSA, one that has not expired, the stronger hash, the longer key, the later
-//! end of validity. No name, or no such certificate: the default one. Ours beyond that: a certificate for the very name
-//! goes before one with a wildcard, and one whose kind of key the client can't check is not in the running.
+//! ALB's order (Elastic Load Balancing user guide for Application Load Balancers, "SSL certificates"): the certificates in
+//! the listener's list that match the name; among several ECDSA before RSA, then one that has not expired, the stronger
+//! hash, the longer key, the later end of validity. Without a name or a match, the default certificate. In addition, an
+//! exact match is preferred to a wildcard, and a certificate whose key the client cannot check is not considered.
 
 use forebay_model::{CertificateBlueprint, KeyKind};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A listener's certificates, by the names they are for.
+/// A listener's certificates, by the names they are valid for.
 #[derive(Debug, Default)]
 pub(crate) struct Choice {
     certificates: Vec<Arc<CertificateBlueprint>>,
     has_default: bool,
-    /// Lower case; indices into `certificates`, the default one not among them.
+    /// Exact names in lower case, with indices into `certificates`; the default certificate is not among them.
     exact: BTreeMap<String, Vec<usize>>,
-    /// The same for `*.example.com`, under `example.com`.
+    /// Wildcards: `*.example.com` is found under `example.com`.
     wildcard: BTreeMap<String, Vec<usize>>,
 }
 
@@ -41,8 +42,8 @@ impl Choice {
         choice
     }
 
-    /// The index of the certificate to show; none if there is none at all. `name` is what the client asked for, `now` are
-    /// seconds since the epoch, `checks` tells whether the client can check the signatures of that certificate's key.
+    /// The index of the certificate to show; none if there is no certificate. `name` is what the client asked for, `now` is
+    /// in seconds since the epoch, and `checks` says whether the client can check signatures of that certificate's key.
     pub(crate) fn of(&self, name: Option<&str>, now: i64, checks: impl Fn(usize) -> bool) -> Option<usize> {
         let default = self.has_default.then_some(0);
         let Some(name) = name else {
@@ -50,7 +51,7 @@ impl Choice {
         };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let exact = self.exact.get(&name);
-        // A wildcard stands for one label (RFC 6125 section 6.4.3).
+        // A wildcard stands for exactly one label (RFC 6125, section 6.4.3).
         let wildcard = || {
             name.split_once('.')
                 .and_then(|(_, parent)| self.wildcard.get(parent))
@@ -71,7 +72,7 @@ impl Choice {
                 certificate.hash_bits,
                 certificate.key_bits,
                 certificate.not_after,
-                // Of equals the one that was added first.
+                // Among equals, the one that was added first.
                 Reverse(index),
             )
         };
@@ -131,13 +132,13 @@ mod tests {
         let of = |name: Option<&str>| choice.of(name, NOW, |_| true);
         assert_eq!(of(None), Some(0));
         assert_eq!(of(Some("nobody.example")), Some(0));
-        // The very name before a wildcard, even where that is ECDSA; the default one is not in the list.
+        // An exact name before a wildcard, even if that is ECDSA; the default certificate is not in the list.
         assert_eq!(of(Some("a.test")), Some(1));
         assert_eq!(of(Some("A.TEST.")), Some(1));
         assert_eq!(of(Some("default.test")), Some(2));
         assert_eq!(of(Some("x.w.test")), Some(3));
         assert_eq!(of(Some("y.w.test")), Some(1));
-        // One label only, and not none.
+        // A wildcard matches exactly one label.
         assert_eq!(of(Some("a.b.test")), Some(0));
         assert_eq!(of(Some("test")), Some(0));
         assert_eq!(of(Some("")), Some(0));
@@ -152,7 +153,7 @@ mod tests {
         let names = &["a.test"];
         let better: Vec<(CertificateBlueprint, CertificateBlueprint)> = vec![
             (ecdsa(names), rsa(names)),
-            // Expired, and still before RSA: the kind of key comes first (reference, section 10.1).
+            // ECDSA wins although it has expired: the kind of key is compared first.
             (
                 CertificateBlueprint {
                     not_after: NOW - 1,
@@ -271,7 +272,7 @@ mod tests {
                 prop_assert!(!list.iter().any(|other| running(&other)));
             } else {
                 prop_assert!(running(&shown));
-                // None that is for the very name was passed over for a wildcard, and none that is better in ALB's order.
+                // No exact match was skipped for a wildcard, and none that is better in ALB's order.
                 let exact = fits(shown, false);
                 prop_assert!(exact || !list.iter().any(|other| checks(other.kind) && fits(other, false)));
                 for other in list.iter().filter(|other| checks(other.kind) && fits(other, !exact)) {

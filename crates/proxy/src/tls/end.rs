@@ -1,4 +1,4 @@
-//! The two ends that rustls knows, as one; and what either of them writes.
+//! The client and server ends of rustls behind one trait, and how either writes.
 
 use rustls::CommonState;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
@@ -6,9 +6,9 @@ use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic};
 use std::io;
 
-/// Bytes of a record's plaintext at most (RFC 8446 section 5.1).
+/// Most plaintext bytes of a record (RFC 8446, section 5.1).
 pub(super) const RECORD_BYTES: usize = 16 * 1024;
-/// What a record costs beyond its plaintext, at most (RFC 5246 section 6.2.3 allows more, AEAD ciphers need less).
+/// Most bytes of a record beyond its plaintext (RFC 5246, section 6.2.3 allows more, AEAD ciphers need less).
 pub(super) const RECORD_OVERHEAD: usize = 64;
 
 /// One end of a TLS connection.
@@ -18,10 +18,10 @@ pub(crate) trait End: Unpin {
     fn state(&self) -> &CommonState;
 }
 
-/// The end that clients talk to.
+/// The end that clients connect to.
 pub(crate) struct Server(pub(super) UnbufferedServerConnection);
 
-/// The end that talks to targets.
+/// The end that connects to targets.
 pub(crate) struct Client(pub(super) Box<UnbufferedClientConnection>);
 
 impl End for Server {
@@ -48,7 +48,7 @@ impl End for Client {
     }
 }
 
-/// Appends a message of the handshake, an alert or a ticket to `out`.
+/// Appends a handshake message, an alert or a ticket to `out`.
 pub(super) fn encode<D>(mut message: EncodeTlsData<'_, D>, out: &mut Vec<u8>) -> io::Result<()> {
     let at = out.len();
     let mut room = 512;
@@ -68,7 +68,7 @@ pub(super) fn encode<D>(mut message: EncodeTlsData<'_, D>, out: &mut Vec<u8>) ->
     }
 }
 
-/// Appends plaintext, encrypted, to `out`.
+/// Encrypts plaintext and appends it to `out`.
 pub(super) fn encrypt<D>(
     traffic: &mut WriteTraffic<'_, D>,
     clear: &[u8],

@@ -1,24 +1,24 @@
-//! What is known of a client's TLS connection, for headers and logs.
+//! What is known about a client's TLS connection, for headers and logs.
 
 use super::policy::suite_name;
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a handshake came to.
+/// The result of a handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TlsFacts {
     /// `TLSv1.2` or `TLSv1.3`.
     pub(crate) protocol: &'static str,
-    /// The cipher in OpenSSL's spelling, as ALB writes it.
+    /// The cipher in OpenSSL's spelling, as in ALB's logs.
     pub(crate) cipher: &'static str,
-    /// The group of the key exchange, such as `X25519MLKEM768`; none in a session resumed without one.
+    /// The group of the key exchange, such as `X25519MLKEM768`; none in a session that was resumed without one.
     pub(crate) group: Option<&'static str>,
-    /// The name the client asked for.
+    /// The server name that the client asked for.
     pub(crate) sni: Option<Box<str>>,
     /// The certificate that was shown; none in a resumed session.
     pub(crate) certificate: Option<Arc<str>>,
-    /// From accept to the handshake's end.
+    /// Time from accept to the end of the handshake.
     pub(crate) took: Duration,
     /// A session was resumed.
     pub(crate) resumed: bool,
@@ -52,7 +52,7 @@ impl TlsFacts {
     }
 }
 
-/// The group's name as ALB's connection log writes it.
+/// The group's name as in ALB's connection log.
 fn group_name(group: rustls::NamedGroup) -> &'static str {
     use rustls::NamedGroup;
     match group {

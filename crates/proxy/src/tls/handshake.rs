@@ -1,4 +1,4 @@
-//! A client's handshake.
+//! The TLS handshake with a client.
 
 use super::end::Server;
 use super::facts::TlsFacts;
@@ -14,34 +14,34 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-/// A client's connection over TLS. Boxed: it is large, and a future that passes it on holds a copy for each step.
+/// A client's TLS connection. Boxed, because it is large and each future that passes it on would hold a copy.
 pub(crate) type Secured = Box<TlsStream<Server>>;
 
-/// A client's stream, secured.
+/// The result of a successful handshake.
 pub(crate) struct Shaken {
     pub(crate) stream: Secured,
     pub(crate) facts: TlsFacts,
 }
 
-/// Why it is not.
+/// Why a handshake failed.
 #[derive(Debug)]
 pub(crate) enum Failed {
-    /// The client connected and left without a word: probes of ports do that.
+    /// The client connected and left without a byte, as port scans do.
     Silent,
-    /// The client spoke HTTP in plaintext.
+    /// The client spoke plaintext HTTP.
     Plaintext(TcpStream),
-    /// No common ground, a broken message, or the client gave up.
+    /// No common parameters, an invalid message, or the client gave up.
     Handshake(io::Error),
 }
 
-/// The server name that a client's first message asks for; none if it asks for none, or is no such message. It is only looked at:
-/// the handshake finds it where it was. `swept` tells of each sweep.
+/// The server name in a client's first message; none if there is none, or if it is not a ClientHello. The message is only
+/// peeked at, so that the handshake can read it. `swept` is notified at each sweep.
 pub(crate) async fn server_name(stream: &TcpStream, swept: &Notify) -> Option<String> {
-    /// Longer first messages belong to whoever is served without a name.
+    /// A longer first message is served as if it had no name.
     const MOST: usize = 16 * 1024;
     loop {
         {
-            // Not held while more is waited for: who sends a byte and no more must not cost a buffer.
+            // Freed before each wait: a client that sends one byte and no more must not cost a buffer.
             let mut bytes = vec![0; MOST];
             let read = stream.peek(&mut bytes).await.ok().filter(|read| *read > 0)?;
             let (mut acceptor, mut message) = (Acceptor::default(), &bytes[..read]);
@@ -54,12 +54,12 @@ pub(crate) async fn server_name(stream: &TcpStream, swept: &Notify) -> Option<St
                 Ok(None) | Err(_) => return None,
             }
         }
-        // It stays readable: looked at again with the next sweep.
+        // The socket stays readable, so waiting for it would spin: look again at the next sweep.
         swept.notified().await;
     }
 }
 
-/// Shakes hands. `now` reads the time since the connection was accepted, `spoke` is set with the client's first byte.
+/// Does the handshake. `now` reads the time since the connection was accepted; `spoke` is set with the client's first byte.
 pub(crate) async fn accept(
     stream: TcpStream,
     tls: &ListenerTls,
@@ -71,7 +71,7 @@ pub(crate) async fn accept(
     let mut first = [0];
     match stream.peek(&mut first).await {
         Ok(0) | Err(_) => return Err(Failed::Silent),
-        // A method's first letter. A ClientHello begins with 22.
+        // The first letter of a method. A ClientHello begins with 22.
         Ok(_) if first[0].is_ascii_uppercase() => return Err(Failed::Plaintext(stream)),
         Ok(_) => spoke.set(true),
     }
@@ -80,7 +80,7 @@ pub(crate) async fn accept(
     poll_fn(|cx| {
         loop {
             let step = stream.poll_handshake(cx);
-            // Set while a ClientHello was processed: read before any other connection of this thread gets its turn.
+            // Set while the ClientHello was processed; read before any other connection of this thread is polled.
             if let Some(made) = take_chosen() {
                 chosen = Some(made);
             }

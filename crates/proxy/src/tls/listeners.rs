@@ -1,5 +1,5 @@
-//! From blueprints to what rustls serves. Made on the slow path when a snapshot is published, given to the workers beside
-//! it; what has not changed stays the same object.
+//! Makes the TLS configurations that rustls serves from blueprints. This happens on the slow path when a snapshot is
+//! published; the result is given to the workers with it. Unchanged parts stay the same object.
 
 use super::choice::Choice;
 use super::policy;
@@ -23,13 +23,13 @@ use std::sync::Arc;
 /// Sessions of clients without tickets (TLS 1.2 session ids) kept per listener.
 const SESSIONS: usize = 4096;
 
-/// How all HTTPS listeners speak TLS.
+/// The TLS configurations of all HTTPS listeners.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     by_id: BTreeMap<ListenerId, Arc<ListenerTls>>,
 }
 
-/// How one does.
+/// The TLS configuration of one listener.
 #[derive(Debug)]
 pub(crate) struct ListenerTls {
     blueprint: Arc<TlsBlueprint>,
@@ -39,8 +39,8 @@ pub(crate) struct ListenerTls {
     sessions: Sessions,
 }
 
-/// What lets clients resume. It lives as long as the listener: a certificate that is replaced costs no session, and the
-/// policy in force decides anew whether a session's version and cipher may go on.
+/// The state that lets clients resume sessions. It lives as long as the listener: replacing a certificate costs no session,
+/// and the policy in force decides anew whether a session's version and cipher are still allowed.
 #[derive(Clone, Debug)]
 struct Sessions {
     /// Shared by all workers.
@@ -58,7 +58,7 @@ impl Sessions {
 }
 
 impl Listeners {
-    /// For this snapshot; what `before` holds already is kept.
+    /// The configurations for this snapshot; unchanged ones are taken from `before`.
     pub(crate) fn of(snapshot: &Snapshot, before: &Listeners, clock: Clock) -> Listeners {
         let made = snapshot.listeners.iter().filter_map(|listener| {
             let blueprint = listener.blueprint.tls.as_ref()?;
@@ -117,7 +117,7 @@ impl ListenerTls {
         config.ignore_client_order = true;
         config.session_storage = Arc::clone(&sessions.by_id);
         config.ticketer = Arc::clone(&sessions.tickets) as Arc<dyn ProducesTickets>;
-        // What arrives before the handshake's end could be sent again by anyone.
+        // No early data (0-RTT): anyone could replay what arrives before the handshake's end.
         config.max_early_data_size = 0;
         config.alpn_protocols = if http2 {
             vec![b"h2".to_vec(), b"http/1.1".to_vec()]
@@ -134,7 +134,7 @@ impl ListenerTls {
     }
 }
 
-/// What a handshake's certificate was chosen by, and which it was.
+/// The choice of a handshake's certificate.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chosen {
     pub(super) sni: Option<Box<str>>,
@@ -142,17 +142,17 @@ pub(super) struct Chosen {
 }
 
 thread_local! {
-    /// The choice just made on this thread. rustls asks for a certificate in the middle of processing a ClientHello and
-    /// offers no way to hand anything back but the certificate.
+    /// The choice just made on this thread. rustls asks for a certificate while it processes a ClientHello, and offers no
+    /// way to return anything else with it.
     static CHOSEN: RefCell<Option<Chosen>> = const { RefCell::new(None) };
 }
 
-/// The choice made since this was last asked.
+/// Takes the choice that was made since the last call.
 pub(super) fn take_chosen() -> Option<Chosen> {
     CHOSEN.take()
 }
 
-/// A listener's certificates with their keys ready to sign.
+/// A listener's certificates, with their keys ready to sign.
 #[derive(Debug)]
 struct Certificates {
     loaded: Vec<Loaded>,
@@ -187,7 +187,7 @@ impl Certificates {
             match known(wanted).map_or_else(|| Loaded::new(wanted, provider), Ok) {
                 Ok(one) => loaded.push(one),
                 Err(error) => {
-                    tracing::error!(certificate = wanted.arn, %error, "a certificate cannot be shown");
+                    tracing::error!(certificate = wanted.arn, %error, "a certificate cannot be used");
                     has_default &= index > 0;
                 }
             }
@@ -233,7 +233,7 @@ fn private_key(key: &PrivateKey) -> PrivateKeyDer<'static> {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // rustls has taken out the schemes that none of a TLS 1.2 client's ciphers goes with.
+        // rustls has removed the schemes that match none of a TLS 1.2 client's ciphers.
         let checks = |index: usize| {
             let key = self.loaded.get(index).map(|one| &one.key.key);
             key.is_some_and(|key| key.choose_scheme(hello.signature_schemes()).is_some())

@@ -1,4 +1,8 @@
-//! TLS: what listeners serve, how certificates are chosen, streams of plaintext over it, both ways.
+//! TLS with clients and targets.
+//!
+//! For clients: `listeners` (configurations per listener), `policy` (versions and suites), `choice` (which certificate),
+//! `tickets` (resumption), `handshake`, `facts` (what it led to). For targets: `target` and `verify`. For both: `stream`
+//! (plaintext over TLS) on top of `end` (rustls).
 
 pub(crate) mod choice;
 mod end;

@@ -1,4 +1,4 @@
-//! From a policy's name to what rustls offers: versions, suites in the policy's order, groups.
+//! Translates a security policy's name to what rustls offers: versions, suites in the policy's order, and groups.
 
 use forebay_model::Policy;
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
@@ -6,7 +6,7 @@ use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 use std::sync::Arc;
 
-/// The versions a policy serves.
+/// The versions of a policy.
 pub(crate) fn versions(policy: &Policy) -> Vec<&'static SupportedProtocolVersion> {
     policy
         .served_protocols()
@@ -27,13 +27,13 @@ pub(crate) fn provider(policy: &Policy) -> Arc<CryptoProvider> {
     })
 }
 
-/// Groups by preference. ALB's lists, as far as rustls has them: SecP384r1MLKEM1024 and P-521 are missing there.
+/// Groups by preference: ALB's lists, without SecP384r1MLKEM1024 and P-521, which rustls lacks.
 fn groups(policy: &Policy) -> Vec<&'static dyn SupportedKxGroup> {
     let mut groups: Vec<&'static dyn SupportedKxGroup> = Vec::new();
     if policy.is_post_quantum() {
         groups.extend([kx_group::X25519MLKEM768, kx_group::SECP256R1MLKEM768]);
     }
-    // FIPS 140-3 does not approve X25519 alone; RFC 9151 wants P-384.
+    // FIPS 140-3 does not approve X25519 on its own; RFC 9151 requires P-384.
     if !policy.is_fips() {
         groups.push(kx_group::X25519);
     }
@@ -48,7 +48,7 @@ fn suite(name: &str) -> Option<SupportedCipherSuite> {
     SUITES.iter().find(|known| known.0 == name).map(|known| known.1)
 }
 
-/// The name of a suite as ALB writes it in headers and logs: OpenSSL's.
+/// The name of a suite as in ALB's headers and logs, which is OpenSSL's.
 pub(crate) fn suite_name(suite: SupportedCipherSuite) -> &'static str {
     SUITES
         .iter()
@@ -56,7 +56,7 @@ pub(crate) fn suite_name(suite: SupportedCipherSuite) -> &'static str {
         .map_or("-", |known| known.0)
 }
 
-/// Every suite that is served.
+/// All supported suites.
 const SUITES: &[(&str, SupportedCipherSuite)] = &[
     ("TLS_AES_128_GCM_SHA256", cipher_suite::TLS13_AES_128_GCM_SHA256),
     ("TLS_AES_256_GCM_SHA384", cipher_suite::TLS13_AES_256_GCM_SHA384),

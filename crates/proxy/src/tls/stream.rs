@@ -1,11 +1,11 @@
-//! A stream of plaintext over TLS.
+//! A plaintext stream over TLS.
 //!
-//! Nothing is buffered while a connection idles: ciphertext is read into and written from buffers that all connections
-//! of a thread share, and only what is left over (part of a record, a record larger than the reader's room, bytes that
-//! the socket did not take) is kept with the connection.
+//! Nothing is buffered while a connection idles: ciphertext is read into and written from buffers that all connections of a
+//! thread share. Only the rest (part of a record, a record larger than the reader's room, bytes that the socket did not
+//! take) is kept with the connection.
 //!
-//! A write is told as done when its ciphertext went to the socket, not before: the stages never flush. One that could
-//! not be finished must be tried again with the same bytes in front.
+//! A write completes only when its ciphertext went to the socket, because the stages do not flush. A write that was pending
+//! must be retried with the same bytes in front.
 
 use super::end::{End, RECORD_BYTES, RECORD_OVERHEAD, encode, encrypt};
 use rustls::CommonState;
@@ -17,12 +17,12 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Plaintext encrypted for one write: four whole records.
+/// Plaintext encrypted for one write: four full records.
 const WRITE_BYTES: usize = 64 * 1024;
-/// Room for ciphertext read at once: more than the largest record, and handshake messages up to rustls' limit.
+/// Ciphertext read at once: more than the largest record, and handshake messages up to rustls' limit.
 const READ_BYTES: usize = 80 * 1024;
-/// Ciphertext of our own making that may wait (tickets, answers to key updates). A peer that makes us produce more
-/// without taking any is cut off.
+/// Ciphertext of our own making that may wait (tickets, answers to key updates). A peer that makes us produce more without
+/// reading any is cut off.
 const WAITING_BYTES: usize = WRITE_BYTES + 16 * 1024;
 
 struct Scratch {
@@ -37,37 +37,37 @@ thread_local! {
     });
 }
 
-/// How far reading has come.
+/// The state of the reading side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     Open,
-    /// The peer said that nothing more comes.
+    /// The peer sent close_notify.
     Closed,
-    /// The stream ended without that, or broke.
+    /// The stream ended without it, or failed.
     Broken,
 }
 
-/// A stream of plaintext over TLS.
+/// A plaintext stream over TLS.
 pub(crate) struct TlsStream<E> {
     socket: TcpStream,
     end: E,
-    /// Ciphertext that is no whole record yet.
+    /// Ciphertext that is not a complete record yet.
     partial: Vec<u8>,
-    /// Plaintext that was read and not taken, from `taken` on.
+    /// Plaintext that was decrypted and not read, from `taken` on.
     clear: Vec<u8>,
     taken: usize,
     /// Ciphertext to be sent, from `sent` on.
     waiting: Vec<u8>,
     sent: usize,
-    /// Plaintext whose ciphertext is in `waiting` and whose writer was told to try again.
+    /// Bytes of plaintext whose ciphertext is in `waiting` and whose writer was told to retry.
     accepted: usize,
     reading: Reading,
-    /// rustls found something wrong: it is not asked again, neither to read nor to write.
+    /// rustls reported an error; it is not used again, neither to read nor to write.
     failed: bool,
     closing: bool,
 }
 
-/// Where plaintext go: to the reader as far as it has room, the rest is kept.
+/// Where plaintext goes: to the reader as far as it has room; the rest is kept.
 struct Sink<'a, 'b> {
     reader: Option<&'a mut ReadBuf<'b>>,
     kept: &'a mut Vec<u8>,
@@ -78,7 +78,7 @@ impl Sink<'_, '_> {
     fn take(&mut self, bytes: &[u8]) {
         self.count += bytes.len();
         let mut rest = bytes;
-        // Once something is kept, all that follows must stand behind it.
+        // Once something is kept, all that follows must be kept behind it.
         if let Some(reader) = self.reader.as_mut().filter(|_| self.kept.is_empty()) {
             let now = rest.len().min(reader.remaining());
             reader.put_slice(&rest[..now]);
@@ -88,12 +88,12 @@ impl Sink<'_, '_> {
     }
 }
 
-/// What processing came to.
+/// The result of processing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Processed {
     /// The handshake needs more from the peer.
     Handshaking,
-    /// Plaintext may go both ways.
+    /// Plaintext may flow both ways.
     Established,
 }
 
@@ -127,19 +127,19 @@ impl<E: End> TlsStream<E> {
         self.sent < self.waiting.len()
     }
 
-    /// One step of the handshake: true once it is done.
+    /// One step of the handshake; true once it is done.
     pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut held = core::mem::take(&mut self.partial);
         let processed = match self.process(None, &mut held) {
             Ok(processed) => processed,
             Err(error) => {
-                // Tells the peer why, if the socket takes it at once.
+                // Sends the alert, if the socket takes it at once.
                 let _ = self.poll_send(cx);
                 return Poll::Ready(Err(error));
             }
         };
         if processed == Processed::Established {
-            // What waits now (tickets, a client's Finished) goes out with the first plaintext, or before a wait.
+            // What waits now (tickets, a client's Finished) is sent with the first plaintext, or before a wait.
             return Poll::Ready(Ok(true));
         }
         ready!(self.poll_send(cx))?;
@@ -154,8 +154,8 @@ impl<E: End> TlsStream<E> {
         }
     }
 
-    /// Processes all that is there of the peer's bytes; keeps what is no whole record or message yet. rustls remembers
-    /// where in them a message began, so it must be shown them each time, until it says that they can go.
+    /// Processes all of the peer's bytes; keeps incomplete records and messages. rustls remembers where a message began, so
+    /// these bytes must be passed to it each time, until it allows them to be discarded.
     fn process(&mut self, reader: Option<&mut ReadBuf<'_>>, incoming: &mut [u8]) -> io::Result<Processed> {
         if !self.has_clear() {
             self.clear.clear();
@@ -175,8 +175,8 @@ impl<E: End> TlsStream<E> {
                     (self.reading, self.failed) = (Reading::Broken, true);
                     self.partial = Vec::new();
                     at += discard;
-                    // The alert that says why is fetched like any other message. rustls must not be asked for more than
-                    // that: it would look at the same bytes again.
+                    // The alert is fetched like any other message. Nothing beyond it may be requested: rustls would process
+                    // the same bytes again.
                     while self.end.state().wants_write() {
                         let UnbufferedStatus { discard, state } = self.end.process(&mut incoming[at..]);
                         let Ok(ConnectionState::EncodeTlsData(message)) = state else {
@@ -198,14 +198,14 @@ impl<E: End> TlsStream<E> {
                     }
                 }
                 ConnectionState::EncodeTlsData(message) => encode(message, &mut self.waiting)?,
-                // It goes out in order with all else: as good as sent.
+                // It is sent in order with everything else, so it counts as sent.
                 ConnectionState::TransmitTlsData(message) => message.done(),
                 ConnectionState::PeerClosed => self.reading = Reading::Closed,
                 ConnectionState::BlockedHandshake => done = Some(Processed::Handshaking),
                 ConnectionState::WriteTraffic(_) | ConnectionState::Closed => {
                     done = Some(Processed::Established)
                 }
-                // 0-RTT is off; what else there may be one day is not asked for.
+                // 0-RTT is off; no other state can occur.
                 _ => return Err(io::ErrorKind::Unsupported.into()),
             }
             at += discard;
@@ -224,7 +224,7 @@ impl<E: End> TlsStream<E> {
         })
     }
 
-    /// Reads from the socket once and processes it. Returns how many plaintext came of it.
+    /// Reads from the socket once and processes it. Returns the number of plaintext bytes gained.
     fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
@@ -237,7 +237,7 @@ impl<E: End> TlsStream<E> {
             let buffer = &mut scratch.incoming;
             let held = self.partial.len();
             buffer[..held].copy_from_slice(&self.partial);
-            // No more than the reader has room for, as far as whole records allow: what does not fit is copied twice.
+            // Read no more than the reader has room for, in whole records: what does not fit is copied twice.
             let wanted = reader.as_ref().map_or(RECORD_BYTES, |reader| reader.remaining());
             let limit = (held + wanted.max(RECORD_BYTES) + 2 * RECORD_OVERHEAD).min(buffer.len());
             let mut room = ReadBuf::new(&mut buffer[held..limit]);
@@ -264,7 +264,7 @@ impl<E: End> TlsStream<E> {
             let has = reader.as_ref().map_or(0, |reader| reader.filled().len());
             let gained = (has - had) + (self.clear.len() - self.taken) - before;
             match processed {
-                // What came before the break is still the peer's word; the break shows with the next read.
+                // The peer meant what came before the error; the error is returned by the next read.
                 Err(_) if gained > 0 => Poll::Ready(Ok(gained)),
                 Err(error) => Poll::Ready(Err(error)),
                 Ok(_) => Poll::Ready(Ok(gained)),
@@ -272,7 +272,7 @@ impl<E: End> TlsStream<E> {
         })
     }
 
-    /// Sends what waits.
+    /// Sends the waiting ciphertext.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.has_waiting() {
             let count = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.waiting[self.sent..]))?;
@@ -287,7 +287,7 @@ impl<E: End> TlsStream<E> {
         Poll::Ready(Ok(()))
     }
 
-    /// Encrypts `parts` as far as one write goes, sends, and keeps what the socket does not take.
+    /// Encrypts as much of `parts` as one write takes, sends it, and keeps what the socket does not take.
     fn poll_write_parts<'p>(
         &mut self,
         cx: &mut Context<'_>,
@@ -300,7 +300,7 @@ impl<E: End> TlsStream<E> {
         let accepted = SCRATCH.with_borrow_mut(|scratch| {
             let out = &mut scratch.outgoing;
             out.clear();
-            // What waits already (tickets, say) goes first, in the same write.
+            // Waiting ciphertext (such as tickets) goes first, in the same write.
             out.extend_from_slice(&self.waiting[self.sent..]);
             let accepted = self.encrypt_parts(parts, out)?;
             let written = match Pin::new(&mut self.socket).poll_write(cx, out) {
@@ -355,21 +355,21 @@ impl<E: End> TlsStream<E> {
         }
     }
 
-    /// Ready when a read would not wait.
+    /// Ready when a read would not block.
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.has_clear() || self.reading != Reading::Open || self.socket.poll_read_ready(cx).is_ready() {
             return Poll::Ready(());
         }
-        // Before a wait, tickets go out.
+        // Tickets are sent before a wait.
         if self.has_waiting() && self.poll_send(cx).is_ready() && self.has_waiting() {
-            // It could not be sent: the next read says so, instead of waiting for what can't come.
+            // Sending failed. The next read reports it; otherwise it would wait for what cannot come.
             self.failed = true;
             return Poll::Ready(());
         }
         Poll::Pending
     }
 
-    /// What carries it.
+    /// The underlying socket.
     pub(crate) fn socket(&self) -> &TcpStream {
         &self.socket
     }
@@ -389,8 +389,8 @@ impl<E: End> TlsStream<E> {
         }
     }
 
-    /// Whether an idle connection can't be used any more: its peer has closed it, or sends what nobody asked for. What a
-    /// TLS server sends by itself (tickets) is read over.
+    /// Whether an idle connection cannot be used any more: its peer has closed it, or sends unexpected bytes. Tickets,
+    /// which a TLS server sends on its own, are skipped.
     pub(crate) fn is_dead(&mut self) -> bool {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         loop {
@@ -429,8 +429,8 @@ impl<E: End> AsyncRead for TlsStream<E> {
             match this.reading {
                 Reading::Open => {}
                 Reading::Closed => return Poll::Ready(Ok(())),
-                // A body that lasts until the close must not be cut short by whoever can close a connection (RFC 9112
-                // section 9.8).
+                // Anyone who can close a connection could cut short a body that lasts until the close (RFC 9112, section
+                // 9.8).
                 Reading::Broken => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             }
             match this.poll_fill(cx, Some(reader)) {

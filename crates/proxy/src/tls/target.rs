@@ -1,4 +1,4 @@
-//! Connections to targets, in plaintext or over TLS.
+//! Connections to targets, over plaintext or TLS.
 
 use super::end::Client;
 use super::stream::TlsStream;
@@ -22,33 +22,33 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Sessions kept for one target by one worker: one per name asked for.
+/// Sessions that one worker keeps for one target: one per server name.
 const SESSIONS: usize = 32;
 
-/// A stream of plaintext to a target.
+/// A plaintext stream to a target.
 pub(crate) struct TargetStream {
     transport: Transport,
-    /// Its descriptor, where those are counted. (Those of probes are not.)
+    /// Its counted descriptor. (Those of probes are not counted.)
     held: Option<Held>,
-    /// The client's connection that its target was told of.
+    /// The client connection that its target was told about.
     ends: Option<Weak<Ends>>,
 }
 
 enum Transport {
-    /// As it is.
+    /// Without TLS.
     Plaintext(Socket),
-    /// Over TLS. Boxed: requests to targets in plaintext do not carry its size along.
+    /// Over TLS. Boxed, so that requests to plaintext targets do not carry its size.
     Secure(Box<Secure>),
 }
 
-/// A secured connection and the name it was made for.
+/// A TLS connection and the server name for which it was made.
 pub(crate) struct Secure {
     stream: TlsStream<Client>,
     name: Option<Box<str>>,
 }
 
 impl TargetStream {
-    /// One in plaintext.
+    /// A plaintext stream.
     pub(crate) fn plaintext(stream: TcpStream) -> TargetStream {
         TargetStream {
             transport: Transport::Plaintext(Socket(stream)),
@@ -57,41 +57,41 @@ impl TargetStream {
         }
     }
 
-    /// Counts its descriptor for as long as it is open.
+    /// Counts its descriptor as long as it is open.
     pub(crate) fn holding(mut self, held: Held) -> TargetStream {
         self.held = Some(held);
         self
     }
 
-    /// It began with a PROXY header: it carries requests of this client's connection and no other's.
+    /// Marks it as begun with a PROXY header: it carries only requests of this client connection.
     pub(crate) fn of(mut self, ends: &Rc<Ends>) -> TargetStream {
         self.ends = Some(Rc::downgrade(ends));
         self
     }
 
-    /// Whether its target takes it for this client's connection.
+    /// Whether its target takes it for this client connection.
     pub(crate) fn is_of(&self, ends: &Rc<Ends>) -> bool {
         self.ends
             .as_ref()
             .is_some_and(|own| own.as_ptr() == Rc::as_ptr(ends))
     }
 
-    /// Whether the client's connection has ended that it is kept for.
+    /// Whether the client connection that it belongs to has ended.
     pub(crate) fn is_orphaned(&self) -> bool {
         self.ends.as_ref().is_some_and(|ends| ends.strong_count() == 0)
     }
 
-    /// Whether an idle connection can't be used any more: closed by the target, or it sends what nobody asked for.
+    /// Whether an idle connection cannot be used any more: the target has closed it, or sends unexpected bytes.
     pub(crate) fn is_dead(&mut self) -> bool {
         match &mut self.transport {
-            // Asks what the last wait for events has shown, not the kernel.
+            // Uses the result of the last poll; no system call.
             Transport::Plaintext(stream) => stream.0.try_io(Interest::READABLE, || Ok(())).is_ok(),
             Transport::Secure(secure) => secure.stream.is_dead(),
         }
     }
 
-    /// Whether a request for `name` may use this connection: a target that has several certificates may answer it with
-    /// 421 (RFC 9110 section 15.5.20) over a connection that was made for another.
+    /// Whether a request for `name` may use this connection: a target with several certificates may answer it with 421 (RFC
+    /// 9110, section 15.5.20) on a connection that was made for another name.
     pub(crate) fn is_for(&self, name: Option<&str>) -> bool {
         match &self.transport {
             Transport::Plaintext(_) => true,
@@ -100,14 +100,14 @@ impl TargetStream {
     }
 }
 
-/// What TLS to targets is done with: one configuration per target, so that each keeps sessions of its own.
+/// The TLS configurations for targets: one per target, so that each has its own sessions.
 #[derive(Debug, Default)]
 pub(crate) struct TargetConfigs {
     by_target: HashMap<TargetId, Arc<ClientConfig>>,
 }
 
 impl TargetConfigs {
-    /// None if verification was asked for and the machine trusts nobody.
+    /// None if verification is required and the machine trusts no authority.
     pub(crate) fn get(&mut self, target: &TargetView) -> Option<Arc<ClientConfig>> {
         if let Some(config) = self.by_target.get(&target.id) {
             return Some(Arc::clone(config));
@@ -130,8 +130,8 @@ impl TargetConfigs {
     }
 }
 
-/// The TLS configuration for connections to targets. Probes use it as it is: each proves that a target can be reached, so none resumes a
-/// session. None if verification was asked for and the machine trusts no authority.
+/// The TLS configuration for connections to targets. Probes use it as it is: they resume no session, because each must prove on its own
+/// that the target can be reached. None if verification is required and the machine trusts no authority.
 pub(crate) fn client_config(tls: &TargetTls, http2: bool) -> Option<Arc<ClientConfig>> {
     let config = match tls {
         TargetTls::Verified(_) => verify::verifying(),
@@ -145,8 +145,8 @@ pub(crate) fn client_config(tls: &TargetTls, http2: bool) -> Option<Arc<ClientCo
     Some(Arc::new(config))
 }
 
-/// The name a connection is made for: what verification asks for, else the request's Host as ALB is seen to do; none for
-/// an address.
+/// The server name for a connection: the one that verification requires, otherwise the request's Host, as ALB was seen to
+/// do; none for an address.
 pub(crate) fn name_for<'a>(tls: &'a TargetTls, host: Option<&'a str>) -> Option<&'a str> {
     match tls {
         TargetTls::Plaintext => None,
@@ -157,14 +157,14 @@ pub(crate) fn name_for<'a>(tls: &'a TargetTls, host: Option<&'a str>) -> Option<
     }
 }
 
-/// Shakes hands over a fresh connection.
+/// Does the handshake on a fresh connection.
 pub(crate) async fn connect(
     socket: TcpStream,
     address: SocketAddr,
     config: Arc<ClientConfig>,
     name: Option<&str>,
 ) -> io::Result<TargetStream> {
-    // An address is not sent as a name; it is what a session is found by.
+    // An address is not sent as a server name; it only identifies the session.
     let server = match name {
         Some(name) => ServerName::try_from(name.to_owned()).map_err(io::Error::other)?,
         None => ServerName::IpAddress(address.ip().into()),

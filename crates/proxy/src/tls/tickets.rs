@@ -1,4 +1,4 @@
-//! Keys of session tickets, which another process can go on with: whoever holds a ticket resumes there.
+//! Keys of session tickets. They can be passed to another process, where clients then resume their sessions.
 
 use crate::clock::Clock;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -7,20 +7,20 @@ use rustls::server::ProducesTickets;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a key makes tickets; it opens them for as long again. Who learns a key can read no more than that.
+/// How long a key issues tickets; it accepts them for as long again. This limits what a stolen key can decrypt.
 const ROTATION: Duration = Duration::from_secs(6 * 60 * 60);
 const NAME: usize = 16;
 const NONCE: usize = 12;
 const KEY: usize = 32;
 
-/// A key, for another process.
+/// A key, in the form passed to another process.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TicketKey {
-    /// What tickets made with it begin with.
+    /// The first bytes of tickets made with it.
     pub name: [u8; NAME],
-    /// The key itself.
+    /// The secret.
     pub secret: [u8; KEY],
-    /// How long ago it was made.
+    /// Its age.
     pub age: Duration,
 }
 
@@ -36,7 +36,7 @@ struct Key {
     name: [u8; NAME],
     secret: [u8; KEY],
     cipher: LessSafeKey,
-    /// Since when it is here, and how old it was then.
+    /// When this process got it, and its age then.
     since: Mono,
     age: Duration,
 }
@@ -65,7 +65,7 @@ impl Key {
     }
 }
 
-/// The keys of one listener: that which makes tickets, and the one before it.
+/// The keys of one listener: the one that issues tickets, and its predecessor.
 pub(crate) struct Tickets {
     clock: Clock,
     /// The newest first.
@@ -86,7 +86,7 @@ impl Tickets {
         }
     }
 
-    /// Goes on with the keys of another process.
+    /// Adopts the keys of another process.
     pub(crate) fn take(&self, keys: &[TicketKey]) {
         let now = self.clock.now();
         let mut taken: Vec<Key> = keys
@@ -123,7 +123,7 @@ impl ProducesTickets for Tickets {
     }
 
     fn lifetime(&self) -> u32 {
-        // A key that was about to be replaced still opens what it made for so long.
+        // A key that is about to be replaced still accepts its tickets for this long.
         ROTATION.as_secs() as u32
     }
 
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(second.decrypt(&ticket), None);
         second.take(&first.give());
         assert_eq!(second.decrypt(&ticket).as_deref(), Some(&b"session"[..]));
-        // And makes them with the same key, so that the first may be asked to resume them too.
+        // It issues tickets with the same key, so the first process accepts them too.
         let other = second.encrypt(b"other").unwrap();
         assert_eq!(first.decrypt(&other).as_deref(), Some(&b"other"[..]));
     }

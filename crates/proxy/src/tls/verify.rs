@@ -1,4 +1,4 @@
-//! Whom we believe to be a target.
+//! How targets' certificates are verified.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
@@ -8,8 +8,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use std::sync::{Arc, LazyLock};
 
-/// Any certificate will do, as with ALB: self-signed, expired, for another name. Whoever can take the target's place can
-/// show one of his own, so its signature proves nothing either, and is not checked.
+/// Accepts any certificate, as ALB does: self-signed, expired, for another name. An attacker in the target's place can show
+/// one of its own, so its signature proves nothing either and is not checked.
 #[derive(Debug)]
 struct Anybody(Vec<SignatureScheme>);
 
@@ -48,7 +48,8 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// Classical groups only: the larger ClientHello of a post-quantum one does not fit a segment, and some servers fail.
+/// Classical groups only: the larger ClientHello of a post-quantum group does not fit one segment, and some servers fail on
+/// it.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
         kx_groups: vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1],
@@ -72,7 +73,7 @@ fn config(
         Ok(Arc::new(config))
     });
     built
-        .inspect_err(|error| tracing::error!(error, "connections to targets over TLS fail"))
+        .inspect_err(|error| tracing::error!(error, "TLS connections to targets will fail"))
         .ok()
 }
 
@@ -87,24 +88,27 @@ static VERIFYING: Config = LazyLock::new(|| {
     config(|provider| {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::warn!(%error, "some of the machine's trusted authorities cannot be read");
+            tracing::warn!(%error, "some of the machine's trusted certificate authorities cannot be read");
         }
         let mut roots = RootCertStore::empty();
         if roots.add_parsable_certificates(found.certs).0 == 0 {
-            return Err("this machine trusts no authority; SSL_CERT_FILE names others".to_owned());
+            return Err(
+                "this machine trusts no certificate authority; set SSL_CERT_FILE to a file with some"
+                    .to_owned(),
+            );
         }
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
         Ok(verifier.map_err(|error| error.to_string())?)
     })
 });
 
-/// For targets that nobody asked to verify.
+/// For targets without verification.
 pub(super) fn trusting() -> Option<Arc<ClientConfig>> {
     TRUSTING.clone()
 }
 
 /// For targets whose certificate must lead to an authority that the machine trusts; none if it trusts none. Reading them
-/// takes milliseconds, once.
+/// takes some milliseconds, once.
 pub(super) fn verifying() -> Option<Arc<ClientConfig>> {
     VERIFYING.clone()
 }

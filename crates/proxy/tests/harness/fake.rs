@@ -1,4 +1,4 @@
-//! Functions that run nowhere, and clients of theirs.
+//! Fake functions, and clients for them.
 
 use super::*;
 use forebay_functions::{Done, FunctionError, Invocation, InvokeError, Invoked};
@@ -8,7 +8,7 @@ pub(crate) type Answer = Result<Invoked, InvokeError>;
 
 type Answering = Box<dyn Fn(&Value) -> Option<Answer> + Send + Sync>;
 
-/// Runs nothing: answers by rote, or holds what it was asked.
+/// Runs nothing: gives fixed answers, or holds invocations until they are released.
 pub(crate) struct Fake {
     answer: Answering,
     pub(crate) asked: Mutex<Vec<Invocation>>,
@@ -20,7 +20,7 @@ impl Functions for Fake {
         let event = serde_json::from_slice(&invocation.payload).unwrap();
         self.asked.lock().unwrap().push(invocation);
         match (self.answer)(&event) {
-            // From a thread of its own, as one that runs functions does.
+            // From another thread, as the real engine does.
             Some(answer) => drop(std::thread::spawn(move || done(answer))),
             None => self.held.lock().unwrap().push(done),
         }
@@ -36,7 +36,7 @@ impl Fake {
         })
     }
 
-    /// Says this to whatever it is asked.
+    /// Gives this answer to every invocation.
     pub(crate) fn says(answer: Answer) -> Arc<Fake> {
         Fake::new(move |_| Some(answer.clone()))
     }
@@ -46,7 +46,7 @@ impl Fake {
         Fake::new(|event| Some(said(&json!({"statusCode": 200, "body": event.to_string()}))))
     }
 
-    /// Answers only by `release`.
+    /// Answers only when `release` is called.
     pub(crate) fn holding() -> Arc<Fake> {
         Fake::new(|_| None)
     }
@@ -55,7 +55,7 @@ impl Fake {
         self.held.lock().unwrap().len() == count
     }
 
-    /// Answers what was asked first.
+    /// Answers the oldest invocation.
     pub(crate) fn release(&self) {
         let done = self.held.lock().unwrap().remove(0);
         done(said(&json!({"statusCode": 200, "body": "late"})));
@@ -87,7 +87,7 @@ pub(crate) fn start(functions: &Arc<Fake>, settings: BalancerSettings) -> Balanc
     Balancer::of_function(Arc::clone(functions) as _, settings, None, usize::MAX)
 }
 
-/// A connection of HTTP/1.1.
+/// An HTTP/1.1 connection.
 pub(crate) struct Client(pub(crate) BufReader<TcpStream>);
 
 impl Client {
@@ -109,7 +109,7 @@ pub(crate) fn event_of(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap()
 }
 
-/// The status of the answer to a request on a connection of its own.
+/// The status of the answer to a request on a new connection.
 pub(crate) fn status_of(balancer: &Balancer, request: &str) -> String {
     let (head, _) = Client::of(balancer).ask(request);
     head.split(' ').nth(1).unwrap().to_owned()

@@ -1,4 +1,4 @@
-//! A client that speaks HTTP/2 in frames.
+//! An HTTP/2 client that works on frames.
 
 use super::Balancer;
 use super::secure::*;
@@ -38,7 +38,7 @@ pub(crate) fn get(stream: u32, path: &str, ends: bool) -> Vec<u8> {
     )
 }
 
-/// The status in a head that says nothing before it.
+/// The status in a header block that does not depend on an earlier one.
 pub(crate) fn status(head: &Frame) -> u16 {
     assert_eq!(head.kind, HEADERS);
     match &head.payload[..] {
@@ -50,11 +50,11 @@ pub(crate) fn status(head: &Frame) -> u16 {
     }
 }
 
-/// A client that speaks in frames.
+/// A client that sends and receives frames.
 pub(crate) struct Frames(pub(crate) Client);
 
 impl Frames {
-    /// `window`: what may be sent ahead on each of its streams.
+    /// `window`: the initial window of each of its streams.
     pub(crate) fn open(balancer: &Balancer, config: &Arc<rustls::ClientConfig>, window: u32) -> Frames {
         let mut frames = Frames(balancer.shake(config, "a").unwrap());
         let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
@@ -101,7 +101,7 @@ impl Frames {
         })
     }
 
-    /// Waits until the balancer has read all that was sent.
+    /// Waits until the load balancer has read everything that was sent.
     pub(crate) fn settle(&mut self) {
         self.send(&[frame(PING, 0, 0, &[0; 8])]);
         loop {
@@ -113,7 +113,7 @@ impl Frames {
     }
 }
 
-/// A balancer that speaks HTTP/2 over TLS.
+/// A load balancer that serves HTTP/2 over TLS.
 pub(crate) fn front(balancer: &Balancer) -> Arc<rustls::ClientConfig> {
     balancer.secure(
         "TLS13-1-2-2021-06",

@@ -1,6 +1,6 @@
-//! A data plane with one listener and scripted targets, spoken to over raw sockets.
+//! A data plane with one listener and scripted targets, addressed over raw sockets.
 
-// Each file of tests is a program of its own and uses its part of this.
+// Each test file is a program of its own and uses only a part of this.
 #![allow(dead_code, reason = "shared by several test programs")]
 
 pub(crate) mod fake;
@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// The function that is a target in some tests, by an alias.
+/// The ARN of the function that is a target in some tests.
 pub(crate) const FUNCTION: &str = "arn:aws:lambda:local-1:123456789012:function:f:live";
 
 pub(crate) struct Target {
@@ -64,7 +64,7 @@ pub(crate) fn target(serve: impl Fn(TcpStream, Arc<Mutex<Vec<String>>>) + Send +
     target_at(TcpListener::bind("127.0.0.1:0").unwrap(), serve)
 }
 
-/// The same on a socket of the test's own.
+/// Like `target`, but on a socket of the test's own.
 pub(crate) fn target_at(
     listener: TcpListener,
     serve: impl Fn(TcpStream, Arc<Mutex<Vec<String>>>) + Send + Sync + 'static,
@@ -103,7 +103,7 @@ pub(crate) fn answering(answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 
     })
 }
 
-/// A target that says this to every request, perhaps nothing, and keeps the connection. Probes get 200.
+/// A target that sends this answer, perhaps empty, to every request and keeps the connection. Probes get 200.
 pub(crate) fn says(said: Vec<u8>) -> Target {
     answering(move |_, _| said.clone())
 }
@@ -144,7 +144,7 @@ pub(crate) fn rule(priority: Priority, conditions: Vec<Condition>, action: Actio
     }
 }
 
-/// How the data plane of a test runs if nothing else is said.
+/// The options of a test's data plane unless the test sets others.
 fn options() -> Options {
     Options {
         workers: 1,
@@ -162,7 +162,7 @@ fn options() -> Options {
 }
 
 impl Balancer {
-    /// Serves these targets, with extra rules before the default forward, on a port of its own.
+    /// Serves these targets on a port of its own, with extra rules before the default forward.
     pub(crate) fn start(
         targets: &[&Target],
         rules: Vec<RuleBlueprint>,
@@ -171,7 +171,7 @@ impl Balancer {
         Balancer::logged(targets, rules, settings, None)
     }
 
-    /// The same, with somebody who reads of requests, connections and probes.
+    /// Like `serving`, with a logger for requests, connections and probes.
     pub(crate) fn logged(
         targets: &[&Target],
         rules: Vec<RuleBlueprint>,
@@ -181,7 +181,7 @@ impl Balancer {
         Balancer::bounded(targets, rules, settings, logger, usize::MAX)
     }
 
-    /// The same, with so many bytes of buffers.
+    /// Like `serving`, with this many bytes of buffers.
     pub(crate) fn bounded(
         targets: &[&Target],
         rules: Vec<RuleBlueprint>,
@@ -197,7 +197,7 @@ impl Balancer {
         Balancer::with(targets, rules, settings, options)
     }
 
-    /// One with so many descriptors for both sides.
+    /// A data plane with this many descriptors for both sides.
     pub(crate) fn limited(targets: &[&Target], descriptors: usize) -> Balancer {
         let options = Options {
             descriptors,
@@ -206,7 +206,7 @@ impl Balancer {
         Balancer::with(targets, vec![], BalancerSettings::default(), options)
     }
 
-    /// One whose only target is a function, whom this one runs.
+    /// A data plane whose only target is a function, which `functions` runs.
     pub(crate) fn of_function(
         functions: Arc<dyn Functions>,
         settings: BalancerSettings,
@@ -284,18 +284,18 @@ impl Balancer {
         Balancer::start(&[target], vec![], BalancerSettings::default())
     }
 
-    /// Leaves, on a thread of its own: stops listening, and lets what is under way end within this time.
+    /// Leaves, on a thread of its own: stops listening, and lets requests in flight end within this time.
     pub(crate) fn leave(&self, within: Duration) -> std::thread::JoinHandle<()> {
         let plane = Arc::clone(&self.plane);
         std::thread::spawn(move || plane.leave(Farewell::within(within)))
     }
 
-    /// What is known of the function.
+    /// The function's health.
     pub(crate) fn function_health(&self) -> Option<TargetHealth> {
         self.plane.health("group", FUNCTION, 0)
     }
 
-    /// Requests to functions that failed: by their users' fault, and by ours.
+    /// Failed requests to functions, by cause: their users, and us.
     pub(crate) fn lambda_errors(&self) -> (u64, u64) {
         let metrics = self.plane.with_node(forebay_node::Node::metrics);
         let counts = metrics.target_groups.iter().flat_map(|group| &group.nodes);
@@ -334,7 +334,7 @@ impl Balancer {
         });
     }
 
-    /// Addresses that could not be listened on.
+    /// Addresses that could not be bound.
     pub(crate) fn failures(&self) -> Vec<String> {
         self.plane
             .served()
@@ -379,7 +379,7 @@ impl Balancer {
         self.sum(|stats| stats.no_memory.load(Relaxed))
     }
 
-    /// What all workers counted of the load balancer.
+    /// The load balancer's counters, summed over all workers.
     pub(crate) fn sum(&self, read: impl Fn(&forebay_node::BalancerStats) -> u64) -> u64 {
         self.plane.with_node(|node| {
             let stats = node.balancers().flat_map(|balancer| balancer.1.iter());
@@ -393,7 +393,7 @@ impl Balancer {
         stream
     }
 
-    /// Sends bytes on a connection of its own and reads until the balancer closes.
+    /// Sends bytes on a new connection and reads until the load balancer closes it.
     pub(crate) fn exchange(&self, request: &[u8]) -> String {
         let mut stream = self.connect();
         stream.write_all(request).unwrap();
@@ -415,7 +415,7 @@ pub(crate) fn wait(mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Reads one answer with a Content-Length or in chunks; returns head and body.
+/// Reads one answer, delimited by Content-Length or chunks; returns its head and body.
 pub(crate) fn read_answer(reader: &mut impl BufRead) -> (String, Vec<u8>) {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {

@@ -49,7 +49,7 @@ pub(crate) fn tls(policy: &str, certificates: &[&Arc<CertificateBlueprint>]) -> 
 }
 
 impl Balancer {
-    /// Makes its listener speak TLS.
+    /// Makes the listener speak TLS.
     pub(crate) fn secure(&self, policy: &str, certificates: &[&Arc<CertificateBlueprint>]) {
         let tls = tls(policy, certificates);
         self.edit_listener(|listener| {
@@ -68,7 +68,7 @@ impl Balancer {
         });
     }
 
-    /// Handshakes that led to a connection, of those resumed, and failed ones.
+    /// Handshakes that succeeded, that resumed a session, and that failed.
     pub(crate) fn handshakes(&self) -> (u64, u64, u64) {
         self.plane.with_node(|node| {
             let stats: Vec<_> = node.listeners().flat_map(|listener| listener.1.iter()).collect();
@@ -82,7 +82,7 @@ impl Balancer {
         })
     }
 
-    /// A secured connection on which the handshake is done.
+    /// A TLS connection after its handshake.
     pub(crate) fn shake(&self, config: &Arc<ClientConfig>, name: &str) -> Result<Client, String> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let mut client = ClientConnection::new(Arc::clone(config), name).unwrap();
@@ -96,7 +96,7 @@ impl Balancer {
     }
 }
 
-/// Whom a client was shown last.
+/// The certificate that a client was shown last.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) leaf: Mutex<Vec<u8>>,
@@ -141,7 +141,7 @@ impl ServerCertVerifier for Seen {
     }
 }
 
-/// A client that takes any certificate, and what it saw. `checks` are the kinds of key it can check.
+/// A client that accepts any certificate, and what it saw. `checks` are the kinds of key it can verify.
 pub(crate) fn client(
     versions: &[&'static SupportedProtocolVersion],
     checks: &[KeyKind],
@@ -179,7 +179,7 @@ pub(crate) fn client_with(
 
 pub(crate) const BOTH: &[KeyKind] = &[KeyKind::Rsa, KeyKind::Ecdsa];
 
-/// What TLS targets serve.
+/// The certificate and options of TLS targets.
 pub(crate) fn server_config(certificate: &CertificateBlueprint) -> Arc<ServerConfig> {
     let chain = certificate
         .chain
@@ -197,7 +197,7 @@ pub(crate) fn server_config(certificate: &CertificateBlueprint) -> Arc<ServerCon
     Arc::new(config)
 }
 
-/// What a TLS target saw of its connections: the name asked for, and whether a session was resumed.
+/// What a TLS target saw of a connection: the server name, and whether a session was resumed.
 pub(crate) type Asked = Arc<Mutex<Vec<(Option<String>, bool)>>>;
 
 /// A target that speaks TLS, answers each request with `answer(head)` and keeps the connection. Probes get 200.

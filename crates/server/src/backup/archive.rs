@@ -1,4 +1,4 @@
-//! The archive of a backup: tar in gzip, whose last member tells the digests of all others.
+//! The archive of a backup: a gzipped tar file whose last member contains the digests of all others.
 
 use super::manifest::{Kind, Manifest, Member};
 use anyhow::{Context as _, bail};
@@ -13,11 +13,11 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use tar::{Archive, Builder, EntryType, Header};
 
-/// What the last member is called.
+/// Name of the last member.
 const MANIFEST: &str = "manifest.json";
-/// More is no manifest of ours: half a million members have a fifth of that.
+/// Longest manifest that is read; one with half a million members is a fifth of that.
 const MANIFEST_BYTES: u64 = 512 << 20;
-/// What may be restored, by its first name. Anything else in an archive is none of ours.
+/// First path components of members that may be restored. Anything else in an archive is refused.
 const TOPS: [&str; 7] = [
     "state.redb",
     "credentials",
@@ -28,7 +28,7 @@ const TOPS: [&str; 7] = [
     "datapoints",
 ];
 
-/// Reads, and notes what it has read.
+/// Computes the digest of what is read.
 struct Digesting<R> {
     inner: R,
     digest: Context,
@@ -70,7 +70,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
-/// An archive that is written.
+/// An archive that is being written.
 pub(super) struct Packer<W: Write> {
     tar: Builder<GzEncoder<W>>,
     members: Vec<Member>,
@@ -78,7 +78,7 @@ pub(super) struct Packer<W: Write> {
 }
 
 impl<W: Write> Packer<W> {
-    /// Into `out`, at this time in seconds since 1970.
+    /// Writes to `out`, with this time in seconds since 1970.
     pub(super) fn new(out: W, made: u64) -> Packer<W> {
         Packer {
             tar: Builder::new(GzEncoder::new(out, Compression::fast())),
@@ -96,7 +96,7 @@ impl<W: Write> Packer<W> {
         header
     }
 
-    /// A file of so many bytes. If there are fewer, that is an error; more are left out.
+    /// Adds a file of `size` bytes. Fewer are an error; more are left out.
     pub(super) fn file(&mut self, path: &str, mode: u32, size: u64, content: impl Read) -> io::Result<()> {
         let mut header = self.header(EntryType::Regular, mode & 0o700, size);
         let mut content = Digesting::new(content.take(size));
@@ -141,7 +141,7 @@ fn of_link(path: &str, target: &Path) -> Member {
     digest.member(path, Kind::Link)
 }
 
-/// A member that is read: what it is called, what it is, and its bytes.
+/// A member that is being read: its path, its kind and its bytes.
 pub(super) struct Unpacked<'a> {
     pub(super) path: &'a str,
     pub(super) kind: Kind,
@@ -150,8 +150,8 @@ pub(super) struct Unpacked<'a> {
     pub(super) content: &'a mut dyn Read,
 }
 
-/// Reads the whole archive and gives each member to `take`, which may leave its bytes unread. All of it is held against the manifest at the
-/// end: until this has returned nothing that was given may count.
+/// Reads the whole archive and passes each member to `take`, which may leave its bytes unread. Everything is compared with
+/// the manifest at the end: nothing that was passed may be used before this has returned.
 pub(super) fn unpack(
     path: &Path,
     take: &mut dyn FnMut(Unpacked<'_>) -> anyhow::Result<()>,
@@ -159,7 +159,7 @@ pub(super) fn unpack(
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let damaged = || {
         format!(
-            "{} is no backup of Forebay's, or it is damaged or cut off: take another one. Nothing was changed",
+            "{} is not a backup of Forebay, or it is damaged or truncated: use another one. Nothing was changed",
             path.display()
         )
     };
@@ -209,7 +209,7 @@ pub(super) fn unpack(
             _ => content.member(&name, kind),
         });
     }
-    // The checksum stands at the very end.
+    // gzip's checksum is at the very end, so everything must be read.
     io::copy(&mut archive.into_inner(), &mut io::sink()).with_context(damaged)?;
     let manifest = manifest.with_context(damaged)?;
     if manifest.members != members || !are_ours(&members) {
@@ -218,8 +218,8 @@ pub(super) fn unpack(
     Ok(manifest)
 }
 
-/// Whether all members are what Forebay keeps in a data directory, come once, and stand in directories that came before: none gets out of it,
-/// nor through a link.
+/// Whether all members belong in a data directory, occur once, and are in directories that came before: none may lead out
+/// of the directory, not even through a link.
 fn are_ours(members: &[Member]) -> bool {
     let mut known: BTreeMap<&Path, Kind> = BTreeMap::new();
     members.iter().all(|member| {

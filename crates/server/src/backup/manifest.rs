@@ -1,4 +1,4 @@
-//! What a backup says of itself: record 38 has the format.
+//! The manifest of a backup. Its format is described in docs/decisions/0038-backups.md.
 
 use anyhow::{Context as _, bail};
 use forebay_control::State;
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The format of archives that is written.
+/// The format in which archives are written.
 pub const BACKUP_FORMAT: u64 = 1;
 
-/// What a member of the archive is.
+/// The kind of a member of the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
@@ -21,46 +21,46 @@ pub(super) enum Kind {
 /// A member of the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Member {
-    /// Below the data directory.
+    /// Path below the data directory.
     pub(super) path: String,
     pub(super) kind: Kind,
     pub(super) bytes: u64,
-    /// Of its bytes, or of where a link leads, in hexadecimal.
+    /// Digest of its bytes, or of a link's target, in hexadecimal.
     pub(super) sha256: String,
 }
 
 /// The last member of the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Of the archive.
+    /// Format of the archive.
     pub format: u64,
-    /// The version of the program that made it.
+    /// Version of the program that made it.
     pub program: String,
-    /// When, in RFC 3339's form.
+    /// Time at which it was made, in RFC 3339 form.
     pub made: String,
-    /// The process that ran then and gave the state; none if none did.
+    /// The running process that gave the state; none if none was running.
     pub process: Option<u32>,
-    /// Of the store in it.
+    /// Format of the store in it.
     pub store_format: u64,
-    /// Where its addresses come from.
+    /// Address pools of the state.
     pub pool: String,
-    /// What names of its load balancers end with.
+    /// Domain of its load balancers' names.
     pub domain: String,
-    /// Rows of the state, by table.
+    /// Number of rows in the state, by table.
     pub rows: BTreeMap<String, u64>,
-    /// Access keys.
+    /// Number of access keys.
     pub keys: u64,
-    /// Images; none if they were left out.
+    /// Number of images; none if they were left out.
     pub images: Option<u64>,
-    /// Whether messages of queues are in it, if there were any.
+    /// Whether messages of queues are included, if there were any.
     #[serde(default)]
     pub messages: bool,
-    /// Whether datapoints of metrics are in it.
+    /// Whether datapoints of metrics are included.
     pub datapoints: bool,
     pub(super) members: Vec<Member>,
 }
 
-/// What people call rows: the word for one, for many, and the tables.
+/// The words for rows: for one, for many, and the tables.
 const WORDS: [(&str, &str, &[&str]); 10] = [
     ("load balancer", "load balancers", &["elbv2.load-balancer"]),
     ("listener", "listeners", &["elbv2.listener"]),
@@ -83,7 +83,7 @@ const WORDS: [(&str, &str, &[&str]); 10] = [
 ];
 
 impl Manifest {
-    /// Reads the last member's text. One of a newer format is told from one that is damaged.
+    /// Reads the last member. A newer format is reported differently from damage.
     pub(super) fn parse(text: &[u8]) -> anyhow::Result<Manifest> {
         #[derive(Deserialize)]
         struct About {
@@ -107,12 +107,12 @@ impl Manifest {
         self.members.iter().map(|member| member.bytes).sum()
     }
 
-    /// How many members there are.
+    /// Number of members.
     pub fn count(&self) -> usize {
         self.members.len()
     }
 
-    /// The names in the data directory that it has something for.
+    /// The names in the data directory for which it has content.
     pub(super) fn tops(&self) -> Vec<&str> {
         let mut tops: Vec<&str> = self
             .members
@@ -125,7 +125,7 @@ impl Manifest {
     }
 }
 
-/// How many rows the state has, by table.
+/// Number of rows in the state, by table.
 pub(super) fn rows(state: &State) -> BTreeMap<String, u64> {
     let mut rows = BTreeMap::new();
     for row in state.rows() {
@@ -140,7 +140,7 @@ fn counted(count: u64, one: &str, many: &str) -> String {
 }
 
 impl fmt::Display for Manifest {
-    /// One line: what is in it, and no secret.
+    /// Writes one line about the contents, without secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = |tables: &[&str]| -> u64 { tables.iter().filter_map(|table| self.rows.get(*table)).sum() };
         let mut parts: Vec<String> = WORDS

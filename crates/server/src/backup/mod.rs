@@ -1,5 +1,7 @@
-//! Backups: a copy of what a data directory holds that cannot be made again, taken while Forebay runs or not, and put back.
-//! The format is record 38's.
+//! Backups: copies of the parts of a data directory that cannot be made again, taken while Forebay runs or not, and
+//! restored.
+//!
+//! In reading order: `manifest` and `archive` (the format, see docs/decisions/0038-backups.md), `save`, `restore`.
 
 mod archive;
 mod manifest;

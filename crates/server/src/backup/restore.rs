@@ -1,4 +1,4 @@
-//! Puts a backup into a data directory.
+//! Restores a backup into a data directory.
 
 use super::archive::{Unpacked, unpack};
 use super::manifest::{Kind, Manifest};
@@ -13,19 +13,19 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 const STORE: &str = "state.redb";
-/// Where all of it is put together, in the data directory.
+/// Directory within the data directory in which everything is assembled.
 const STAGE: &str = "restore.new";
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug)]
 pub struct Restored {
-    /// What is in the backup.
+    /// The contents of the backup.
     pub manifest: Manifest,
-    /// What was there before, under its new names.
+    /// What existed before, under its new names.
     pub aside: Vec<PathBuf>,
 }
 
-/// Reads a backup to the end: its digests, and its whole state.
+/// Reads a backup to the end and checks its digests and its whole state.
 ///
 /// # Errors
 /// If it is damaged, or newer than this program.
@@ -37,27 +37,31 @@ pub fn examine(file: &Path) -> anyhow::Result<Manifest> {
             member
                 .content
                 .read_to_end(&mut bytes)
-                .with_context(|| format!("{} is damaged or cut off: take another backup", file.display()))?;
+                .with_context(|| format!("{} is damaged or truncated: use another backup", file.display()))?;
             store = Some(bytes);
         }
         Ok(())
     })?;
-    let bytes =
-        store.with_context(|| format!("{} holds no state: it is no backup of Forebay's", file.display()))?;
+    let bytes = store.with_context(|| {
+        format!(
+            "{} contains no state: it is not a backup of Forebay",
+            file.display()
+        )
+    })?;
     let store_file = StoreFile::of_bytes(bytes, &file.join(STORE))?;
     if store_file.state.is_none() {
         bail!(
-            "the store in {} holds no state: take another backup",
+            "the store in {} contains no state: use another backup",
             file.display()
         );
     }
     Ok(manifest)
 }
 
-/// Puts a backup into a data directory where there is nothing of what it has. With `force` that is moved aside.
+/// Restores a backup into a data directory that has none of its contents. With `force`, existing contents are moved aside.
 ///
 /// # Errors
-/// If the backup is not whole, the directory is in use or not empty, or something cannot be written.
+/// If the backup is incomplete, the directory is in use or not empty, or something cannot be written.
 pub fn restore(file: &Path, data_dir: &Path, force: bool) -> anyhow::Result<Restored> {
     let manifest = examine(file)?;
     let _lock = unused(data_dir)?;
@@ -68,7 +72,7 @@ pub fn restore(file: &Path, data_dir: &Path, force: bool) -> anyhow::Result<Rest
         .collect();
     if !there.is_empty() && !force {
         bail!(
-            "{} has {} already: name another --data-dir, or give --force, which keeps what is there under other names",
+            "{} has {} already: use another --data-dir, or give --force, which keeps the existing files under other names",
             data_dir.display(),
             there.join(", ")
         );
@@ -89,14 +93,14 @@ pub fn restore(file: &Path, data_dir: &Path, force: bool) -> anyhow::Result<Rest
     })
 }
 
-/// Sees to it that no Forebay runs there, and that none starts on what is there.
+/// Ensures that no Forebay runs there, and that none can start meanwhile.
 fn unused(data_dir: &Path) -> anyhow::Result<Option<StoreLock>> {
     let store = data_dir.join(STORE);
     if data_dir.exists()
         && let Some(running) = takeover::ask(data_dir)?
     {
         bail!(
-            "process {} runs with {}: stop it, or name another --data-dir",
+            "process {} runs with {}: stop it, or use another --data-dir",
             running.process,
             data_dir.display()
         );
@@ -105,17 +109,17 @@ fn unused(data_dir: &Path) -> anyhow::Result<Option<StoreLock>> {
         return Ok(None);
     }
     let lock =
-        StoreLock::take(&store).context("stop the Forebay that runs there, or name another --data-dir")?;
+        StoreLock::take(&store).context("stop the Forebay that runs there, or use another --data-dir")?;
     Ok(Some(lock))
 }
 
-/// Unpacks everything beside where it is to be, and has it on disk.
+/// Unpacks everything beside its destination, and syncs it to disk.
 fn stage_all(file: &Path, stage: &Path, data_dir: &Path) -> anyhow::Result<Manifest> {
     DirBuilder::new()
         .mode(0o700)
         .create(stage)
         .with_context(|| format!("cannot make {}", stage.display()))?;
-    // Root restores for whoever owns the directory.
+    // If root restores, the files belong to the directory's owner.
     let owner = data_dir.metadata()?;
     let owner = rustix::process::geteuid()
         .is_root()
@@ -152,7 +156,8 @@ fn write(path: &Path, mode: u32, content: &mut dyn io::Read) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Moves what is there aside, and what is staged into place: the store last, so that none is there without its keys.
+/// Moves existing files aside, and the staged ones into place. The store comes last, so that it never exists without its
+/// keys.
 fn place(manifest: &Manifest, stage: &Path, data_dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let mut tops = manifest.tops();
@@ -167,7 +172,7 @@ fn place(manifest: &Manifest, stage: &Path, data_dir: &Path) -> anyhow::Result<V
                 return Ok(false);
             }
             if top == STORE {
-                // In one step: at no moment is there no store, which a start would take for a new directory.
+                // In one step: a start that found no store would take this for a new directory.
                 fs::hard_link(&there, &kept).or_else(|_| fs::copy(&there, &kept).map(drop))?;
             } else {
                 fs::rename(&there, &kept)?;

@@ -16,18 +16,18 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// One that starts, ends or gives way holds the store and does not answer: as long as this is waited for it.
+/// How long to wait for a process that starts, ends or gives way: it holds the store and does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
-/// Where messages of queues are.
+/// Directory of the messages of queues.
 const MESSAGES: &str = "messages";
-/// Where archives of functions are.
+/// Directory of the archives of functions.
 const FUNCTION_CODE: &str = "functions/code";
 
-/// What goes into a backup beside state and keys.
+/// Optional contents of a backup.
 #[derive(Clone, Copy, Debug)]
 pub struct BackupOptions {
-    /// What instances are started from.
+    /// The images of instances.
     pub images: bool,
     /// Messages of queues.
     pub messages: bool,
@@ -35,37 +35,37 @@ pub struct BackupOptions {
     pub datapoints: bool,
 }
 
-/// The state of a data directory, from whoever has it.
+/// The state of a data directory, from the process that has it, or from its store.
 #[derive(Debug)]
 pub(crate) struct FoundStore {
-    /// Who runs with it.
+    /// The process that runs with it.
     pub(crate) running: Option<RunningProcess>,
-    /// Its file.
+    /// The store file.
     pub(crate) store: StoreFile,
 }
 
-/// A Forebay that runs.
+/// A running Forebay.
 #[derive(Clone, Debug)]
 pub(crate) struct RunningProcess {
     /// Its process id.
     pub(crate) process: u32,
     /// Its version.
     pub(crate) program: String,
-    /// Where it serves the APIs.
+    /// Address of its APIs.
     pub(crate) api: std::net::SocketAddr,
-    /// Where it serves metrics and health.
+    /// Address of its metrics and health.
     pub(crate) admin: std::net::SocketAddr,
 }
 
 /// The state, from the Forebay that runs with this data directory, or from the store if none does.
 ///
 /// # Errors
-/// If there is none, it cannot be read, or whoever has it does not answer.
+/// If there is none, it cannot be read, or the process that has it does not answer.
 fn find_store(data_dir: &Path) -> anyhow::Result<FoundStore> {
     find_store_within(data_dir, PATIENCE)
 }
 
-/// The same, for who waits no longer than this for whoever holds the store.
+/// Like [`find_store`], but waits at most this long for the holder of the store.
 pub(crate) fn find_store_within(data_dir: &Path, patience: Duration) -> anyhow::Result<FoundStore> {
     let path = data_dir.join("state.redb");
     let began = Instant::now();
@@ -85,7 +85,7 @@ pub(crate) fn find_store_within(data_dir: &Path, patience: Duration) -> anyhow::
         }
         if !path.exists() {
             bail!(
-                "there is no state in {}: name another --data-dir",
+                "there is no state in {}: use another --data-dir",
                 data_dir.display()
             );
         }
@@ -96,7 +96,7 @@ pub(crate) fn find_store_within(data_dir: &Path, patience: Duration) -> anyhow::
             Err(StoreError::InUse { .. }) if began.elapsed() < patience => std::thread::sleep(PAUSE),
             Err(error @ StoreError::InUse { .. }) => {
                 return Err(error).context(
-                    "the process that has it does not give its state: it is of a version without backups, or hangs. Stop it, or wait",
+                    "the process that has it does not send its state: its version has no backups, or it hangs. Stop it, or wait",
                 );
             }
             Err(error) => return Err(error.into()),
@@ -104,10 +104,10 @@ pub(crate) fn find_store_within(data_dir: &Path, patience: Duration) -> anyhow::
     }
 }
 
-/// Writes a backup to `out`, and gives that back with what is in it. `told` hears what is being done.
+/// Writes a backup to `out`, and returns that with the manifest. `told` receives progress messages.
 ///
 /// # Errors
-/// If the state cannot be had, or something not be read or written.
+/// If there is no state, or something cannot be read or written.
 pub fn save<W: Write>(
     data_dir: &Path,
     options: BackupOptions,
@@ -116,12 +116,12 @@ pub fn save<W: Write>(
 ) -> anyhow::Result<(W, Manifest)> {
     let found = find_store(data_dir)?;
     told(&match &found.running {
-        Some(running) => format!("the state of process {}, which runs", running.process),
-        None => "the state of the store; no Forebay runs".to_owned(),
+        Some(running) => format!("the state of the running process {}", running.process),
+        None => "the state of the store; no Forebay is running".to_owned(),
     });
     let Some(state) = &found.store.state else {
         bail!(
-            "{} holds no state yet: there is nothing to back up",
+            "{} contains no state yet: there is nothing to back up",
             data_dir.display()
         );
     };
@@ -136,7 +136,7 @@ pub fn save<W: Write>(
     for name in ["credentials", "notify-secret"] {
         content.add(Path::new(name))?;
     }
-    // Functions are part of the state; only their archives stand beside it.
+    // The functions themselves are part of the state; only their archives are files.
     if data_dir.join(FUNCTION_CODE).exists() {
         content.packer.directory("functions")?;
         content.add(Path::new(FUNCTION_CODE))?;
@@ -177,14 +177,15 @@ pub fn save<W: Write>(
     packer.finish(about)
 }
 
-/// What of the data directory goes in as it is.
+/// Adds the contents of the data directory.
 struct Content<'a, W: Write> {
     data_dir: &'a Path,
     packer: &'a mut Packer<W>,
 }
 
 impl<W: Write> Content<'_, W> {
-    /// A file, a link or a directory with all that is in it. What is not there, or goes meanwhile, is left out.
+    /// Adds a file, a link, or a directory with all its contents. What does not exist, or disappears meanwhile, is left
+    /// out.
     fn add(&mut self, path: &Path) -> anyhow::Result<()> {
         let mut left = vec![path.to_owned()];
         while let Some(path) = left.pop() {
@@ -204,7 +205,7 @@ impl<W: Write> Content<'_, W> {
         Ok(())
     }
 
-    /// The log of messages, as it is at this moment.
+    /// Adds the log of messages as it is at this moment.
     fn add_messages(&mut self) -> anyhow::Result<()> {
         let directory = self.data_dir.join(MESSAGES);
         let mut add = || -> io::Result<()> {
@@ -221,30 +222,30 @@ impl<W: Write> Content<'_, W> {
         add().with_context(|| format!("cannot back up {}", directory.display()))
     }
 
-    /// Returns what is in a directory.
+    /// Adds one path; returns the entries of a directory.
     fn add_one(&mut self, path: &Path) -> io::Result<Vec<PathBuf>> {
         let full = self.data_dir.join(path);
-        // What stands in the data directory itself may be a link to where it really is.
+        // An entry of the data directory itself may be a link to its real place.
         let found = match path.components().count() {
             1 => fs::metadata(&full)?,
             _ => fs::symlink_metadata(&full)?,
         };
         let Some(name) = path.to_str() else {
-            return Err(io::Error::other("its name is no UTF-8"));
+            return Err(io::Error::other("its name is not valid UTF-8"));
         };
         let kind: FileType = found.file_type();
         if kind.is_symlink() {
             self.packer.link(name, &fs::read_link(&full)?)?;
         } else if kind.is_file() {
             let file = File::open(&full)?;
-            // It may grow: what is there now is whole.
+            // It may grow; what exists now is complete.
             let size = file.metadata()?.len();
             self.packer.file(name, found.permissions().mode(), size, file)?;
         } else if kind.is_dir() {
             self.packer.directory(name)?;
             let below = fs::read_dir(&full)?.map(|entry| Ok(path.join(entry?.file_name())));
             let below: io::Result<Vec<PathBuf>> = below.collect();
-            // An image that is being added has a name with a full stop, and is none yet.
+            // An image that is being added has a name with a dot, and is not one yet.
             return Ok(below?.into_iter().filter(|path| !is_unfinished(path)).collect());
         }
         Ok(Vec::new())

@@ -15,7 +15,7 @@ const ALL: BackupOptions = BackupOptions {
     datapoints: true,
 };
 
-/// A data directory with something of everything.
+/// A data directory with some content of every kind.
 fn filled() -> (TempDir, PathBuf, State) {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("data");
@@ -137,12 +137,12 @@ fn what_is_there_is_kept_or_moved_aside() {
     let refused = format!("{:#}", restore(&file, &dir, true).unwrap_err());
     assert!(refused.contains("in use by another process"), "{refused}");
     drop(store);
-    // All of that is ours.
+    // All of that belongs to Forebay.
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
     crate::make_data_dir(&dir).unwrap();
 }
 
-/// A byte that is wrong is never restored from: it is found, or it stood where nothing stands.
+/// A wrong byte is never restored: it is found, or it is in a place without meaning.
 #[test]
 fn damage_is_refused_and_nothing_written() {
     let (place, dir, state) = filled();
@@ -174,14 +174,14 @@ fn damage_is_refused_and_nothing_written() {
             }
         }
     }
-    // Of a run of zeros, another piece of the run may be meant: what is unpacked is the same then.
+    // In a run of zeros, a reference to another part of the run gives the same result.
     assert!(refusals > 40, "{refusals}");
 }
 
-/// What puts members into an archive.
+/// Adds members to an archive.
 type Pack<'a> = &'a dyn Fn(&mut archive::Packer<fs::File>);
 
-/// An archive with these members, and a manifest that fits them.
+/// An archive with these members, and a manifest that matches.
 fn archive(file: &Path, pack: impl FnOnce(&mut archive::Packer<fs::File>)) {
     let mut packer = archive::Packer::new(fs::File::create(file).unwrap(), 0);
     pack(&mut packer);
@@ -228,7 +228,7 @@ fn archives_lead_nowhere_else() {
     }
     archive(&file, |packer| put(packer, "credentials"));
     let refused = restore(&file, &target, false).unwrap_err().to_string();
-    assert!(refused.contains("holds no state"), "{refused}");
+    assert!(refused.contains("contains no state"), "{refused}");
     assert_eq!(fs::read_dir(outside).unwrap().count(), 0);
 }
 
@@ -240,7 +240,7 @@ fn newer_archives_are_refused_with_what_to_do() {
     let mut bytes = Vec::new();
     let mut old = GzDecoder::new(fs::File::open(&file).unwrap());
     std::io::copy(&mut old, &mut bytes).unwrap();
-    // Of the same length, so that the header of the archive fits.
+    // Of the same length, so that the tar header still fits.
     let (from, to) = (b"\"format\": 1,", b"\"format\": 9,");
     let at = bytes
         .windows(from.len())

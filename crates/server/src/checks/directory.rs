@@ -1,4 +1,4 @@
-//! The data directory, the store and the keys in it.
+//! Checks the data directory, the store and the keys in it.
 
 use super::findings::Report;
 use crate::backup::{RunningProcess, find_store_within};
@@ -13,10 +13,10 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-/// With less, a store that grows or a file of logs may find no room soon.
+/// With less free space than this, a growing store or log may soon find no room.
 const LITTLE: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
-/// So long whoever holds the store may take to answer.
+/// Most time that the holder of the store may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn look(args: &UpArgs, report: &mut Report) {
@@ -26,7 +26,7 @@ pub(super) fn look(args: &UpArgs, report: &mut Report) {
         Ok(found) if !found.is_dir() => {
             report.error(
                 "data directory",
-                format!("{shown} is no directory: choose another --data-dir"),
+                format!("{shown} is not a directory: choose another --data-dir"),
             );
         }
         Ok(found) => {
@@ -35,28 +35,28 @@ pub(super) fn look(args: &UpArgs, report: &mut Report) {
             if access(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
                 report.error(
                     "data directory",
-                    format!("{shown} belongs to user {owner} and has mode {mode:04o}: user {} may not use it. Be that user, or choose another --data-dir", own.as_raw()),
+                    format!("{shown} belongs to user {owner} and has mode {mode:04o}: user {} may not use it. Run this as that user, or choose another --data-dir", own.as_raw()),
                 );
             } else if mode & 0o077 == 0 {
                 report.ok(
                     "data directory",
-                    format!("{shown} is user {owner}'s alone (mode {mode:04o})"),
+                    format!("{shown} is accessible to user {owner} only (mode {mode:04o})"),
                 );
             } else if let Ok(Some(stranger)) = stranger_in(dir) {
                 report.error(
                     "data directory",
-                    format!("{shown} is open to others (mode {mode:04o}) and holds other things ({stranger}): name a directory of its own"),
+                    format!("{shown} is open to others (mode {mode:04o}) and holds other things ({stranger}): use a directory that holds nothing else"),
                 );
             } else {
                 report.warning(
                     "data directory",
-                    format!("{shown} is open to others (mode {mode:04o}); a start closes it"),
+                    format!("{shown} is open to others (mode {mode:04o}); a start removes their access"),
                 );
             }
             if own.is_root() && owner != 0 {
                 report.warning(
                     "data directory",
-                    format!("{shown} is user {owner}'s, and this is looked at as root: check as that user, who may be able to do less"),
+                    format!("{shown} belongs to user {owner}, and this check runs as root: run it as that user, who may have fewer rights"),
                 );
             }
             space(dir, report);
@@ -70,14 +70,14 @@ pub(super) fn look(args: &UpArgs, report: &mut Report) {
             if access(above, Access::WRITE_OK | Access::EXEC_OK).is_ok() {
                 report.ok(
                     "data directory",
-                    format!("{shown} is not there and would be made"),
+                    format!("{shown} does not exist and would be created"),
                 );
                 space(above, report);
             } else {
                 report.error(
                     "data directory",
                     format!(
-                        "{shown} is not there and cannot be made in {}: choose another --data-dir",
+                        "{shown} does not exist and cannot be created in {}: choose another --data-dir",
                         above.display()
                     ),
                 );
@@ -91,15 +91,18 @@ fn space(dir: &Path, report: &mut Report) {
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     let text = format!("{} MiB are free", free / MIB);
     if free < 16 * MIB {
-        report.error("disk", format!("{text}: make room, or changes cannot be stored"));
+        report.error(
+            "disk",
+            format!("{text}: free some space, or changes cannot be stored"),
+        );
     } else if free < LITTLE {
-        report.warning("disk", format!("{text}: little for logs and datapoints"));
+        report.warning("disk", format!("{text}, which is little for logs and datapoints"));
     } else {
         report.ok("disk", text);
     }
 }
 
-/// Who runs with the store, and what it holds; an error if nothing more can be told.
+/// Finds the process that runs with the store, and the store's contents; an error if nothing more can be checked.
 pub(super) fn store(
     args: &UpArgs,
     report: &mut Report,
@@ -111,11 +114,11 @@ pub(super) fn store(
             report.error(
                 "store",
                 format!(
-                    "there is no {shown}, so nobody runs who could be taken over from: leave --take-over out"
+                    "there is no {shown}, so no running process can be taken over: leave --take-over out"
                 ),
             );
         } else {
-            report.ok("store", format!("{shown} is not there and would be made"));
+            report.ok("store", format!("{shown} does not exist and would be created"));
         }
         return (None, Ok(None));
     }
@@ -129,26 +132,26 @@ pub(super) fn store(
     match (&found.running, args.take_over) {
         (Some(running), true) => report.ok(
             "store",
-            format!("process {} (version {}) runs with {shown} and can be taken over from", running.process, running.program),
+            format!("process {} (version {}) runs with {shown} and can be taken over", running.process, running.program),
         ),
         (Some(running), false) => report.error(
             "store",
             format!(
-                "process {} (version {}) runs with {shown}: stop it, or give --take-over, which is possible",
+                "process {} (version {}) runs with {shown}: stop it, or give --take-over, which would work",
                 running.process, running.program
             ),
         ),
-        (None, true) => report.error("store", "nobody runs who could be taken over from: leave --take-over out"),
+        (None, true) => report.error("store", "no running process can be taken over: leave --take-over out"),
         (None, false) if found.store.format < FORMAT => report.warning(
             "store",
             format!(
-                "{shown} has format {} and would be brought to format {FORMAT}, which older versions do not read: take a backup first",
+                "{shown} has format {} and would be converted to format {FORMAT}, which older versions cannot read: take a backup first",
                 found.store.format
             ),
         ),
         (None, false) => report.ok(
             "store",
-            format!("{shown} has format {} and is readable to its end; nobody runs with it", found.store.format),
+            format!("{shown} has format {} and is readable to its end; no process is using it", found.store.format),
         ),
     }
     (found.running, Ok(found.store.state))
@@ -160,7 +163,7 @@ pub(super) fn credentials(args: &UpArgs, report: &mut Report) {
     let Ok(found) = path.metadata() else {
         return report.ok(
             "credentials",
-            format!("{shown} is not there and would be made, with one key"),
+            format!("{shown} does not exist and would be created, with one key"),
         );
     };
     let mode = found.permissions().mode() & 0o7777;
@@ -168,7 +171,7 @@ pub(super) fn credentials(args: &UpArgs, report: &mut Report) {
         report.warning(
             "credentials",
             format!(
-                "{shown} is open to others (mode {mode:04o}); a start closes it, but its keys may be known"
+                "{shown} is open to others (mode {mode:04o}); a start removes their access, but its keys may be known"
             ),
         );
     }

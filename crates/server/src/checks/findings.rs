@@ -1,18 +1,18 @@
-//! What was found.
+//! The findings of a check.
 
 /// What a finding means for a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// As it should be.
     Ok,
-    /// It would start, and something would not be as it should.
+    /// It would start, but something would not be as it should.
     Warning,
     /// It would not start.
     Error,
 }
 
 impl Level {
-    /// Its word.
+    /// The level's name.
     pub const fn word(self) -> &'static str {
         match self {
             Level::Ok => "ok",
@@ -22,26 +22,26 @@ impl Level {
     }
 }
 
-/// One thing that was found.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What it means.
+    /// Its level.
     pub level: Level,
-    /// What it is about.
+    /// Its subject.
     pub about: &'static str,
     /// What was found, and what to do about it.
     pub text: String,
 }
 
-/// All that was found.
+/// All findings.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// In the order in which a start would meet it.
+    /// In the order in which a start would meet them.
     pub findings: Vec<Finding>,
 }
 
 impl Report {
-    /// The worst of all.
+    /// The worst level of all findings.
     pub fn worst(&self) -> Level {
         let levels = self.findings.iter().map(|finding| finding.level);
         levels.max().unwrap_or(Level::Ok)

@@ -1,4 +1,4 @@
-//! What functions need, if there are some.
+//! Checks what functions need, if there are any.
 
 use super::findings::Report;
 use crate::flags::UpArgs;
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 pub(super) fn look(args: &UpArgs, state: &State, report: &mut Report) {
     let functions = state.functions();
     if functions.is_empty() {
-        return report.ok("functions", "none are there");
+        return report.ok("functions", "there are none");
     }
     let mut problems = Vec::new();
     if !rustix::process::geteuid().is_root() && args.functions.function_user != RunAs::Own {
@@ -23,7 +23,7 @@ pub(super) fn look(args: &UpArgs, state: &State, report: &mut Report) {
     for function in &functions {
         if !code.join(format!("{}.zip", function.code_sha256)).is_file() {
             problems.push(format!(
-                "the code of {} is not in {}: give it anew with `forebay function add`",
+                "the code of {} is not in {}: upload it again with `forebay function add`",
                 function.name,
                 code.display()
             ));
@@ -44,18 +44,18 @@ pub(super) fn look(args: &UpArgs, state: &State, report: &mut Report) {
     let node = &args.functions.function_node;
     if has(&Runtime::Node) && !succeeds(node, &["--version"]) {
         problems.push(format!(
-            "{node} does not run, which Node's need: install it, or name it with --function-node"
+            "{node}, which functions of the Node runtimes need, does not run: install it, or set --function-node"
         ));
     }
     if problems.is_empty() {
-        return report.ok("functions", format!("{} can run", functions.len()));
+        return report.ok("functions", format!("all {} can run", functions.len()));
     }
     for problem in problems {
-        report.warning("functions", format!("{} are there; {problem}", functions.len()));
+        report.warning("functions", format!("there are {}; {problem}", functions.len()));
     }
 }
 
-/// Whether a program ends well. It is none of ours to say more.
+/// Whether a program ends with success. Its output is not of interest.
 fn succeeds(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command

@@ -1,4 +1,4 @@
-//! What instances need, if there are to be some.
+//! Checks what instances need, if there are to be any.
 
 use super::findings::Report;
 use crate::flags::{LauncherKind, UpArgs};
@@ -28,20 +28,19 @@ pub(super) fn look(args: &UpArgs, state: &State, report: &mut Report) {
     if wanted == 0 && groups == 0 {
         return report.ok("instances", "none are wanted");
     }
-    let said = format!("{wanted} are wanted, and there are {groups} Auto Scaling groups");
+    let said = format!("{wanted} instances wanted by {groups} Auto Scaling groups");
     match &args.launcher {
         LauncherKind::Process => processes(args, &said, report),
         LauncherKind::Command(path) if !is_program(path) => report.warning(
             "instances",
             format!(
-                "{said}; --launcher command={} is no program that this user may run",
+                "{said}; --launcher command={} is not a program that this user may run",
                 path.display()
             ),
         ),
-        LauncherKind::Command(path) => report.ok(
-            "instances",
-            format!("{said}; {} is asked for them", path.display()),
-        ),
+        LauncherKind::Command(path) => {
+            report.ok("instances", format!("{said}; {} starts them", path.display()))
+        }
         LauncherKind::Simulated(_) => report.ok("instances", format!("{said}; they are simulated")),
     }
 }
@@ -69,7 +68,7 @@ fn processes(args: &UpArgs, said: &str, report: &mut Report) {
         ),
         NetworkMode::Auto if !ip || !is_root => warn(
             report,
-            format!("{said}; they share the machine's network, as that needs root and iproute2's program ip"),
+            format!("{said}; they share the machine's network, because a namespace needs root and iproute2's program ip"),
         ),
         _ => {}
     }
@@ -81,7 +80,9 @@ fn processes(args: &UpArgs, said: &str, report: &mut Report) {
     if scopes && !run {
         warn(
             report,
-            format!("{said}; --instance-scope needs systemd-run, which is not there: they cannot be started"),
+            format!(
+                "{said}; they cannot be started: --instance-scope needs systemd-run, which is not installed"
+            ),
         );
     }
     if !wrong {
@@ -89,7 +90,7 @@ fn processes(args: &UpArgs, said: &str, report: &mut Report) {
     }
 }
 
-/// Directories that should be images, and whether they are.
+/// Checks that each directory of an image can be read as one.
 fn images(data_dir: &Path, report: &mut Report) {
     let entries = fs::read_dir(data_dir.join("images"))
         .into_iter()
@@ -104,7 +105,7 @@ fn images(data_dir: &Path, report: &mut Report) {
     for id in bad {
         report.warning(
             "images",
-            format!("{id} cannot be read: add it anew, or remove images/{id} of the data directory"),
+            format!("{id} cannot be read: add it again, or remove images/{id} from the data directory"),
         );
     }
     if !good.is_empty() {

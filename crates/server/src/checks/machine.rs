@@ -1,4 +1,4 @@
-//! What the machine allows: open files, memory; and what its clock says of certificates.
+//! Checks what the machine allows (open files, memory), and certificates against its clock.
 
 use super::findings::Report;
 use crate::flags::{BufferMemory, UpArgs};
@@ -7,14 +7,14 @@ use forebay_proxy::{Affordable, affordable_memory};
 use rustix::process::{Resource, getrlimit};
 use std::time::SystemTime;
 
-/// Fewer connections than this are soon too few.
+/// Fewer connections than this will soon not be enough.
 const FEW: usize = 1000;
 const MIB: u64 = 1 << 20;
 const DAY: i64 = 24 * 3600;
-/// Days before a certificate's end at which one should know.
+/// Days before a certificate's end at which to warn.
 const SOON: i64 = 14;
 
-/// A start raises the limit to the hard one; each worker has a socket at each address.
+/// Checks the limit on open files. A start raises it to the hard limit; each worker has a socket at each address.
 pub(super) fn open_files(args: &UpArgs, addresses: usize, report: &mut Report) {
     let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     let traffic = Affordable::of(usize::try_from(limit).unwrap_or(usize::MAX)).traffic;
@@ -41,14 +41,14 @@ pub(super) fn memory(args: &UpArgs, report: &mut Report) {
     let Some(most) = affordable_memory() else {
         return report.warning(
             "memory",
-            "how much there is cannot be read; give --max-buffer-memory",
+            "the memory of this machine cannot be read; give --max-buffer-memory",
         );
     };
     match args.max_buffer_memory {
         BufferMemory::Bytes(bytes) if bytes as u64 > most => report.warning(
             "memory",
             format!(
-                "--max-buffer-memory is {} MiB, and this process may use {} MiB: give less",
+                "--max-buffer-memory is {} MiB, but this process may use only {} MiB: lower it",
                 bytes as u64 / MIB,
                 most / MIB
             ),
@@ -72,7 +72,7 @@ pub(super) fn memory(args: &UpArgs, report: &mut Report) {
     }
 }
 
-/// Certificates that are over, soon over, or not begun.
+/// Checks for certificates that have expired, expire soon, or are not valid yet.
 pub(super) fn certificates(state: &State, report: &mut Report) {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -95,7 +95,7 @@ pub(super) fn certificates(state: &State, report: &mut Report) {
             if facts.not_after <= now {
                 report.warning(
                     "certificates",
-                    format!("{named} has expired: clients refuse it. Import it anew"),
+                    format!("{named} has expired: clients refuse it. Import a new one"),
                 );
             } else if facts.not_before > now {
                 report.warning(
@@ -105,7 +105,7 @@ pub(super) fn certificates(state: &State, report: &mut Report) {
             } else if days < SOON {
                 report.warning(
                     "certificates",
-                    format!("{named} expires in {days} days: import it anew"),
+                    format!("{named} expires in {days} days: import a new one"),
                 );
             } else {
                 good += 1;
@@ -114,6 +114,6 @@ pub(super) fn certificates(state: &State, report: &mut Report) {
     }
     report.ok(
         "certificates",
-        format!("{good} are valid for {SOON} days and more"),
+        format!("{good} are valid for at least {SOON} days"),
     );
 }

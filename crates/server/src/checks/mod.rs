@@ -1,4 +1,8 @@
-//! What `forebay up` would do with these flags, found out without a change. Sockets are bound for a moment, and none that is in use.
+//! `forebay check`: finds out what `forebay up` would do with the same flags, without changing anything. Sockets are bound
+//! for a moment, but none that is in use.
+//!
+//! In reading order: `findings` (the result), `directory` (data directory, store, keys), `places` and `sockets`
+//! (addresses), `machine` (limits, memory, certificates), `instances`, `functions`.
 
 mod directory;
 mod findings;
@@ -16,7 +20,7 @@ use crate::parts::{claim, configured};
 use clap::Args as _;
 use forebay_control::State;
 
-/// Looks at everything that a start needs.
+/// Checks everything that a start needs.
 pub fn check(args: &UpArgs) -> Report {
     let mut report = Report::default();
     flags(args, &mut report);
@@ -58,7 +62,7 @@ fn flags(args: &UpArgs, report: &mut Report) {
         String::new()
     } else {
         format!(
-            "; of the environment count, where no flag says otherwise, {}",
+            "; from the environment, where no flag overrides it: {}",
             names.join(", ")
         )
     };
@@ -71,7 +75,7 @@ fn flags(args: &UpArgs, report: &mut Report) {
     );
 }
 
-/// The state to begin with: what is kept, or a fresh one; and whether its pools may be had.
+/// The initial state, stored or fresh, with a check that its pools can be claimed.
 fn state(
     args: &UpArgs,
     kept: Result<Option<State>, ()>,
@@ -79,7 +83,7 @@ fn state(
     report: &mut Report,
 ) -> Option<State> {
     let configured = configured(args, kept.ok()?).and_then(|state| {
-        // Claimed for this moment, as a start would.
+        // Claimed for a moment, as a start would.
         drop(claim(args, &state, running.map(|running| running.process))?);
         Ok(state)
     });
@@ -92,7 +96,7 @@ fn state(
     }
 }
 
-/// The APIs' address and the admin address.
+/// Checks the addresses of the APIs and of the admin pages.
 fn doors(args: &UpArgs, running: Option<&RunningProcess>, report: &mut Report) {
     if args.api == args.admin && args.api.port() != 0 {
         report.error(

@@ -1,4 +1,4 @@
-//! Where traffic would be served: the address pool, exposed addresses, and listeners at both.
+//! Checks where traffic would be served: the address pool, exposed addresses, and listeners on both.
 
 use super::findings::Report;
 use super::sockets;
@@ -9,7 +9,7 @@ use forebay_model::Protocol;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-/// Warnings of one kind that are told one by one.
+/// Most warnings of one kind that are listed one by one.
 const TOLD: usize = 20;
 
 pub(super) fn pool(state: &State, running: Option<&RunningProcess>, report: &mut Report) {
@@ -20,16 +20,16 @@ pub(super) fn pool(state: &State, running: Option<&RunningProcess>, report: &mut
         } else {
             report.warning(
                 "address pool",
-                format!("{pool}: this machine has no address {first}, so no load balancer would be served at its own. Use a pool out of 127.0.0.0/8, or give the machine its addresses"),
+                format!("{pool}: this machine has no address {first}, so no load balancer could be served there. Use a pool within 127.0.0.0/8, or add its addresses to the machine"),
             );
         }
     }
 }
 
-/// Where there are listeners, and which are not served for reasons of their own.
+/// The addresses with listeners, and listeners that are not served for other reasons.
 #[derive(Default)]
 struct Wanted {
-    /// What the listener at an address is called.
+    /// The description of the listener at an address.
     places: BTreeMap<SocketAddr, String>,
     count: usize,
     wrong: Vec<String>,
@@ -49,7 +49,7 @@ impl Wanted {
                 let called = format!("{} {port} of {name}", word(protocol));
                 wanted.count += 1;
                 if protocol == Protocol::Https && listener.tls.is_none() {
-                    let text = format!("{called} has no certificate that can be used, and is not served");
+                    let text = format!("{called} has no usable certificate, and is not served");
                     wanted.wrong.push(text);
                     continue;
                 }
@@ -58,7 +58,7 @@ impl Wanted {
                 }
                 match first_on.get(&port) {
                     Some((other, first)) if *other != protocol => wanted.wrong.push(format!(
-                        "{called} is not reached at exposed addresses: {first} has the port there, and another protocol"
+                        "{called} is not reachable at exposed addresses: {first} uses the port there with another protocol"
                     )),
                     Some(_) => {}
                     None => {
@@ -78,7 +78,7 @@ impl Wanted {
     }
 }
 
-/// Which listeners could not be served where, and why. Returns at how many addresses there are listeners.
+/// Checks where which listeners cannot be served, and why. Returns the number of addresses with listeners.
 pub(super) fn listeners(
     args: &UpArgs,
     state: &State,
@@ -97,7 +97,7 @@ pub(super) fn listeners(
     for (address, called) in &places {
         if [args.api, args.admin].contains(address) {
             wrong.push(format!(
-                "{called} is not served at {address}: --api or --admin is there"
+                "{called} is not served at {address}: --api or --admin uses it"
             ));
         } else if !theirs.contains(address)
             && let Err(error) = sockets::bind(*address)
@@ -135,7 +135,7 @@ pub(super) fn listeners(
     places.len()
 }
 
-/// The exposed addresses that this machine has; none if a start would fail over them.
+/// The exposed addresses that this machine has; none if a start would fail because of them.
 pub(super) fn exposed(args: &UpArgs, report: &mut Report) -> Option<Vec<IpAddr>> {
     let addresses = match args.exposed() {
         Ok(addresses) => addresses,
@@ -149,7 +149,7 @@ pub(super) fn exposed(args: &UpArgs, report: &mut Report) -> Option<Vec<IpAddr>>
     for address in absent {
         report.warning(
             "exposed addresses",
-            format!("this machine has no address {address}: nothing is reached there. Give another --expose"),
+            format!("this machine has no address {address}: nothing can be reached there. Change --expose"),
         );
     }
     let listed: Vec<String> = here.iter().map(ToString::to_string).collect();

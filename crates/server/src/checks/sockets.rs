@@ -1,4 +1,4 @@
-//! Whether an address can be bound, and who has it.
+//! Checks whether an address can be bound, and finds the process that has it.
 
 use forebay_proxy::{explain, is_routed_here};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Why an address cannot be bound, and who has it.
+/// Why an address cannot be bound, with the process that has it.
 pub(super) fn why(error: &io::Error, address: SocketAddr) -> String {
     match error.kind() {
         io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
@@ -15,7 +15,7 @@ pub(super) fn why(error: &io::Error, address: SocketAddr) -> String {
     }
 }
 
-/// Binds it as a start would, for this moment.
+/// Binds the address as a start would, for a moment.
 pub(super) fn bind(address: SocketAddr) -> io::Result<()> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -31,7 +31,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<()> {
         }
         (bound, _) => bound?,
     }
-    // With SO_REUSEADDR, only who listens is sure to have it.
+    // With SO_REUSEADDR, a bind may succeed beside another socket; only a listen is certain.
     socket.listen(1)
 }
 
@@ -40,7 +40,7 @@ pub(super) fn has(address: IpAddr) -> bool {
     bind(SocketAddr::new(address, 0)).is_ok()
 }
 
-/// Sockets that listen here: where, and their inodes, as the kernel tells them (proc(5)).
+/// Listening sockets and their inodes, as in /proc/net/tcp (proc(5)).
 fn listening() -> Vec<(SocketAddr, u64)> {
     let mut found = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
@@ -52,13 +52,13 @@ fn listening() -> Vec<(SocketAddr, u64)> {
 
 fn listener(line: &str) -> Option<(SocketAddr, u64)> {
     let fields: Vec<&str> = line.split_whitespace().collect();
-    // 0A: it listens.
+    // 0A: listening.
     if fields.get(3) != Some(&"0A") {
         return None;
     }
     let (ip, port) = fields.get(1)?.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
-    // Words of 32 bits in the machine's own order.
+    // 32-bit words in the machine's byte order.
     let words: Option<Vec<[u8; 4]>> = (0..ip.len() / 8)
         .map(|word| {
             let word = u32::from_str_radix(ip.get(word * 8..word * 8 + 8)?, 16).ok()?;
@@ -74,7 +74,7 @@ fn listener(line: &str) -> Option<(SocketAddr, u64)> {
     Some((SocketAddr::new(ip, port), fields.get(9)?.parse().ok()?))
 }
 
-/// Inodes of a process's sockets; none that may be seen if it is another user's.
+/// Inodes of a process's sockets; none that may be seen if it belongs to another user.
 fn sockets_of(process: &str) -> BTreeSet<u64> {
     let entries = fs::read_dir(format!("/proc/{process}/fd"))
         .into_iter()
@@ -102,7 +102,7 @@ pub(super) fn of_process(process: u32) -> BTreeSet<SocketAddr> {
         .collect()
 }
 
-/// Who listens there, to be told after what went wrong; nothing if that cannot be seen.
+/// The process that listens there, to be appended to an error; empty if that cannot be seen.
 fn holder(address: SocketAddr) -> String {
     let inodes: BTreeSet<u64> = listening()
         .into_iter()

@@ -1,4 +1,4 @@
-//! Event source mappings: messages of a queue are gathered, given to a function, and deleted if it has not failed them.
+//! Event source mappings: messages of a queue are gathered, given to a function, and deleted unless it has failed them.
 
 use super::pace::{PAUSE, WAIT};
 use forebay_control::lambda::{KeptMapping, batch_event, failed_of};
@@ -10,20 +10,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// Invocations at once, if the mapping does not say.
+/// Concurrent invocations, if the mapping sets no number.
 const AT_ONCE: usize = 10;
-/// The largest event, give or take what is written around messages.
+/// Largest event, not counting what is written around messages.
 const MOST_BYTES: usize = 6_000_000;
-/// Time between two tries where there is no room for an invocation.
+/// Time between two tries when there is no room for an invocation.
 const NO_ROOM: Duration = Duration::from_millis(500);
 
 type Message = Delivered<Vec<u8>>;
 
-/// Feeds by one mapping.
+/// Feeds a function by one mapping.
 pub(super) async fn feed(internal: Internal, of: KeptMapping) {
     let most = of.concurrency.map_or(AT_ONCE, |most| most as usize);
     let places = Arc::new(Semaphore::new(most));
     let of = Arc::new(of);
+    // The permit comes first: messages received without room for an invocation would wait out their visibility timeout.
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
@@ -36,7 +37,7 @@ pub(super) async fn feed(internal: Internal, of: KeptMapping) {
             continue;
         }
         let (internal, of) = (internal.clone(), Arc::clone(&of));
-        // It goes on when the feeder is another one.
+        // Its own task, because the feeder is aborted when its mapping changes, and the invocation must go on.
         tokio::spawn(async move {
             invoke(&internal, &of, messages).await;
             drop(place);
@@ -44,7 +45,8 @@ pub(super) async fn feed(internal: Internal, of: KeptMapping) {
     }
 }
 
-/// A batch: full, or all that came within the window since its first message. None if nobody can be asked.
+/// Gathers a batch: a full one, or all that came within the window since its first message. None if the queue could not be
+/// asked.
 async fn gather(internal: &Internal, of: &KeptMapping) -> Option<Vec<Message>> {
     let mut batch: Vec<Message> = Vec::new();
     let mut until: Option<Instant> = None;
@@ -70,6 +72,7 @@ async fn gather(internal: &Internal, of: &KeptMapping) -> Option<Vec<Message>> {
         }
         let bytes: usize = batch.iter().map(|message| message.body.len()).sum();
         let is_over = until.is_none_or(|until| until <= Instant::now());
+        // Half of the limit, because another receive may add ten messages before their size is known.
         if batch.len() >= most || bytes >= MOST_BYTES / 2 || is_over {
             return Some(batch);
         }
@@ -96,14 +99,16 @@ async fn invoke(internal: &Internal, of: &KeptMapping, messages: Vec<Message>) {
                         receipts,
                     };
                     if let Err(error) = internal.messages(order).await {
-                        tracing::warn!(%error, "messages that a function has done could not be deleted");
+                        tracing::warn!(%error, "messages that a function has processed could not be deleted");
                     }
                 }
                 return;
             }
-            // They are visible again when their time is over.
+            // Not deleted: they are visible again when their visibility timeout ends.
             Ok(_) | Err(InvokeError::NotFound | InvokeError::TooLarge(_)) => return,
             Err(_) => {
+                // Once the first message is visible again, another receive may have it: invoking after that would process
+                // it twice.
                 let now = internal.read(|_, _, now| now);
                 if last.is_none_or(|last| now + NO_ROOM * 2 >= last) {
                     return;

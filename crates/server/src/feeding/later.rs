@@ -1,5 +1,5 @@
-//! Invocations that wait: an event is taken out of its function's queue, and is deleted in the moment in which the function is about to get
-//! it. So each happens once at most, also over a kill; what fails is sent again as a new event.
+//! Asynchronous invocations: an event is received from its function's queue, and deleted at the moment when the function is
+//! about to get it. So each is run at most once, even if this process is killed; a failed event is sent again as a new one.
 
 use super::pace::{PAUSE, WAIT};
 use forebay_control::lambda::{EVENT_AGE, Event, EventsQueue};
@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Events of one function that are under way at once.
+/// Events of one function that are processed at the same time.
 const AT_ONCE: usize = 64;
-/// How often an event is tried again that its function failed, and how long it waits before (developer guide: after one minute, then two).
+/// How often a failed event is tried again, and after which delays (AWS Lambda developer guide, "How Lambda handles errors
+/// and retries with asynchronous invocation": one minute, then two).
 const RETRIES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
-/// The longest wait of an event for which there was no room.
+/// Longest delay of an event for which there was no room.
 const NO_ROOM: Duration = Duration::from_secs(300);
 
 /// Feeds one function.
@@ -40,7 +41,7 @@ pub(super) async fn feed(internal: Internal, of: EventsQueue) {
             Ok(MessageOutcome::Received(Ok(messages))) => {
                 if let Some(message) = messages.into_iter().next() {
                     let (internal, of) = (internal.clone(), of.clone());
-                    // It goes on when the feeder is another one.
+                    // Its own task, because the feeder is aborted when its function changes, and the invocation must go on.
                     tokio::spawn(async move {
                         handle(&internal, &of, message).await;
                         drop(place);
@@ -72,7 +73,8 @@ async fn handle(internal: &Internal, of: &EventsQueue, message: Delivered<Vec<u8
     match done {
         Ok(invoked) => {
             let Some(error) = invoked.error else { return };
-            // It failed before it could begin, as one that cannot be started: nobody has deleted it yet.
+            // It failed before it could begin (it could not be started, for instance), so its event was not deleted yet. If
+            // that fails, another receive has the event.
             if !begun.load(Relaxed) && !delete(internal, of.queue, message.receipt).await {
                 return;
             }
@@ -91,8 +93,9 @@ async fn handle(internal: &Internal, of: &EventsQueue, message: Delivered<Vec<u8
                 None => bury(internal, of, &event, &String::from_utf8_lossy(&invoked.payload)).await,
             }
         }
+        // The function is gone, or another receive has the event: nothing is left to do here.
         Err(InvokeError::NotFound | InvokeError::Unwanted) => {}
-        // It has not begun: it is still there, and waits longer and longer.
+        // It has not begun: the event is still in the queue, and is delayed longer and longer.
         Err(why) if is_old => {
             delete(internal, of.queue, message.receipt).await;
             bury(internal, of, &event, &why.to_string()).await;
@@ -108,16 +111,17 @@ async fn handle(internal: &Internal, of: &EventsQueue, message: Delivered<Vec<u8
     }
 }
 
-/// Deletes the event: then the function may have it. If it is gone already, somebody else had it.
+/// Deletes the event, after which the function may have it. If it is gone already, another receive had it.
 fn begin(internal: Internal, queue: QueueId, receipt: Receipt, begun: &Arc<AtomicBool>) -> Begin {
     let (runtime, begun) = (tokio::runtime::Handle::current(), Arc::clone(begun));
     Box::new(move |decide| {
+        // Set before the deletion, so that `handle` does not delete the event a second time.
         begun.store(true, Relaxed);
         runtime.spawn(async move { decide(delete(&internal, queue, receipt).await) });
     })
 }
 
-/// Whether the message was there until now.
+/// Deletes a message; whether it still existed.
 async fn delete(internal: &Internal, queue: QueueId, receipt: Receipt) -> bool {
     let order = MessageOrder::Delete {
         queue,
@@ -145,11 +149,11 @@ async fn send(internal: &Internal, queue: QueueId, event: &Event, delay: Duratio
         }],
     };
     if let Err(error) = internal.messages(order).await {
-        tracing::warn!(%error, "an event that its function failed could not be kept to be tried again");
+        tracing::warn!(%error, "a failed event could not be kept for another try");
     }
 }
 
-/// To the function's dead-letter queue, if it has one.
+/// Sends the event to the function's dead-letter queue, if it has one.
 async fn bury(internal: &Internal, of: &EventsQueue, event: &Event, why: &str) {
     let Some(arn) = &of.dead_letter else { return };
     let asked =
@@ -159,6 +163,6 @@ async fn bury(internal: &Internal, of: &EventsQueue, event: &Event, why: &str) {
         Err(error) => Err(error),
     };
     if let Err(error) = result {
-        tracing::warn!(function = of.function, %error, "the dead-letter queue took nothing");
+        tracing::warn!(function = of.function, %error, "cannot send an event to the dead-letter queue");
     }
 }

@@ -1,4 +1,5 @@
-//! What gives functions their events: those of invocations that wait, and batches of queues' messages.
+//! Gives functions their events: `later` those of asynchronous invocations, `batches` those of event source mappings.
+//! `pace` holds the waiting times of both.
 
 mod batches;
 mod later;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// One that takes from one queue. It ends when it is dropped.
+/// A task that takes messages from one queue; aborted when dropped.
 struct Feeder<T> {
     of: T,
     task: JoinHandle<()>,
@@ -24,7 +25,7 @@ impl<T> Drop for Feeder<T> {
     }
 }
 
-/// Starts to feed. `changed` is told when there may be others to feed, or to feed from.
+/// Starts feeding. `changed` is notified when functions or mappings may have changed.
 pub(crate) fn start(internal: Internal, changed: Arc<Notify>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut events: BTreeMap<String, Feeder<EventsQueue>> = BTreeMap::new();
@@ -55,7 +56,7 @@ pub(crate) fn start(internal: Internal, changed: Arc<Notify>) -> JoinHandle<()> 
     })
 }
 
-/// Leaves the feeders of `wanted`: those that are there and have not changed go on.
+/// Makes `feeders` those of `wanted`: unchanged ones go on, others are started or dropped.
 fn keep<T: Clone + PartialEq>(
     feeders: &mut BTreeMap<String, Feeder<T>>,
     wanted: Vec<T>,

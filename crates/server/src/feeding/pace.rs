@@ -1,8 +1,8 @@
-//! How long those who feed functions wait.
+//! Waiting times of those who feed functions.
 
 use std::time::Duration;
 
-/// For messages to come, in one receive.
+/// How long one receive waits for messages.
 pub(super) const WAIT: Duration = Duration::from_secs(20);
-/// After what could not be asked.
+/// Pause after a receive that failed.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);

@@ -1,4 +1,5 @@
-//! The state of a running Forebay, for whoever has its data directory: for backups and checks. Nothing changes in it for that.
+//! Gives the state of a running Forebay to others with access to its data directory, for backups and checks. Changes
+//! nothing.
 
 use super::link::Link;
 use super::messages::Message;
@@ -12,10 +13,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// Either end may take this long for its part.
+/// Most time that either end may take for its part.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running Forebay, and a store's file with the state that it had committed last.
+/// A running Forebay, and a store file with the state that it had committed last.
 #[derive(Debug)]
 pub(crate) struct RunningStore {
     pub(crate) process: u32,
@@ -25,7 +26,7 @@ pub(crate) struct RunningStore {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Gives the store's file. Whatever was acknowledged before it was asked for is in this state.
+/// Sends a store file. Everything that was acknowledged before the request is in it.
 pub(super) fn give(mut link: Link, state: &State, api: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
     link.wait_at_most(Some(PATIENCE))?;
     let bytes = StoreFile::of(state, Path::new("the state"))?;
@@ -41,7 +42,7 @@ pub(super) fn give(mut link: Link, state: &State, api: SocketAddr, admin: Socket
     Ok(())
 }
 
-/// Asks the Forebay that runs with this data directory; none if none answers to its socket.
+/// Asks the Forebay that runs with this data directory; none if nothing answers at its socket.
 pub(crate) fn ask(data_dir: &Path) -> anyhow::Result<Option<RunningStore>> {
     let reached = socket_in(data_dir).and_then(|(_directory, path)| UnixStream::connect(path));
     let stream = match reached {
@@ -57,7 +58,7 @@ pub(crate) fn ask(data_dir: &Path) -> anyhow::Result<Option<RunningStore>> {
         Err(error) => {
             return Err(error).with_context(|| {
                 format!(
-                    "the Forebay that runs with {} cannot be asked: be the user that it runs as, or root",
+                    "cannot connect to the Forebay that runs with {}: run this as the same user, or as root",
                     data_dir.display()
                 )
             });
@@ -83,8 +84,8 @@ pub(crate) fn ask(data_dir: &Path) -> anyhow::Result<Option<RunningStore>> {
                 .receive_bytes(bytes)
                 .context("the running Forebay broke off")?,
         })),
-        Ok(_) => bail!("the running Forebay answered something else"),
-        // It has just ended, or given way to another one; or it is of a version that does not know the question.
+        Ok(_) => bail!("the running Forebay gave an unexpected answer"),
+        // It has just ended or been replaced, or it is of a version that does not know this message.
         Err(error)
             if error.kind() == io::ErrorKind::UnexpectedEof
                 || error.kind() == io::ErrorKind::ConnectionReset =>

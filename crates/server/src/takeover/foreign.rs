@@ -1,5 +1,5 @@
-//! In the process that has taken over: requests of the other one have slots here, and count at their targets, until it tells that they are
-//! over or is gone.
+//! In the successor: the predecessor's requests hold slots here and count at their targets, until it reports that they are
+//! over, or is gone.
 
 use super::link::Link;
 use super::messages::{Claim, Message, Named, Point};
@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// The other process's requests.
+/// The predecessor's requests.
 pub(super) struct Foreign {
     plane: Arc<DataPlane>,
     clock: Clock,
@@ -28,7 +28,7 @@ pub(super) struct Foreign {
 
 struct Inner {
     rng: Rng,
-    /// Slots that its requests have.
+    /// Slots held by its requests.
     slots: HashMap<Named, Vec<InFlight>>,
     /// Its requests at targets without a limit.
     loose: HashMap<Named, Vec<InFlight>>,
@@ -51,8 +51,8 @@ fn datapoint(point: Point) -> Datapoint {
 }
 
 impl Foreign {
-    /// Takes over what has slots, and serves the other process from now on until it is gone. Returns by what it is told more, and what
-    /// is closed when it is gone.
+    /// Takes over the slots in use, and serves the predecessor until it is gone. Returns a sender for more messages to it,
+    /// and a channel that closes when it is gone.
     pub(super) fn serve(
         plane: &Arc<DataPlane>,
         clock: Clock,
@@ -78,6 +78,8 @@ impl Foreign {
         for (target, count) in slots {
             foreign.occupy(target, count);
         }
+        // Two threads, because either end may write while the other does: one that did both could block for ever on full
+        // socket buffers.
         let mut answering = link.again()?;
         let thread = || std::thread::Builder::new().name("take-over".to_owned());
         thread().spawn(move || {
@@ -90,12 +92,12 @@ impl Foreign {
         let runtime = Handle::current();
         let (here, is_here) = watch::channel(());
         thread().spawn(move || {
-            // Dropped when it is gone.
+            // Dropped, which closes the channel, when the predecessor is gone.
             let _here = here;
             while let Ok(message) = link.receive() {
                 foreign.take(message, &runtime);
             }
-            // It is gone, and with it whatever it had under way.
+            // It is gone, and its requests with it.
             foreign.forget();
             tracing::info!("the process that was taken over from has ended");
         })?;
@@ -115,7 +117,7 @@ impl Foreign {
                 core::mem::take(&mut inner.waiting),
             )
         };
-        // Dropped without the lock: others are served then, who may be of this process.
+        // Dropped without the lock: that serves waiting requests, which may be the predecessor's and call back into this.
         drop((slots, loose, waiting));
     }
 
@@ -140,6 +142,7 @@ impl Foreign {
                 let waited = self.lock().waiting.remove(&(group, number));
                 drop(waited);
             }
+            // Any slot of this target will do: they are all alike.
             Message::Release { target, took_us } => {
                 let slot = self.lock().slots.get_mut(&target).and_then(Vec::pop);
                 if let Some(slot) = slot {
@@ -162,7 +165,7 @@ impl Foreign {
                     tracing::error!(cause = %error.cause, "datapoints of the process that was taken over from were lost");
                 }
             }
-            _ => tracing::warn!("the process that was taken over from said something out of turn"),
+            _ => tracing::warn!("unexpected message from the process that was taken over from"),
         }
     }
 
@@ -193,7 +196,7 @@ impl Foreign {
                 let view = node.target_view(&target.group, &target.id, target.port)?;
                 Some(view.id.0)
             });
-            // Whoever comes by a zone that is gone may use what all may.
+            // A claim from a zone that is gone may use what all zones may.
             let zone = node.zone_number(&claim.zone).map_or(u64::MAX, |zone| zone.0);
             Some((gate, counters, prefers, zone))
         });
@@ -234,7 +237,7 @@ impl Foreign {
         }
     }
 
-    /// A wait is over, or was withdrawn.
+    /// Ends a wait that was served, refused or withdrawn.
     fn over(&self, key: (String, u64)) {
         let Some(wait) = self.lock().waiting.remove(&key) else {
             return;

@@ -1,4 +1,4 @@
-//! In the process that is taken over from: its gates' decisions are asked for, and what ends is told.
+//! In the predecessor: asks the successor for its gates' decisions, and reports what ends.
 
 use super::link::Link;
 use super::messages::{Claim, Message, Named, Point};
@@ -17,10 +17,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often it is looked who is at targets without a limit.
+/// Interval at which requests at targets without a limit are counted.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How often datapoints are told.
+/// Interval at which datapoints are sent.
 const POINTS: Duration = Duration::from_millis(500);
 
 fn point(point: Datapoint) -> Point {
@@ -36,7 +36,7 @@ fn point(point: Datapoint) -> Point {
     }
 }
 
-/// What targets and zones are called.
+/// The names of targets and zones, which both processes share; numbers differ.
 #[derive(Default)]
 struct Names {
     targets: BTreeMap<u64, Named>,
@@ -44,7 +44,7 @@ struct Names {
 }
 
 impl Names {
-    /// What they are called now.
+    /// Reads the current names.
     fn read(plane: &DataPlane, names: &Mutex<Names>) {
         let mut read = Names::default();
         plane.with_node(|node| {
@@ -61,7 +61,7 @@ impl Names {
             }
         });
         let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
-        // Requests may still be at targets that are gone.
+        // Requests may still be at targets that are gone, so their names are kept.
         let mut before = core::mem::take(&mut names.targets);
         before.append(&mut read.targets);
         names.targets = before;
@@ -69,7 +69,7 @@ impl Names {
     }
 }
 
-/// A gate's decisions, by the other process.
+/// A gate whose decisions the successor makes.
 struct GroupAuthority {
     group: String,
     clock: Clock,
@@ -84,7 +84,7 @@ impl GroupAuthority {
     }
 
     fn send(&self, message: Message) {
-        // The other end is gone: soon this gate decides by itself again.
+        // If the other end is gone, this gate will soon decide for itself again.
         let _ = self.sender.send(message);
     }
 }
@@ -134,7 +134,7 @@ impl SlotAuthority for GroupAuthority {
     }
 }
 
-/// The gates of a process that is taken over from.
+/// The gates of a predecessor.
 pub(super) struct Lent {
     plane: Arc<DataPlane>,
     clock: Clock,
@@ -142,12 +142,12 @@ pub(super) struct Lent {
     names: Arc<Mutex<Names>>,
     receiver: Receiver<Message>,
     sender: Sender<Message>,
-    /// What has slots of which targets.
+    /// Slots in use, by target.
     pub(super) slots: Vec<(Named, u32)>,
 }
 
 impl Lent {
-    /// Has the other process decide from now on; what there is to tell waits until [`Lent::tell`].
+    /// Lets the successor decide from now on; messages to it are queued until [`Lent::tell`].
     pub(super) fn lend(plane: &Arc<DataPlane>, clock: Clock) -> Lent {
         let (sender, receiver) = channel();
         let names = Arc::default();
@@ -186,15 +186,16 @@ impl Lent {
         lent
     }
 
-    /// Decides here again.
+    /// Lets the gates decide here again.
     pub(super) fn reclaim(&self) {
         for gate in self.gates.values() {
             gate.reclaim(self.clock.now());
         }
     }
 
-    /// Tells the other process what happens, and does what it says, until it is gone: then this one decides again.
-    /// What changes of `state` there is followed here. `datapoints` are told too; the last ones once it `is_over`, and then this returns.
+    /// Sends events to the successor and carries out its answers until it is gone; then this process decides again. Changes
+    /// of `state` that it reports are followed. `datapoints` are sent too; once `is_over` is set, the last ones are, and
+    /// this returns.
     pub(super) fn tell(
         self,
         mut link: Link,
@@ -222,13 +223,14 @@ impl Lent {
         let mut counted = BTreeMap::new();
         let mut told = Instant::now();
         let outcome = loop {
+            // Read before the datapoints are taken: those that come before `is_over` is set are then sent for sure.
             let ends = is_over.load(SeqCst);
             if ends || told.elapsed() >= POINTS {
                 told = Instant::now();
                 let points = datapoints.diverted();
                 if !points.is_empty() {
                     let points = points.into_iter().map(point).collect();
-                    // Metrics are not worth a request's slot: what can't be said is left out.
+                    // Metrics are not worth a request's slot, so a failure to send them is ignored.
                     let _ = link.send(&Message::Points(points));
                 }
             }
@@ -240,6 +242,7 @@ impl Lent {
                 Err(RecvTimeoutError::Timeout) => self.tell_in_flight(&mut counted, &mut link),
                 Err(RecvTimeoutError::Disconnected) => break Ok(()),
             };
+            // The end of the successor may show in either direction first.
             if sent.is_err() || listening.is_finished() {
                 break sent;
             }
@@ -248,7 +251,7 @@ impl Lent {
         outcome
     }
 
-    /// Says who is at targets without a limit, where that has changed.
+    /// Reports the number of requests at targets without a limit, where it has changed.
     fn tell_in_flight(&self, counted: &mut BTreeMap<u64, u32>, link: &mut Link) -> io::Result<()> {
         let limited: BTreeSet<&str> = self.gates.keys().map(String::as_str).collect();
         let mut changed = Vec::new();
@@ -270,7 +273,7 @@ impl Lent {
     }
 }
 
-/// What the other process says is done here.
+/// Carries out what the successor sends.
 struct Obeying {
     plane: Arc<DataPlane>,
     gates: BTreeMap<String, Arc<GroupGate>>,
@@ -282,7 +285,7 @@ struct Obeying {
 }
 
 impl Obeying {
-    /// Listens until the other process is gone.
+    /// Listens until the successor is gone.
     fn listen(mut self, mut link: Link) {
         while let Ok(message) = link.receive() {
             match message {
@@ -321,14 +324,14 @@ impl Obeying {
         if !is_known {
             gate.refused(now, number, Refusal::default());
         }
-        // Its client has left, or nobody here knows the target: nobody uses the slot.
+        // The client has left, or the target is unknown here: nobody uses the slot, and the successor must get it back.
         let _ = self.sender.send(Message::Release {
             target,
             took_us: None,
         });
     }
 
-    /// What has changed there counts for what is under way here: targets that came may be sent to, those that go are left.
+    /// Applies the successor's changes to the requests in flight here: new targets may be used, removed ones are left.
     fn follow(&mut self, rows: Vec<(String, String, Option<String>)>) {
         for (table, key, json) in rows {
             match json {
@@ -346,7 +349,7 @@ impl Obeying {
                 Names::read(&self.plane, &self.names);
             }
             Err(error) => {
-                tracing::warn!(%error, "what the successor changes is not understood: requests under way here go by what was before");
+                tracing::warn!(%error, "cannot read a change by the successor: the requests in flight here use the previous state");
             }
         }
     }

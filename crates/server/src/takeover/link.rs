@@ -1,4 +1,4 @@
-//! The connection between a running Forebay and the one that takes over from it: messages, and descriptors.
+//! The connection between a running Forebay and its successor: messages and file descriptors.
 
 use super::messages::Message;
 use rustix::net::{
@@ -11,12 +11,12 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// A message of more bytes is none of ours.
+/// A longer message is not one of this protocol.
 const LONGEST: usize = 1 << 30;
-/// Descriptors that go over together; the kernel takes 253 at most.
+/// Descriptors sent together; the kernel accepts at most 253.
 pub(super) const TOGETHER: usize = 200;
 
-/// One end.
+/// One end of the connection.
 pub(super) struct Link(UnixStream);
 
 impl Link {
@@ -24,19 +24,19 @@ impl Link {
         Link(stream)
     }
 
-    /// Who waits longer for the other end gets an error; none waits for ever.
+    /// Sets the time after which waiting for the other end fails; none for no limit.
     pub(super) fn wait_at_most(&self, time: Option<Duration>) -> io::Result<()> {
         self.0.set_read_timeout(time)?;
         self.0.set_write_timeout(time)
     }
 
-    /// The process at the other end, as the kernel knows it.
+    /// The process id of the other end, as the kernel knows it.
     pub(super) fn peer(&self) -> io::Result<u32> {
         let peer = rustix::net::sockopt::socket_peercred(self.0.as_fd())?;
         Ok(peer.pid.as_raw_nonzero().get().unsigned_abs())
     }
 
-    /// The same connection, for another thread.
+    /// Another handle on the same connection, for another thread.
     pub(super) fn again(&self) -> io::Result<Link> {
         Ok(Link(self.0.try_clone()?))
     }
@@ -71,10 +71,10 @@ impl Link {
         self.0.write_all(bytes)
     }
 
-    /// So many bytes that a message has announced.
+    /// Receives `length` bytes that a message has announced.
     pub(super) fn receive_bytes(&mut self, length: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        // As they come: a number that means nothing costs no memory.
+        // The buffer grows as they come, so a wrong number costs no memory.
         (&mut self.0).take(length).read_to_end(&mut bytes)?;
         if bytes.len() as u64 == length {
             Ok(bytes)
@@ -90,7 +90,7 @@ impl Link {
         if !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        // They go with a byte.
+        // Descriptors travel with at least one byte.
         let sent = sendmsg(
             self.0.as_fd(),
             &[IoSlice::new(&[0])],
@@ -104,7 +104,7 @@ impl Link {
         }
     }
 
-    /// As many descriptors as were sent together.
+    /// Receives the descriptors that were sent together.
     pub(super) fn receive_descriptors(&self) -> io::Result<Vec<OwnedFd>> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(TOGETHER))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -139,7 +139,7 @@ mod tests {
         let (mut one, mut other) = (Link::new(one), Link::new(other));
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        // Somebody waits in the socket's queue while it changes hands.
+        // A connection waits in the socket's queue while the socket is passed on.
         let waits = TcpStream::connect(address).unwrap();
         one.send(&Message::Freeze).unwrap();
         one.send_descriptors(&[socket.as_fd(); TOGETHER]).unwrap();

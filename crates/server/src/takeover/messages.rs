@@ -1,16 +1,16 @@
-//! What a running Forebay and the one that takes over from it say to each other.
+//! The messages between a running Forebay and its successor.
 
 use forebay_signals::Summary;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
-/// What is spoken. Whoever speaks another version is told to stop and start instead.
+/// Version of the protocol. A successor with another version is told to stop the running process and start instead.
 pub(super) const VERSION: u32 = 1;
 
 /// A row of the state: table, key, JSON.
 pub(super) type Row = (String, String, String);
 
-/// A target, as every process calls it.
+/// A target by its name, which is the same in every process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Named {
     pub(super) group: String,
@@ -18,7 +18,7 @@ pub(super) struct Named {
     pub(super) port: u16,
 }
 
-/// What is known of a target's health.
+/// A target's health.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Health {
     pub(super) target: Named,
@@ -53,7 +53,7 @@ impl core::fmt::Debug for TicketKey {
     }
 }
 
-/// A request that waits for a slot. Times are from now on, or ago: clocks differ.
+/// A request that waits for a slot. Times are durations from now, because the processes' clocks differ.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Claim {
     pub(super) group: String,
@@ -80,16 +80,16 @@ pub(super) struct Point {
     pub(super) high_resolution: bool,
 }
 
-/// Everything that is said. The successor's side is marked so.
+/// All messages. Those marked "Successor" are sent by it, the others by the running process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Message {
-    /// Successor: who it is, and which formats of the store it reads.
+    /// Successor: its version, and the formats of the store that it reads.
     Hello {
         version: u32,
         program: String,
         format: u64,
     },
-    /// Who runs: its process, program and formats, and its state.
+    /// The running process: its id, program, formats, addresses and state.
     Welcome {
         process: u32,
         program: String,
@@ -98,39 +98,39 @@ pub(super) enum Message {
         admin: SocketAddr,
         rows: Vec<Row>,
     },
-    /// It will not be taken over from, and why.
+    /// It refuses the take-over, for this reason.
     Refused(String),
-    /// Successor: it could serve. Nothing is to be written any more.
+    /// Successor: it is able to serve. Nothing may be written from now on.
     Freeze,
-    /// The last state; the store is free. Then come so many batches of [`Message::Sockets`].
+    /// The last state; the store is released. Then come `batches` messages of [`Message::Sockets`].
     Frozen { rows: Vec<Row>, batches: usize },
     /// Listening sockets, whose descriptors follow: the APIs, the admin address, then those of load balancers.
     Sockets(Vec<SocketAddr>),
-    /// Successor: all is prepared, it waits only for what follows.
+    /// Successor: everything is prepared; it waits only for [`Message::Yours`].
     Ready,
-    /// No connection is taken any more, and the gates are lent. What has slots of targets of limited groups.
+    /// No more connections are accepted, and the gates are lent. With the slots in use at targets of limited groups.
     Yours {
         health: Vec<Health>,
         tickets: Vec<TicketKey>,
         slots: Vec<(Named, u32)>,
     },
-    /// Successor: it takes connections.
+    /// Successor: it accepts connections.
     Serving,
-    /// A request wants a slot.
+    /// A request asks for a slot.
     Claim(Claim),
-    /// It wants none any more.
+    /// The request has given up waiting.
     Withdraw { group: String, number: u64 },
-    /// A request that had a slot is over; a success took so long.
+    /// A request that held a slot has ended; with its duration if it succeeded.
     Release { target: Named, took_us: Option<u64> },
-    /// A target pushed back.
+    /// A target asked for a pause.
     Pause { target: Named, time_us: u64 },
-    /// So many requests are at a target whose group has no limit.
+    /// The number of requests at a target whose group has no limit.
     InFlight { target: Named, count: u32 },
-    /// Datapoints of what is under way there.
+    /// Datapoints of the requests that are still in flight.
     Points(Vec<Point>),
-    /// Whoever makes a backup: wants the store's file, and nothing else.
+    /// From a backup: asks for the store file, and nothing else.
     Backup,
-    /// Who runs, and the file, of which so many bytes follow.
+    /// The running process, and the store file, of which `bytes` bytes follow.
     Store {
         process: u32,
         program: String,
@@ -139,11 +139,11 @@ pub(super) enum Message {
         admin: SocketAddr,
         bytes: u64,
     },
-    /// Successor: what of the state has changed. A row without JSON is gone.
+    /// Successor: rows of the state that changed. A row without JSON was deleted.
     Changed(Vec<(String, String, Option<String>)>),
-    /// Successor: a claim has this target's slot.
+    /// Successor: a claim gets this target's slot.
     Granted { number: u64, target: Named },
-    /// Successor: a claim gets no slot.
+    /// Successor: a claim is refused.
     Denied {
         group: String,
         number: u64,

@@ -1,16 +1,21 @@
-//! Take-over: a new process of Forebay takes listening sockets, store and requests' slots from the one that runs, and no connection is
-//! refused or lost. See docs/operating.md and record 37.
+//! Take-over: a new process of Forebay takes the listening sockets, the store and the requests' slots of the running one,
+//! and no connection is refused or lost. See docs/operating.md and
+//! docs/decisions/0037-take-over-by-descriptors-and-lent-gates.md.
 //!
-//! | successor says | the running process does |
+//! | the successor sends | the running process |
 //! |---|---|
-//! | `Hello` | tells its state: the successor checks flags and state, and starts what needs neither sockets nor the store |
-//! | `Freeze` | lets go of the store and of instances, keeps what is to be written waiting; gives copies of its sockets |
-//! | `Ready` | takes no more connections, lends its gates' decisions; tells health, ticket keys and who has slots |
-//! | `Serving` | finishes what it has, and ends |
+//! | `Hello` | sends its state: the successor checks flags and state, and starts what needs neither sockets nor the store |
+//! | `Freeze` | releases the store and the instances, holds back writes, and sends copies of its sockets |
+//! | `Ready` | accepts no more connections and lends its gates' decisions; sends health, ticket keys and the slots in use |
+//! | `Serving` | finishes its requests, and ends |
 //!
-//! `Backup` in place of `Hello` asks for a copy of the store's file ([`copies`]), and disturbs none of that.
+//! `Backup` in place of `Hello` asks for a copy of the store file ([`copies`]), and disturbs none of that.
 //!
-//! Until `Serving` the running process takes everything back if the successor is gone or too slow: a successor that fails changes nothing.
+//! Until `Serving`, the running process takes everything back if the successor is gone or too slow: a successor that fails
+//! changes nothing.
+//!
+//! In reading order: `messages` and `link` (the protocol), `predecessor` and `successor` (the two sides up to `Serving`),
+//! `lent` and `foreign` (the two sides while the old process finishes), `place` (where they meet), `copies` (backups).
 
 mod copies;
 mod foreign;

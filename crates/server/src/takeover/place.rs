@@ -1,4 +1,4 @@
-//! Where the two meet, and what of the state goes over.
+//! Where the two processes meet, and the form in which the state is passed on.
 
 use super::messages::Row;
 use forebay_control::State;
@@ -7,10 +7,11 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
-/// The socket by which a running Forebay is taken over from, in its data directory.
+/// Name of the socket in the data directory at which a running Forebay waits for a successor.
 pub(super) const SOCKET: &str = "take-over.sock";
 
-/// A directory, and the path of the socket in it: short, as a socket's path has 107 bytes at most and a data directory's may have more.
+/// The opened data directory, and a path of the socket that leads through it. The path must be short, because a socket's
+/// path is limited to 107 bytes and a data directory's may be longer.
 pub(super) fn socket_in(data_dir: &Path) -> io::Result<(File, PathBuf)> {
     let directory = File::open(data_dir)?;
     let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()));

@@ -1,4 +1,4 @@
-//! The process that runs: waits for a successor, and gives way to it.
+//! The running process: waits for a successor, and gives way to it.
 
 use super::copies::give;
 use super::lent::Lent;
@@ -26,11 +26,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// A successor may take this long from one step to the next. While nothing is written it must be quick.
+/// Most time from one step of a successor to the next. Shorter while writes are held back, because callers wait for them.
 const STEP: Duration = Duration::from_secs(60);
 const FROZEN_STEP: Duration = Duration::from_secs(30);
 
-/// What there is to give up.
+/// Everything that is handed over.
 pub(crate) struct Yields {
     pub(crate) plane: Arc<DataPlane>,
     pub(crate) writer: Writer,
@@ -38,9 +38,9 @@ pub(crate) struct Yields {
     pub(crate) datapoints: Arc<KeptDatapoints>,
     pub(crate) messages: Arc<KeptMessages>,
     pub(crate) clock: Clock,
-    /// Where all load balancers are reached.
+    /// The addresses at which all load balancers are exposed.
     pub(crate) exposed: Vec<IpAddr>,
-    /// Where the APIs and the admin address are served.
+    /// The sockets of the APIs and of the admin address.
     pub(crate) api: TcpListener,
     pub(crate) admin: TcpListener,
 }
@@ -50,12 +50,13 @@ pub(crate) struct Predecessor {
     socket: PathBuf,
     taken: watch::Receiver<Option<u32>>,
     is_over: Arc<AtomicBool>,
-    /// None where there can be no socket.
+    /// None if there is no socket.
     thread: Option<JoinHandle<()>>,
 }
 
 impl Predecessor {
-    /// Waits for successors, in the data directory. Where no socket can be (some file systems have none), it says so and waits for none.
+    /// Waits for successors at a socket in the data directory. Some file systems have no sockets; that is logged, and
+    /// nothing waits.
     pub(crate) fn wait(data_dir: &Path, yields: Yields) -> Predecessor {
         let (taken, taken_by) = watch::channel(None);
         let is_over = Arc::new(AtomicBool::new(false));
@@ -71,7 +72,7 @@ impl Predecessor {
             };
             let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
             named("take-over-socket").spawn(move || {
-                // The socket's path leads through this descriptor.
+                // The socket's path leads through this descriptor, so it must stay open.
                 let _directory = directory;
                 front.run(&listener);
             })?;
@@ -97,12 +98,12 @@ impl Predecessor {
         }
     }
 
-    /// Nobody is to take over any more.
+    /// Closes the socket, so that no process can take over any more.
     pub(crate) fn close(&self) {
         let _ = std::fs::remove_file(&self.socket);
     }
 
-    /// All requests are over, and all is told but the last metrics: tells these. Blocks.
+    /// Called when all requests are over and only the last metrics are left: sends these. Blocks.
     pub(crate) fn finish(self) {
         self.is_over.store(true, SeqCst);
         if let Some(thread) = self.thread {
@@ -113,7 +114,8 @@ impl Predecessor {
 
 fn listen(data_dir: &Path) -> std::io::Result<(File, UnixListener)> {
     let (directory, path) = socket_in(data_dir)?;
-    // Whoever has the store is the only one here, so a socket that is there is a dead one's, or that of whom this one took over from.
+    // Only the holder of the store listens here, so an existing socket is a dead process's, or that of the predecessor of
+    // this one.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -123,7 +125,7 @@ fn listen(data_dir: &Path) -> std::io::Result<(File, UnixListener)> {
     Ok((directory, listener))
 }
 
-/// Gives way to the first successor that makes it.
+/// Gives way to the first successor that succeeds.
 fn serve(
     successors: &Receiver<(Link, Message)>,
     yields: &Yields,
@@ -139,7 +141,8 @@ fn serve(
     }
 }
 
-/// Hears what each who connects wants: a backup has a thread of its own for as long as it takes, successors come one after another.
+/// Accepts connections at the socket. A backup gets a thread of its own as long as it takes; successors are served one
+/// after another.
 #[derive(Clone)]
 struct Front {
     writer: Writer,
@@ -152,9 +155,11 @@ impl Front {
     fn run(&self, listener: &UnixListener) {
         for stream in listener.incoming() {
             let Ok(stream) = stream else {
+                // Without free descriptors, for instance, accepting fails again at once: trying without a pause would spin.
                 std::thread::sleep(Duration::from_secs(1));
                 continue;
             };
+            // Its own thread: a peer that says nothing must not keep the next one waiting.
             let front = self.clone();
             let thread = std::thread::Builder::new().name("take-over-hello".to_owned());
             let spawned = thread.spawn(move || {
@@ -163,7 +168,7 @@ impl Front {
                 }
             });
             if let Err(error) = spawned {
-                tracing::warn!(%error, "whoever asked for the state could not be heard");
+                tracing::warn!(%error, "cannot answer a request for the state");
             }
         }
     }
@@ -172,13 +177,13 @@ impl Front {
         link.wait_at_most(Some(STEP))?;
         match link.receive().context("it said nothing")? {
             Message::Backup => {
-                tracing::info!(process = peer(&link), "the state is copied");
+                tracing::info!(process = peer(&link), "sending a copy of the state");
                 if let Err(error) = give(link, &self.writer.state(), self.api, self.admin) {
-                    tracing::warn!("whoever wanted a copy of the state did not get it: {error:#}");
+                    tracing::warn!("a copy of the state could not be sent: {error:#}");
                 }
                 Ok(())
             }
-            // Once another one serves there is nobody to hear it: the link is dropped.
+            // If another successor serves already, nobody receives this and the link is dropped.
             hello => {
                 let _ = self.said.send((link, hello));
                 Ok(())
@@ -187,7 +192,7 @@ impl Front {
     }
 }
 
-/// What was given up, to be taken back unless the successor serves.
+/// What was released so far; taken back on drop unless the successor serves.
 struct Yielding<'a> {
     yields: &'a Yields,
     runtime: &'a Handle,
@@ -209,7 +214,7 @@ impl<'a> Yielding<'a> {
         }
     }
 
-    /// Returns once this process is not needed any more, or with what kept the successor from taking over.
+    /// Gives way. Returns once this process is not needed any more, or with the reason why the successor did not take over.
     fn give_way(
         mut self,
         mut link: Link,
@@ -223,7 +228,7 @@ impl<'a> Yielding<'a> {
             format,
         } = hello
         else {
-            bail!("it did not say who it is");
+            bail!("its first message was not Hello");
         };
         if let Some(why) = self.refuses(version, format) {
             link.send(&Message::Refused(why.clone()))?;
@@ -241,11 +246,13 @@ impl<'a> Yielding<'a> {
         expect(&mut link, "its start", |message| {
             matches!(message, Message::Freeze)
         })?;
+        // From here on callers of the API wait, so the successor must be quicker.
         link.wait_at_most(Some(FROZEN_STEP))?;
         self.freeze(&mut link)?;
         expect(&mut link, "its start with store and sockets", |message| {
             matches!(message, Message::Ready)
         })?;
+        // Set before the step it stands for, so that dropping this undoes it even if it fails halfway.
         self.paused = true;
         self.yields.plane.accept(false);
         let lent = Lent::lend(&self.yields.plane, self.yields.clock);
@@ -254,14 +261,16 @@ impl<'a> Yielding<'a> {
                 matches!(message, Message::Serving)
             })
         });
+        // Undone in reverse order: the gates decide again before connections are accepted again.
         if let Err(error) = serving {
             lent.reclaim();
             return Err(error);
         }
         self.settle();
+        // The link stays as long as this process has requests, however long nothing is said.
         link.wait_at_most(None)?;
         taken.send_replace(Some(peer(&link)));
-        // For as long as this process has requests, the successor decides about their slots.
+        // As long as this process has requests, the successor decides about their slots.
         if let Err(error) = lent.tell(
             link,
             &self.yields.writer.state(),
@@ -269,7 +278,7 @@ impl<'a> Yielding<'a> {
             &self.yields.datapoints,
             is_over,
         ) {
-            tracing::warn!(%error, "the successor is gone: requests under way here are finished by what is known here");
+            tracing::warn!(%error, "the successor is gone: the requests in flight here are finished without it");
         }
         Ok(())
     }
@@ -277,21 +286,22 @@ impl<'a> Yielding<'a> {
     fn refuses(&self, version: u32, format: u64) -> Option<String> {
         if version != VERSION {
             return Some(format!(
-                "the running Forebay hands over as version {VERSION}, the new one takes over as version {version}: stop the one and start the other"
+                "the running Forebay speaks version {VERSION} of the take-over protocol, the new one version {version}: stop the running one and start the new one"
             ));
         }
         (format < forebay_store::FORMAT).then(|| {
             format!(
-                "the store has format {}, and the new Forebay reads formats up to {format} only: it is older than the running one",
+                "the store has format {}, but the new Forebay, which is older than the running one, reads only formats up to {format}",
                 forebay_store::FORMAT
             )
         })
     }
 
-    /// Lets go of the store and of instances, and gives copies of all sockets.
+    /// Releases the store and the instances, and sends copies of all sockets.
     fn freeze(&mut self, link: &mut Link) -> anyhow::Result<()> {
+        // The writer first: once it is held, no change of the state can reach messages or instances any more.
         let held = self.runtime.block_on(self.yields.writer.hold());
-        self.held = Some(held.map_err(|error| anyhow!("the store cannot be let go: {error}"))?);
+        self.held = Some(held.map_err(|error| anyhow!("the store cannot be released: {error}"))?);
         self.frozen = true;
         self.messages = Some(self.yields.messages.hold()?);
         self.yields.instances.lay_down();
@@ -317,7 +327,7 @@ impl<'a> Yielding<'a> {
         Ok(())
     }
 
-    /// Tells what is known at this moment.
+    /// Sends what is known at this moment: health, ticket keys and the slots in use.
     fn hand_over(&self, link: &mut Link, lent: &Lent) -> anyhow::Result<()> {
         let plane = &self.yields.plane;
         let health = plane.with_node(|node| node.health_records());
@@ -337,7 +347,7 @@ impl<'a> Yielding<'a> {
         Ok(())
     }
 
-    /// The successor serves: nothing is taken back.
+    /// Called when the successor serves: nothing is taken back any more.
     fn settle(&mut self) {
         self.paused = false;
         self.frozen = false;
@@ -351,8 +361,9 @@ impl<'a> Yielding<'a> {
 }
 
 impl Drop for Yielding<'_> {
-    /// Takes back what was given up.
+    /// Takes back what was released.
     fn drop(&mut self) {
+        // Connections first, because clients wait; the writer last, because its changes go to everything else.
         if self.paused {
             self.yields.plane.accept(true);
         }
@@ -365,7 +376,7 @@ impl Drop for Yielding<'_> {
     }
 }
 
-/// The next message is one of these.
+/// Receives the next message, which must satisfy `is_it`.
 fn expect(link: &mut Link, what: &str, is_it: impl Fn(&Message) -> bool) -> anyhow::Result<()> {
     let message = link
         .receive()
@@ -373,11 +384,11 @@ fn expect(link: &mut Link, what: &str, is_it: impl Fn(&Message) -> bool) -> anyh
     if is_it(&message) {
         Ok(())
     } else {
-        bail!("it said something else than was expected of {what}")
+        bail!("unexpected message instead of {what}")
     }
 }
 
-/// The process at the other end, as the kernel knows it.
+/// The process id of the other end, as the kernel knows it.
 fn peer(link: &Link) -> u32 {
     link.peer().unwrap_or_default()
 }

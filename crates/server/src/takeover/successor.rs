@@ -18,24 +18,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// The running process may take this long for one step.
+/// Most time that the running process may take for one step.
 const STEP: Duration = Duration::from_secs(60);
-/// How long it waits for control channels to agents that do not answer.
+/// Most time to wait for control channels to agents that do not answer.
 const CHANNELS: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The end of the link here.
+/// The successor's end of the link.
 pub(crate) struct Successor {
     link: Link,
-    /// The process that runs.
+    /// The process id of the running process.
     pub(crate) process: u32,
-    /// Where it serves the APIs, and metrics and health.
+    /// Where it serves the APIs, and its metrics and health.
     pub(crate) api: SocketAddr,
     pub(crate) admin: SocketAddr,
     rows: Vec<Row>,
 }
 
-/// What the running process has given up.
+/// What the running process has released.
 pub(crate) struct Yielded {
     pub(crate) api: TcpListener,
     pub(crate) admin: TcpListener,
@@ -44,13 +44,13 @@ pub(crate) struct Yielded {
 }
 
 impl Successor {
-    /// Says who it is to the process that runs with this data directory.
+    /// Announces this process to the one that runs with this data directory.
     pub(crate) fn meet(data_dir: &Path) -> anyhow::Result<Successor> {
         let (_directory, path) = socket_in(data_dir)
             .with_context(|| format!("the data directory {} cannot be read", data_dir.display()))?;
         let stream = UnixStream::connect(path).with_context(|| {
             format!(
-                "no Forebay that could be taken over from runs with the data directory {}: start it without --take-over",
+                "no running Forebay can be taken over in the data directory {}: start without --take-over",
                 data_dir.display()
             )
         })?;
@@ -76,7 +76,7 @@ impl Successor {
                 admin,
                 rows,
             }),
-            _ => bail!("the running Forebay answered something else"),
+            _ => bail!("the running Forebay gave an unexpected answer"),
         }
     }
 
@@ -85,21 +85,22 @@ impl Successor {
         state(core::mem::take(&mut self.rows))
     }
 
-    /// Nothing is written any more from now on, until this one serves or is gone.
+    /// Makes the running process hold back writes, until this one serves or is gone; takes its store, sockets and last
+    /// state.
     pub(crate) fn freeze(&mut self) -> anyhow::Result<Yielded> {
         self.link.send(&Message::Freeze)?;
         let Message::Frozen { rows, batches } = self.receive()? else {
-            bail!("the running Forebay did not let go of its store");
+            bail!("the running Forebay did not release its store");
         };
         let mut sockets = Vec::new();
         for _ in 0..batches {
             let Message::Sockets(addresses) = self.receive()? else {
-                bail!("the running Forebay did not give its sockets");
+                bail!("the running Forebay did not send its sockets");
             };
             let descriptors = self.link.receive_descriptors()?;
             if descriptors.len() != addresses.len() {
                 bail!(
-                    "{} of {} sockets came over: the limit on open files may be too low (ulimit -n, LimitNOFILE)",
+                    "only {} of {} sockets arrived: the limit on open files may be too low (ulimit -n, LimitNOFILE)",
                     descriptors.len(),
                     addresses.len()
                 );
@@ -112,7 +113,7 @@ impl Successor {
         }
         let mut sockets = sockets.into_iter();
         let (Some((_, api)), Some((_, admin))) = (sockets.next(), sockets.next()) else {
-            bail!("the running Forebay gave no sockets");
+            bail!("the running Forebay sent no sockets");
         };
         let mut inherited = Inherited::new();
         for (address, socket) in sockets {
@@ -130,7 +131,7 @@ impl Successor {
         self.link.receive().context("the running Forebay is gone")
     }
 
-    /// All is prepared: takes what is known there, and takes connections.
+    /// Adopts what the running process knows, and accepts connections.
     pub(crate) fn serve(
         mut self,
         plane: &Arc<DataPlane>,
@@ -147,7 +148,7 @@ impl Successor {
             slots,
         } = self.receive()?
         else {
-            bail!("the running Forebay did not tell what it knows");
+            bail!("the running Forebay did not send its health, tickets and slots");
         };
         plane.take_health(health.into_iter().map(kept).collect());
         let mut keys: BTreeMap<String, Vec<_>> = BTreeMap::new();
@@ -163,10 +164,11 @@ impl Successor {
         plane.take_tickets(Tickets::from_iter(keys));
         let mut link = self.link.again()?;
         self.link.wait_at_most(None)?;
+        // Before any connection is accepted: a gate that did not know these slots would admit too many requests.
         let (tell, is_here) = Foreign::serve(plane, clock, seed, slots, Arc::clone(datapoints), self.link)?;
         let gone = is_here.clone();
         let _ = follower.set(Box::new(move |old, new| {
-            // For the rest of this process's life nobody follows.
+            // From then on there is nobody to follow the changes.
             if gone.has_changed().is_err() {
                 return;
             }
@@ -174,7 +176,7 @@ impl Successor {
                 let json = row.value.and_then(|json| String::from_utf8(json).ok());
                 (row.table.to_owned(), row.key, json)
             });
-            // It may be gone.
+            // Fails if it is gone.
             let _ = tell.send(Message::Changed(changed.collect()));
         }));
         plane.accept(true);
@@ -184,7 +186,7 @@ impl Successor {
     }
 }
 
-/// The process that was taken over from, while it finishes requests.
+/// The predecessor, while it finishes requests.
 pub(crate) struct Before(watch::Receiver<()>);
 
 impl Before {
@@ -194,7 +196,7 @@ impl Before {
     }
 }
 
-/// Agents let in whom they know: the channels to them must stand before the first request comes.
+/// Agents admit only known nodes: the channels to them must exist before the first request comes.
 fn wait_for_channels(plane: &DataPlane) {
     let began = Instant::now();
     while began.elapsed() < CHANNELS && plane.with_node(|node| node.lacks_channels()) {
@@ -203,7 +205,7 @@ fn wait_for_channels(plane: &DataPlane) {
 }
 
 fn state(rows: Vec<Row>) -> anyhow::Result<State> {
-    State::from_rows(rows).context("the running Forebay's state is not understood: it may be a newer one")
+    State::from_rows(rows).context("cannot read the running Forebay's state: it may be of a newer version")
 }
 
 fn kept(health: Health) -> KeptHealth {

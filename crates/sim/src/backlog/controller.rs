@@ -1,58 +1,58 @@
-//! What sizes a group of workers, and what it sees.
+//! The interface of controllers of worker groups, and what they see.
 
 use core::time::Duration;
 use forebay_units::Mono;
 
-/// What sizes a group of workers.
+/// A controller that decides the size of a group of workers.
 pub trait BacklogController {
-    /// What tables and plots call it.
+    /// Its name in tables and plots.
     fn name(&self) -> &'static str;
 
-    /// How many instances there should be; the group keeps that within its bounds.
+    /// The desired number of instances; the group applies its minimum and maximum.
     fn decide(&mut self, now: Mono, seen: &BacklogSeen) -> u32;
 
-    /// From one look to the next, if nothing changes.
+    /// Time from one look to the next, if nothing changes.
     fn interval(&self) -> Duration;
 
-    /// Whether it looks, too, when the queue has changed.
+    /// Whether it also looks when the queue has changed.
     fn wakes_on_change(&self) -> bool;
 
-    /// What it goes by now.
+    /// The figures that it currently decides by.
     fn shown(&self) -> Shown;
 }
 
-/// What a controller goes by.
+/// The figures that a controller decides by.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Shown {
-    /// Seconds that it takes a message to take.
+    /// Seconds that a message is assumed to take.
     pub processing: f64,
-    /// Messages that it lets each instance have: the acceptable backlog per instance.
+    /// Messages that each instance may have: the acceptable backlog per instance.
     pub target: f64,
 }
 
-/// What is known of a queue and its workers.
+/// What a controller sees of a queue and its workers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BacklogSeen {
     /// Messages that may be received.
     pub visible: u64,
     /// Messages that were received and not deleted.
     pub in_flight: u64,
-    /// For how long the oldest message has been there.
+    /// Age of the oldest message.
     pub oldest: Option<Duration>,
-    /// How long after their receive messages were deleted since the last look.
+    /// Time from receive to delete, of each message that was deleted since the last look.
     pub deleted: Vec<Duration>,
-    /// What workers last said that a message took, in seconds.
+    /// Seconds that a message took, as workers last reported.
     pub reported: Option<f64>,
-    /// Instances that work.
+    /// Instances in service.
     pub ready: u32,
-    /// How long ago those that start were ordered, one entry for each.
+    /// Age of each order that has not started yet.
     pub pending: Vec<Duration>,
-    /// Instances that are wanted.
+    /// The desired number of instances.
     pub desired: u32,
     /// Fewest instances.
     pub minimum: u32,
     /// Most instances.
     pub maximum: u32,
-    /// From an order to an instance that works, at the 99th percentile of the launches so far.
+    /// Time from an order to an instance in service: the 99th percentile of the launches so far.
     pub start_up: Option<Duration>,
 }

@@ -6,10 +6,10 @@ use forebay_queues::{Receipt, Ticket};
 use forebay_units::Rng;
 use std::collections::BTreeMap;
 
-/// What an instance is at.
+/// The phase of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It starts.
+    /// It is starting.
     Starting,
     /// It waits for a message.
     Receiving(Ticket),
@@ -27,7 +27,7 @@ pub(super) struct Instances {
     all: BTreeMap<u64, Instance>,
     next: u64,
     start_up: Span,
-    /// How long launches took, in order of their length.
+    /// Durations of launches, in ascending order.
     starts: Vec<u64>,
     ended: u64,
     pub(super) largest: u32,
@@ -47,7 +47,7 @@ impl Instances {
         }
     }
 
-    /// Orders one: which, and in how long it works.
+    /// Orders an instance; returns its id and when it is in service.
     pub(super) fn order(&mut self, now: u64) -> (u64, u64) {
         let id = self.next;
         self.next += 1;
@@ -73,14 +73,15 @@ impl Instances {
         instance.phase = phase;
     }
 
-    /// Who waits by this ticket.
+    /// The instance that waits with this ticket.
     pub(super) fn with_ticket(&self, ticket: Ticket) -> Option<u64> {
         let mut all = self.all.iter();
         let found = all.find(|(_, instance)| instance.phase == Phase::Receiving(ticket));
         found.map(|(&id, _)| id)
     }
 
-    /// One goes: of those that start, or of all at random, as Auto Scaling does not know who works. What it was at.
+    /// Ends an instance: one that is starting, else any at random, because Auto Scaling does not know which ones work.
+    /// Returns its phase.
     pub(super) fn end_one(&mut self, now: u64) -> Option<Phase> {
         let mut starting = self.all.iter().rev();
         let found = starting.find(|(_, instance)| instance.phase == Phase::Starting);
@@ -109,7 +110,7 @@ impl Instances {
         ready.count() as u32
     }
 
-    /// How long ago those that start were ordered.
+    /// Age of each order that has not started yet.
     pub(super) fn pending(&self, now: u64) -> Vec<Duration> {
         let starting = self
             .all
@@ -127,7 +128,7 @@ impl Instances {
         Some(Duration::from_nanos(*nanos))
     }
 
-    /// Seconds of all, each from its order.
+    /// Instance-seconds, each instance from its order.
     pub(super) fn seconds(&self, now: u64) -> f64 {
         let alive: u64 = self.all.values().map(|instance| now - instance.ordered).sum();
         (self.ended + alive) as f64 / 1e9

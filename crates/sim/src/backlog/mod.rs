@@ -1,4 +1,8 @@
-//! Workers on a queue in virtual time: messages are those of `forebay-queues`, and a controller says how many workers there are.
+//! Workers on a queue in virtual time: messages are those of `forebay-queues`, and a controller decides the number of
+//! workers.
+//!
+//! In reading order: `scene`, `controller` (what controllers see), `planned` and `tracking` (the controllers), `instances`,
+//! `world` (the simulation), `record` (results).
 
 mod controller;
 mod instances;

@@ -1,4 +1,4 @@
-//! Forebay's own planner for workers.
+//! Forebay's own planner for workers as a controller.
 
 use super::controller::{BacklogController, BacklogSeen, Shown};
 use core::time::Duration;
@@ -6,7 +6,7 @@ use forebay_scaling::backlog::{Plan, Planner, Settings, Work, Workers};
 use forebay_scaling::planner::Fleet;
 use forebay_units::Mono;
 
-/// `forebay_scaling::backlog`, as the server asks it: whenever the queue has changed, and when it wants to be.
+/// `forebay_scaling::backlog`, asked as by the server: whenever the queue has changed, and when it wants to be asked.
 #[derive(Clone, Debug)]
 pub struct PlannedBacklog {
     name: &'static str,
@@ -14,12 +14,12 @@ pub struct PlannedBacklog {
     settings: Settings,
     shown: Shown,
     next: Duration,
-    /// What it could not promise, as it was said first.
+    /// The first shortfall that it reported.
     shortfall: Option<String>,
 }
 
 impl PlannedBacklog {
-    /// With these settings.
+    /// A controller with these settings.
     pub fn new(name: &'static str, settings: Settings) -> PlannedBacklog {
         PlannedBacklog {
             name,

@@ -1,53 +1,53 @@
-//! What came of a queue and its workers.
+//! Results of a queue and its workers.
 
 use core::time::Duration;
 
-/// A message that was done.
+/// A processed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// When.
+    /// When it was done.
     pub at: Duration,
-    /// How long after it was sent.
+    /// Its age then, since it was sent.
     pub age: Duration,
 }
 
-/// How it stood at the end of a second.
+/// The state at the end of a second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BacklogSecond {
-    /// When.
+    /// The time.
     pub at: Duration,
     /// Messages that may be received.
     pub visible: u64,
-    /// Messages that are worked on.
+    /// Messages being processed.
     pub in_flight: u64,
-    /// Instances that work.
+    /// Instances in service.
     pub ready: u32,
-    /// Instances that there are, those that start too.
+    /// All instances, including starting ones.
     pub instances: u32,
-    /// Seconds that the controller takes a message to take.
+    /// Seconds that the controller assumes a message to take.
     pub processing: f64,
-    /// Visible messages for each instance that works.
+    /// Visible messages per instance in service.
     pub backlog: f64,
     /// Messages that the controller lets each instance have.
     pub acceptable: f64,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BacklogRun {
     /// All messages, in the order in which they were done.
     pub done: Vec<Done>,
-    /// Each second.
+    /// The state at each second.
     pub timeline: Vec<BacklogSecond>,
-    /// Seconds of all instances, each from its order, until the last message was done.
+    /// Instance-seconds from each order until the last message was done.
     pub instance_seconds: f64,
-    /// The same until the scene's end.
+    /// Instance-seconds until the end of the scene.
     pub all_instance_seconds: f64,
-    /// The most instances that there were, those that started too.
+    /// The largest number of instances, including starting ones.
     pub largest: u32,
-    /// Messages that were begun by an instance that was taken away before it was done.
+    /// Messages whose instance was ended while it worked on them.
     pub cut: u32,
-    /// Each change of the number of instances that are wanted: when, and to what.
+    /// Each change of the desired number of instances: the time and the number.
     pub changes: Vec<(Duration, u32)>,
 }
 
@@ -57,7 +57,7 @@ impl BacklogRun {
         self.done.last().map_or(Duration::ZERO, |done| done.at)
     }
 
-    /// The longest that a message was in the queue.
+    /// The longest time that a message was in the queue.
     pub fn longest(&self) -> Duration {
         self.done.iter().map(|done| done.age).max().unwrap_or_default()
     }

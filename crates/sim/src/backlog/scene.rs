@@ -1,32 +1,32 @@
-//! What is to be done, by whom.
+//! A queue's work and its workers, as a scene.
 
 use crate::target::Span;
 use core::time::Duration;
 
-/// A queue with messages, and a group of workers. Each worker receives one message at a time (`MaxNumberOfMessages=1`, with long polls),
-/// works on it, deletes it, and receives the next. Calls take no time of their own.
+/// A queue with messages, and a group of workers. Each worker receives one message at a time (`MaxNumberOfMessages=1`, with
+/// long polls), works on it, deletes it, and receives the next. Calls take no time.
 #[derive(Clone, Debug)]
 pub struct BacklogScene {
-    /// Of all that is random.
+    /// The seed of all random draws.
     pub seed: u64,
-    /// When messages come, and how many; in order.
+    /// Times at which messages are sent, and how many, in order.
     pub sends: Vec<(Duration, u32)>,
-    /// How long a message takes.
+    /// Time that a message takes.
     pub processing: Span,
-    /// Seconds that each message says it takes: the published worker puts that as its metric.
+    /// Seconds that each message claims to take, which the published worker puts as its metric.
     pub says: f64,
-    /// From an order to an instance that receives.
+    /// Time from an order to an instance that receives.
     pub start_up: Span,
-    /// For how long a message is hidden that was received.
+    /// The visibility timeout.
     pub visibility: Duration,
-    /// For how long a receive waits.
+    /// The wait time of a receive.
     pub wait: Duration,
-    /// Instances that work from the beginning.
+    /// Instances in service from the beginning.
     pub initial: u32,
     /// Fewest instances.
     pub minimum: u32,
     /// Most instances.
     pub maximum: u32,
-    /// Until when it is played, at least; it ends later if messages are left.
+    /// The earliest end of the run; it ends later if messages are left.
     pub until: Duration,
 }

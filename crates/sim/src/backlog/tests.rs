@@ -5,7 +5,7 @@ use forebay_scaling::backlog::Settings;
 
 const LATENCY: Duration = Duration::from_secs(300);
 
-/// Fifty messages at once, of so many seconds, a twentieth more or less; a worker is there.
+/// Fifty messages at once that take `processing` seconds, give or take a twentieth, with one worker in service.
 fn scene(seed: u64, processing: f64, start_up: f64) -> BacklogScene {
     let about = |seconds: f64| {
         Span::Uniform(
@@ -44,7 +44,8 @@ fn tracked(seed: u64, processing: f64, moves: bool) -> BacklogRun {
     scene(seed, processing, 120.0).play(&mut controller)
 }
 
-/// The published runs: four instances and about nine minutes, eight and about ten; with a target that stays four and a quarter of an hour.
+/// The published runs: four instances and about nine minutes, or eight and about ten; with a target that stays, four and a
+/// quarter of an hour.
 #[test]
 fn the_published_set_up_does_as_published() {
     for seed in 1..=20 {
@@ -68,7 +69,7 @@ fn the_planner_is_done_within_the_latency_and_loses_nothing() {
         for (processing, told, start_up, most) in [
             (25.0, 25.0, 2.0, 5),
             (50.0, 50.0, 2.0, 10),
-            // It takes twice as long as was told.
+            // Messages take twice as long as the planner was told.
             (50.0, 25.0, 2.0, 14),
             (25.0, 25.0, 120.0, 9),
             (50.0, 50.0, 120.0, 18),

@@ -1,4 +1,4 @@
-//! The published set-up: target tracking on the backlog per instance, with a target that a function moves or that stays.
+//! The published set-up: target tracking on the backlog per instance, whose target a function moves or not.
 
 use super::controller::{BacklogController, BacklogSeen, Shown};
 use crate::controllers::alarm::Alarm;
@@ -7,23 +7,24 @@ use forebay_scaling::{Group, TargetTracking};
 use forebay_signals::alarm::Comparison;
 use forebay_units::{Mono, Rng};
 
-/// Alarms of a target tracking policy: so many points above the target for more, so many below nine tenths of it for fewer.
+/// Alarms of a target tracking policy: this many points above the target for more instances, this many below nine tenths of
+/// it for fewer.
 const HIGH_POINTS: usize = 3;
 const LOW_POINTS: usize = 15;
 const LOW: f64 = 0.9;
 const MINUTE: Duration = Duration::from_secs(60);
-/// An instance in service warms up for so long, if nobody says otherwise (DefaultCooldown): policies don't count it.
+/// Default warm-up of an instance in service (DefaultCooldown); policies do not count instances that warm up.
 const WARM_UP: Duration = Duration::from_secs(300);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Target tracking on the backlog per instance, BPI: visible messages over instances in service.
 ///
-/// Source: the AWS blog "Scaling an ASG using target tracking with a dynamic SQS target" and its three functions. A metric publisher puts
-/// BPI once a minute. A target setter, once a minute, makes the target int(latency / the newest duration that a worker put). The policy's
-/// alarms take 3 of 3 points of a minute above the target, and 15 of 15 below nine tenths of it. Where in the minute each of the three runs
-/// is the seed's.
+/// Source: the AWS blog "Scaling an ASG using target tracking with a dynamic SQS target" and its three functions. A metric
+/// publisher puts BPI once a minute. A target setter, once a minute, sets the target to int(latency / the newest duration
+/// that a worker put). The policy's alarms need 3 of 3 points of a minute above the target, or 15 of 15 below nine tenths
+/// of it. The seed decides where in the minute each of the three runs.
 ///
-/// A model. It leaves out the delay with which CloudWatch shows points, and AWS's tuning of alarms by a group's past.
+/// A model. It leaves out the delay with which CloudWatch shows points, and AWS's tuning of alarms by a group's history.
 #[derive(Clone, Debug)]
 pub struct TrackedBacklog {
     name: &'static str,
@@ -37,9 +38,9 @@ pub struct TrackedBacklog {
 
 #[derive(Clone, Debug)]
 enum Course {
-    /// Once a minute each.
+    /// Once a minute each, as published.
     Minutes(Box<Minutes>),
-    /// All at each second, as if nothing of it took any time.
+    /// All at each second, as if none of it took any time.
     AtOnce,
 }
 
@@ -54,7 +55,8 @@ struct Minutes {
 }
 
 impl TrackedBacklog {
-    /// As published: points of a minute. `processing` is what a message was taken to take before.
+    /// As published, with points of a minute. `processing` is the time that a message was assumed to take before the first
+    /// report.
     pub fn published(
         name: &'static str,
         seed: u64,
@@ -67,7 +69,7 @@ impl TrackedBacklog {
         let target = target(latency, processing);
         let alarm = |comparison, threshold, points| {
             let mut alarm = Alarm::new(comparison, threshold, points, MINUTE);
-            // The queue was empty.
+            // Before the scene the queue was empty.
             for _ in 0..LOW_POINTS {
                 alarm.put(Some(0.0));
             }
@@ -90,7 +92,7 @@ impl TrackedBacklog {
         )
     }
 
-    /// The law alone: BPI, target and policy at each second, without alarms. It only adds.
+    /// Only the law: BPI, target and policy at each second, without alarms. It never removes instances.
     pub fn at_once(name: &'static str, latency: Duration, processing: f64, moves: bool) -> TrackedBacklog {
         TrackedBacklog::new(name, latency, processing, moves, Course::AtOnce)
     }
@@ -117,7 +119,7 @@ impl TrackedBacklog {
     }
 }
 
-/// The group where nothing warms up.
+/// The group if nothing warms up.
 fn at_once(seen: &BacklogSeen) -> Group {
     Group {
         minimum: seen.minimum,
@@ -128,15 +130,15 @@ fn at_once(seen: &BacklogSeen) -> Group {
     }
 }
 
-/// Python's `int(latency / duration)`. One, if it were zero.
+/// Python's `int(latency / duration)`, or one if that is zero.
 fn target(latency: Duration, processing: f64) -> f64 {
     (latency.as_secs_f64() / processing).floor().max(1.0)
 }
 
-/// Instances that came into service not long ago.
+/// Instances that came into service recently.
 #[derive(Clone, Debug, Default)]
 struct Warming {
-    /// Those that were in service before; none before the first look.
+    /// Instances in service at the last look; none before the first.
     ready: Option<u32>,
     came: Vec<(Duration, u32)>,
 }
@@ -161,7 +163,7 @@ impl Warming {
     }
 }
 
-/// Whether a minute is over since the last time; if so the next one begins.
+/// Whether a minute has passed since the last time; if so the next one begins.
 fn is_due(now: Duration, due: &mut Duration) -> bool {
     let is_due = now >= *due;
     if is_due {
@@ -178,7 +180,7 @@ impl BacklogController for TrackedBacklog {
     fn decide(&mut self, now: Mono, seen: &BacklogSeen) -> u32 {
         let now = now.since(Mono::ZERO);
         let group = self.warming.group(now, seen);
-        // The published function divides by the number of instances: without any it puts nothing.
+        // The published function divides by the number of instances: without instances it puts nothing.
         let backlog = (seen.ready > 0).then(|| seen.visible as f64 / f64::from(seen.ready));
         let sets = match &mut self.course {
             Course::Minutes(minutes) => is_due(now, &mut minutes.sets),

@@ -1,4 +1,4 @@
-//! A queue and its workers, played.
+//! The simulation of a queue and its workers.
 
 use super::controller::{BacklogController, BacklogSeen};
 use super::instances::{Instances, Phase};
@@ -14,9 +14,9 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 const SECOND: u64 = 1_000_000_000;
-/// Two looks that changes of the queue ask for are so far apart, as in the server.
+/// Least time between two looks that changes of the queue cause, as in the server.
 const LEAST: u64 = 50_000_000;
-/// When it begins.
+/// The wall clock at the beginning.
 const BEGINS: i64 = 1_700_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +25,7 @@ enum Next {
     Started(u64),
     /// An instance is done with a message.
     Worked(u64, Receipt),
-    /// Something is due at the queue.
+    /// A deadline of the queue has come.
     Queue,
     Look,
     Second,
@@ -39,10 +39,10 @@ struct World<'s> {
     events: BinaryHeap<Reverse<(u64, u64, Next)>>,
     added: u64,
     now: u64,
-    /// When the next look is, and the last one was.
+    /// When the next look is, and when the last one was.
     look: u64,
     looked: Option<u64>,
-    /// When something is due at the queue.
+    /// The next deadline of the queue.
     due: Option<u64>,
     has_changed: bool,
     sent: u64,
@@ -54,7 +54,7 @@ struct World<'s> {
 }
 
 impl BacklogScene {
-    /// Plays it with this controller.
+    /// Plays the scene with this controller.
     pub fn play(&self, controller: &mut dyn BacklogController) -> BacklogRun {
         World::new(self).run(controller)
     }
@@ -108,10 +108,10 @@ impl<'s> World<'s> {
         Wall::from_seconds(BEGINS) + Duration::from_nanos(self.now)
     }
 
-    /// Until the scene's end, and until all messages are done.
+    /// Runs until the end of the scene and until all messages are done.
     fn run(mut self, controller: &mut dyn BacklogController) -> BacklogRun {
         for _ in 0..self.scene.initial {
-            // They have been there before.
+            // These were in service before the scene.
             let (id, _) = self.instances.order(0);
             self.receive(id);
         }
@@ -157,7 +157,7 @@ impl<'s> World<'s> {
                     self.finish(id, receipt);
                 }
             }
-            // One that is due earlier has been found since, or later.
+            // A deadline that has moved since has another event.
             Next::Queue if self.due == Some(self.now) => {
                 self.due = None;
                 self.wake();
@@ -230,7 +230,7 @@ impl<'s> World<'s> {
         self.receive(id);
     }
 
-    /// Serves who waits, as far as there are messages; whose time is over asks again.
+    /// Serves waiting receives while there are messages; those whose wait time is over ask again.
     fn wake(&mut self) {
         self.has_changed = true;
         let woken = self.queue.wake(self.wall(), &mut self.changes);
@@ -246,13 +246,13 @@ impl<'s> World<'s> {
         self.watch();
     }
 
-    /// Looks at the queue again when something is due there.
+    /// Schedules a look at the queue at its next deadline.
     fn watch(&mut self) {
         self.changes.clear();
         self.queue.take_gone();
         if let Some(due) = self.queue.next_deadline() {
             let after = due.since(Wall::from_seconds(BEGINS)).as_nanos() as u64;
-            // A deadline is a whole microsecond.
+            // Deadlines are in whole microseconds.
             let due = after.max(self.now + 1000);
             if self.due.is_none_or(|known| due < known) {
                 self.due = Some(due);
@@ -287,7 +287,7 @@ impl<'s> World<'s> {
         while self.instances.count() > self.desired {
             match self.instances.end_one(self.now) {
                 Some(Phase::Receiving(ticket)) => drop(self.queue.forget(ticket)),
-                // The message is visible again when its visibility timeout is over.
+                // The message becomes visible again when its visibility timeout is over.
                 Some(Phase::Processing(_)) => self.run.cut += 1,
                 Some(Phase::Starting) | None => {}
             }

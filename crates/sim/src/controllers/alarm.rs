@@ -1,10 +1,10 @@
-//! An alarm on points that come one a period, by CloudWatch's rule.
+//! An alarm on points of fixed periods, by CloudWatch's rule.
 
 use core::time::Duration;
 use forebay_signals::alarm::{Comparison, MissingData, Rule, State};
 use std::collections::VecDeque;
 
-/// An alarm and the points that it looks at.
+/// An alarm and the points that it evaluates.
 #[derive(Clone, Debug)]
 pub(crate) struct Alarm {
     rule: Rule,
@@ -14,7 +14,7 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
-    /// All of the last so many points must be beyond the threshold; missing ones count as nothing.
+    /// All of the last `points` points must be beyond the threshold; missing ones are ignored.
     pub(crate) fn new(comparison: Comparison, threshold: f64, points: usize, period: Duration) -> Alarm {
         let rule = Rule {
             comparison,
@@ -31,12 +31,12 @@ impl Alarm {
         }
     }
 
-    /// The threshold is this from now on.
+    /// Changes the threshold.
     pub(crate) fn aim(&mut self, threshold: f64) {
         self.rule.threshold = threshold;
     }
 
-    /// A period is over; whether it is in ALARM now. Actions of Auto Scaling are run at each evaluation in that state.
+    /// Ends a period; returns whether the alarm is in ALARM. Auto Scaling runs its action at each evaluation in that state.
     pub(crate) fn put(&mut self, point: Option<f64>) -> bool {
         self.points.push_back(point);
         if self.points.len() > self.range {

@@ -1,4 +1,4 @@
-//! Google Cloud Run.
+//! A model of Google Cloud Run.
 
 use super::window::Window;
 use crate::fleet::{Controller, FleetSeen};
@@ -8,18 +8,18 @@ use std::collections::VecDeque;
 
 /// The share of an instance's concurrency that is kept busy.
 const BUSY: f64 = 0.6;
-/// Over this time.
+/// The window of that mean.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Evaluated this often.
+/// Interval between evaluations.
 const EVALUATION: Duration = Duration::from_secs(5);
 
-/// Cloud Run's scaling by concurrency, and the start of an instance for a request that finds no capacity.
+/// Cloud Run's scaling by concurrency, and the start of instances for requests that find no capacity.
 ///
-/// Source: Google Cloud documentation, "About instance autoscaling in Cloud Run services": concurrency is kept at 60 per cent of its limit
-/// over a minute, evaluated each 5 s, and a request that finds no capacity has instances started at once.
+/// Source: Google Cloud documentation, "About instance autoscaling in Cloud Run services": concurrency is kept at 60 per
+/// cent of its limit over a minute, evaluated each 5 s, and a request that finds no capacity has instances started at once.
 ///
-/// A model. How many are started on demand is not published: here as many as requests that are there fill. Those stay for a minute;
-/// Cloud Run may keep idle ones for up to 15. It leaves out CPU.
+/// A model. How many instances are started on demand is not published: here as many as the present requests fill. These
+/// stay for a minute; Cloud Run may keep idle ones for up to 15. It leaves out CPU.
 #[derive(Clone, Debug)]
 pub struct CloudRun {
     concurrency: Window,

@@ -1,4 +1,4 @@
-//! Kubernetes' horizontal pod autoscaler.
+//! A model of Kubernetes' horizontal pod autoscaler.
 
 use super::target::TARGET;
 use crate::fleet::{Controller, FleetSeen};
@@ -7,22 +7,22 @@ use forebay_units::Mono;
 use std::collections::VecDeque;
 
 pub(super) const SYNC: Duration = Duration::from_secs(15);
-/// How old metrics are: as many syncs.
+/// Age of metrics, in syncs.
 const OLD: usize = 4;
 const TOLERANCE: f64 = 0.1;
 const STABILIZATION: Duration = Duration::from_secs(300);
-/// In one sync at most twice as many, or so many more.
+/// Most pods that one sync adds, unless it at most doubles them.
 const MORE_PODS: u32 = 4;
 
-/// What bounds a recommendation: its default behaviour.
+/// The default behaviour, which bounds recommendations.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Behavior {
     recommended: VecDeque<(Mono, u32)>,
 }
 
 impl Behavior {
-    /// The greatest recommendation of the last five minutes if that is fewer, and at most twice as many or four more. The first is what
-    /// there was when it began.
+    /// The greatest recommendation of the last five minutes if that means fewer pods, and at most twice as many or four
+    /// more. The first recommendation is the number of pods at the beginning.
     pub(super) fn bound(&mut self, now: Mono, current: u32, recommended: u32) -> u32 {
         if self.recommended.is_empty() {
             self.recommended.push_back((now, current));
@@ -44,21 +44,22 @@ impl Behavior {
     }
 }
 
-/// Whether this ratio of the metric to its target changes nothing.
+/// Whether this ratio of the metric to its target is within the tolerance.
 pub(super) fn is_tolerated(ratio: f64) -> bool {
     (ratio - 1.0).abs() <= TOLERANCE
 }
 
 /// The HPA (autoscaling/v2) on each pod's requests in flight.
 ///
-/// Source: Kubernetes documentation, "Horizontal Pod Autoscaling", algorithm details and default behaviour: sync each 15 s, tolerance 0.1,
-/// up by the greater of 100 per cent and 4 pods each 15 s, down after a stabilization of 300 s. Metrics are 60 s old, as a metrics pipeline
-/// often has them. Pods without a metric count as idle when it scales out, and as at their target when it scales in.
+/// Source: Kubernetes documentation, "Horizontal Pod Autoscaling", algorithm details and default behaviour: sync each 15 s,
+/// tolerance 0.1, up by the greater of 100 per cent and 4 pods each 15 s, down after a stabilization of 300 s. Metrics are
+/// 60 s old, which is common in metrics pipelines. Pods without a metric count as idle when it scales out, and as at their
+/// target when it scales in.
 ///
 /// A model. It leaves out readiness delays of the CPU metric and pods that are being deleted.
 #[derive(Clone, Debug, Default)]
 pub struct KubernetesHpa {
-    /// Requests in flight together on average since the sync before, and pods that were ready: the oldest first.
+    /// Mean requests in flight since the sync before, over all pods, and the number of ready pods; the oldest first.
     metrics: VecDeque<(f64, u32)>,
     sum: f64,
     behavior: Behavior,
@@ -75,7 +76,7 @@ impl KubernetesHpa {
         if measured == 0 || pods == 0 {
             return pods;
         }
-        // The metrics of pods that are gone are, too.
+        // Metrics of pods that no longer exist are missing as well.
         let in_flight = in_flight * f64::from(measured.min(pods)) / f64::from(measured);
         let missing = pods.saturating_sub(measured);
         let ratio = in_flight / (f64::from(pods - missing) * target);
@@ -138,7 +139,7 @@ mod tests {
             pods = sync(&mut controller, number, pods, 1_500.0 * number as f64);
             wanted.push(pods);
         }
-        // What was measured of ten pods does not make it order more than fifteen.
+        // Metrics of ten pods do not make it order more than fifteen.
         assert_eq!(wanted, [10, 10, 10, 10, 10, 15, 15, 15]);
     }
 

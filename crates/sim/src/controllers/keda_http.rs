@@ -1,4 +1,4 @@
-//! KEDA with its HTTP add-on.
+//! A model of KEDA with its HTTP add-on.
 
 use super::hpa::{Behavior, SYNC, is_tolerated};
 use super::target::TARGET;
@@ -6,17 +6,17 @@ use crate::fleet::{Controller, FleetSeen};
 use core::time::Duration;
 use forebay_units::Mono;
 
-/// How often the scaler asks the interceptors for their requests.
+/// Interval at which the scaler asks the interceptors for their requests.
 const POLL: Duration = Duration::from_millis(500);
 
 /// An HTTPScaledObject by concurrency: an HPA whose metric is all requests that the interceptor holds or has passed on.
 ///
-/// Source: kedacore/http-add-on: the scaler polls each 500 ms; from one instance on an HPA of type AverageValue with Kubernetes' default
-/// behaviour decides each 15 s; from zero the first request starts one at once. The target is 70 per cent of an instance's slots, in place
-/// of the default of 100 requests.
+/// Source: kedacore/http-add-on: the scaler polls each 500 ms; from one instance on, an HPA of type AverageValue with
+/// Kubernetes' default behaviour decides each 15 s; from zero the first request starts one at once. The target is 70 per
+/// cent of an instance's slots, instead of the default of 100 requests.
 ///
-/// A model. It leaves out KEDA's cool-down to zero and that the interceptor holds requests only while nothing is ready: here the queue is
-/// the same for all.
+/// A model. It leaves out KEDA's cool-down to zero, and that the interceptor holds requests only while nothing is ready:
+/// here all controllers have the same queue.
 #[derive(Clone, Debug, Default)]
 pub struct KedaHttp {
     behavior: Behavior,
@@ -48,7 +48,7 @@ impl Controller for KedaHttp {
         } else {
             (requests / target - 1e-9).ceil() as u32
         };
-        // The last one goes by KEDA's own cool-down.
+        // Whether the last instance goes is up to KEDA's own cool-down.
         self.behavior.bound(now, seen.desired, recommended.max(1))
     }
 }

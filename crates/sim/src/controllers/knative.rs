@@ -1,4 +1,4 @@
-//! Knative's pod autoscaler.
+//! A model of Knative's pod autoscaler.
 
 use super::target::TARGET;
 use super::window::Window;
@@ -7,24 +7,24 @@ use core::time::Duration;
 use forebay_units::Mono;
 
 const STABLE: Duration = Duration::from_secs(60);
-/// A tenth of the stable window.
+/// The panic window: a tenth of the stable window.
 const PANIC: Duration = Duration::from_secs(6);
-/// Panic begins when the panic window asks for so many times what is ready.
+/// Panic begins when the panic window demands this many times what is ready.
 const PANIC_THRESHOLD: f64 = 2.0;
 const SCRAPE: Duration = Duration::from_secs(1);
 /// Scrapes from one decision to the next.
 const TICK: u32 = 2;
-/// At most so many times what is ready, and at least one over so many.
+/// One decision multiplies what is ready at most by the first, and divides it at most by the second.
 const MOST_UP: f64 = 1_000.0;
 const MOST_DOWN: f64 = 2.0;
 const TO_ZERO_GRACE: Duration = Duration::from_secs(30);
 
-/// The KPA with its defaults, whose activator stays in the path: it sees requests that wait as well as those in flight.
+/// The KPA with its defaults. Its activator stays in the path, so it sees waiting requests as well as those in flight.
 ///
-/// Source: knative/serving, `pkg/autoscaler/scaling/autoscaler.go`, and the defaults of `config-autoscaler`: stable window 60 s, panic
-/// window 6 s, target 70 per cent of the concurrency, decisions each 2 s from scrapes each second.
+/// Source: knative/serving, `pkg/autoscaler/scaling/autoscaler.go`, and the defaults of `config-autoscaler`: stable window
+/// 60 s, panic window 6 s, target 70 per cent of the concurrency, decisions each 2 s from scrapes each second.
 ///
-/// A model. It leaves out that pods are sampled, and that the activator has limits of its own.
+/// A model. It leaves out that pods are sampled, and that the activator has its own limits.
 #[derive(Clone, Debug)]
 pub struct Knative {
     concurrency: Window,
@@ -52,7 +52,7 @@ impl Knative {
     fn scale(&mut self, now: Mono, seen: &FleetSeen) -> Option<u32> {
         let ready = f64::from(seen.ready).max(1.0);
         if core::mem::take(&mut self.is_new) && seen.ready > 1 {
-            // What is there stays until a stable window is known.
+            // The present size stays until a whole stable window is known.
             (self.panic, self.panic_most) = (Some(now), ready);
         }
         let target = f64::from(seen.slots) * TARGET;
@@ -73,7 +73,7 @@ impl Knative {
         Some(desired as u32)
     }
 
-    /// The last one stays until nothing has been wanted for a while.
+    /// Keeps the last instance until none has been wanted for the grace time.
     fn grace(&mut self, now: Mono, desired: u32) -> u32 {
         if desired > 0 {
             self.zero_since = None;
@@ -112,7 +112,7 @@ mod tests {
     use super::super::testing::seen;
     use super::*;
 
-    /// Feeds so many requests in flight for so many seconds; returns what is desired at the end.
+    /// Feeds this many requests in flight for this many seconds; returns the desired number at the end.
     fn feed(
         controller: &mut Knative,
         from: &mut (u64, f64),
@@ -136,13 +136,13 @@ mod tests {
     #[test]
     fn the_stable_window_sizes_and_panic_never_takes_away() {
         let (mut controller, mut at) = (Knative::default(), (0, 0.0));
-        // Seven slots of ten: 70 requests in flight need ten pods.
+        // Seven of ten slots: 70 requests in flight need ten pods.
         assert_eq!(feed(&mut controller, &mut at, 10, 70.0, 60), 10);
-        // Six seconds of 280 ask for 40 pods; the stable window's mean is 91.
+        // Six seconds of 280 need 40 pods; the stable window's mean is 91.
         assert_eq!(feed(&mut controller, &mut at, 10, 280.0, 6), 40);
-        // The load falls at once, and what was ordered in panic stays for a stable window.
+        // The load falls at once, but what was ordered in panic stays for a stable window.
         assert_eq!(feed(&mut controller, &mut at, 40, 70.0, 50), 40);
-        // After that half of what is ready goes at a time.
+        // After that, each decision removes at most half of what is ready.
         assert_eq!(feed(&mut controller, &mut at, 40, 70.0, 20), 20);
     }
 

@@ -1,8 +1,8 @@
-//! What sizes a group: Forebay's planner, and models of how others do it.
+//! Controllers of the size of a group: Forebay's planner (`planned`), and models of how others do it.
 //!
-//! The others are models. Each is the law that its source describes, fed with exact figures at once: no delay of publishing, no lost
-//! sample, no failure of the controller itself, and the same queue and the same limit of slots for all. What a model leaves out beyond
-//! that is said where it stands.
+//! The others are models. Each is the law that its source describes, fed with exact figures at once: no publishing delay,
+//! no lost samples, no failure of the controller itself, and the same queue and slot limit for all. What a model leaves out
+//! beyond that is written in its file.
 
 pub(crate) mod alarm;
 mod cloud_run;
@@ -26,7 +26,7 @@ pub use target_tracking::AwsTargetTracking;
 
 use crate::fleet::Controller;
 
-/// One of each, the planner first.
+/// One of each controller, the planner first.
 pub fn all() -> Vec<Box<dyn Controller>> {
     vec![
         Box::new(Planned::default()),

@@ -1,14 +1,14 @@
-//! Forebay's own planner.
+//! Forebay's own planner as a controller.
 
 use crate::fleet::{Controller, FleetSeen};
 use core::time::Duration;
 use forebay_scaling::planner::{Demand, Fleet, Planner, Settings};
 use forebay_units::Mono;
 
-/// From one look to the next, as the server has it.
+/// Time from one look to the next, as in the server.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// `forebay_scaling::planner`, with its defaults if nothing else is said.
+/// `forebay_scaling::planner`, by default with its default settings.
 #[derive(Clone, Debug, Default)]
 pub struct Planned {
     planner: Planner,
@@ -16,7 +16,7 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// With these settings.
+    /// A controller with these settings.
     pub fn new(settings: Settings) -> Planned {
         Planned {
             planner: Planner::new(),

@@ -1,4 +1,4 @@
-//! Step scaling of EC2 Auto Scaling, on refused requests.
+//! A model of EC2 Auto Scaling's step scaling, on refused requests.
 
 use super::alarm::Alarm;
 use super::target::TARGET;
@@ -9,13 +9,14 @@ use forebay_scaling::{Adjustment, AdjustmentType, Step, Steps};
 use forebay_signals::alarm::Comparison;
 use forebay_units::Mono;
 
-/// Refusals are counted over this time.
+/// The period over which refusals are counted.
 const PERIOD: Duration = Duration::from_secs(10);
-/// From so many refusals in a period on, so many per cent are added.
+/// From this many refusals in a period on, this many per cent are added.
 const OUT: [(f64, i32); 3] = [(0.0, 20), (20.0, 50), (100.0, 100)];
-/// So many per cent are taken away at a time.
+/// Per cent that are removed at a time.
 const IN: i32 = -10;
-/// The share of busy slots is a point of this time, and so many points below its threshold in a row take something away.
+/// Evaluations per point of the share of busy slots, and the number of consecutive points below the threshold that remove
+/// instances.
 const LOW_PERIOD: u32 = 6;
 const LOW_POINTS: usize = 15;
 /// That threshold as a share of the usual target.
@@ -24,10 +25,11 @@ const SAMPLE: Duration = Duration::from_secs(1);
 
 /// Step policies: out when requests are refused, in when slots are idle for a quarter of an hour.
 ///
-/// Source: EC2 Auto Scaling user guide, "Step and simple scaling policies", on a metric as TargetControlRequestRejectCount or a count
-/// of 503 (`forebay experiment reject-alarm` is the published shape). One period of 10 s with a refusal is an alarm.
+/// Source: EC2 Auto Scaling user guide, "Step and simple scaling policies", on a metric like
+/// TargetControlRequestRejectCount or a count of 503 (`forebay experiment reject-alarm` is the published form). One period
+/// of 10 s with a refusal raises the alarm.
 ///
-/// A model. It leaves out the delay with which CloudWatch shows points; instances warm up for as long as they start.
+/// A model. It leaves out the delay with which CloudWatch shows points; the warm-up of instances is their start-up time.
 #[derive(Clone, Debug)]
 pub struct StepScaling {
     steps: Steps,

@@ -1,4 +1,4 @@
-//! Target tracking of EC2 Auto Scaling.
+//! A model of EC2 Auto Scaling's target tracking.
 
 use super::alarm::Alarm;
 use super::target::TARGET;
@@ -8,23 +8,23 @@ use forebay_scaling::{Group, TargetTracking};
 use forebay_signals::alarm::Comparison;
 use forebay_units::Mono;
 
-/// Points above the target, in a row, for more.
+/// Consecutive points above the target that add instances.
 const HIGH_POINTS: usize = 3;
-/// Points below the low threshold, in a row, for fewer.
+/// Consecutive points below the low threshold that remove instances.
 const LOW_POINTS: usize = 15;
 /// The low threshold as a share of the target.
 const LOW: f64 = 0.9;
-/// How often in-flight requests are sampled.
+/// Interval at which in-flight requests are sampled.
 const SAMPLE: Duration = Duration::from_secs(1);
 
-/// A target tracking policy on the share of slots that are busy.
+/// A target tracking policy on the share of busy slots.
 ///
-/// Source: EC2 Auto Scaling user guide, "Target tracking scaling policies", and the alarms that it makes, as they are seen on AWS: 3 of 3
-/// points above the target, 15 of 15 below nine tenths of it, each of a period of 60 s, or of 10 s as `Period` allows. While it is in
-/// ALARM an alarm acts at each period.
+/// Source: EC2 Auto Scaling user guide, "Target tracking scaling policies", and the alarms that it creates, as observed on
+/// AWS: 3 of 3 points above the target, 15 of 15 below nine tenths of it, each of a period of 60 s, or of 10 s as `Period`
+/// allows. While an alarm is in ALARM it acts at each period.
 ///
-/// A model. It leaves out the delay with which CloudWatch shows points, AWS's tuning of alarms by a group's past, and the smaller steps
-/// in which AWS is seen to scale in. Instances warm up for as long as they start.
+/// A model. It leaves out the delay with which CloudWatch shows points, AWS's tuning of alarms by a group's history, and
+/// the smaller steps in which AWS is observed to scale in. The warm-up of instances is their start-up time.
 #[derive(Clone, Debug)]
 pub struct AwsTargetTracking {
     name: &'static str,
@@ -37,7 +37,7 @@ pub struct AwsTargetTracking {
 }
 
 impl AwsTargetTracking {
-    /// With points of a minute.
+    /// With points of one minute.
     pub fn every_minute() -> AwsTargetTracking {
         AwsTargetTracking::new("aws-tracking-60s", Duration::from_secs(60))
     }
@@ -102,7 +102,7 @@ pub(super) fn group(seen: &FleetSeen) -> Group {
     }
 }
 
-/// The share of slots that were busy over a period.
+/// Measures the share of busy slots over a period.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Meter {
     last: f64,
@@ -111,14 +111,14 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// A second has passed.
+    /// Samples the last second.
     pub(super) fn sample(&mut self, seen: &FleetSeen) {
         self.busy += seen.in_flight_seconds - self.last;
         self.last = seen.in_flight_seconds;
         self.slots += f64::from(seen.ready * seen.slots) * SAMPLE.as_secs_f64();
     }
 
-    /// The period is over: its point, if there were slots.
+    /// Ends the period and returns its point, if there were slots.
     pub(super) fn take(&mut self) -> Option<f64> {
         let point = (self.slots > 0.0).then(|| self.busy / self.slots);
         (self.busy, self.slots) = (0.0, 0.0);
@@ -131,7 +131,8 @@ mod tests {
     use super::super::testing::seen;
     use super::*;
 
-    /// What it says in each second at whose end it says something new, with this share of four instances' slots busy.
+    /// The seconds at whose end the desired number changes, with that number, while this share of four instances' slots is
+    /// busy.
     fn changes(mut controller: AwsTargetTracking, share: f64, seconds: u64) -> Vec<(u64, u32)> {
         let mut changes = Vec::new();
         let mut sum = 0.0;

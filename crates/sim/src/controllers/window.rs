@@ -1,10 +1,10 @@
-//! Means over windows of a figure that is counted as a sum over time.
+//! Means over a window, of a figure that is counted as a sum over time.
 
 use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::VecDeque;
 
-/// The last while of a sum.
+/// The recent course of a sum.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     keeps: Duration,
@@ -12,7 +12,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// One that knows the sum as it was this long ago.
+    /// A window that keeps the course over this time.
     pub(super) fn new(keeps: Duration) -> Window {
         Window {
             keeps,
@@ -20,10 +20,10 @@ impl Window {
         }
     }
 
-    /// The sum is this now.
+    /// Records the sum at this time.
     pub(super) fn put(&mut self, now: Mono, sum: f64) {
         self.points.push_back((now, sum));
-        // One that is older stays: from there on the sum is known.
+        // One older point stays, because the window's mean begins there.
         while self
             .points
             .get(1)
@@ -33,7 +33,7 @@ impl Window {
         }
     }
 
-    /// The mean growth a second over the last while, or over what is known of it; none before two points are known.
+    /// The mean growth a second over this time, or over what is known of it; none before two points are known.
     pub(super) fn mean(&self, over: Duration) -> Option<f64> {
         let &(now, sum) = self.points.back()?;
         let older = self.points.iter().rev().skip(1);

@@ -1,4 +1,4 @@
-//! How long requests can wait after a step of the load, if what it needs is ordered at once.
+//! Bounds of the wait after a step of the load, if the capacity for it is ordered at once.
 
 use super::record::FleetRun;
 use core::time::Duration;
@@ -6,15 +6,15 @@ use core::time::Duration;
 /// A step of the load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// When.
+    /// When it happens.
     pub at: Duration,
     /// Requests a second from then on.
     pub rate: f64,
     /// Mean seconds that a request holds its slot.
     pub service: f64,
-    /// The most that one does.
+    /// Most seconds that a request holds its slot.
     pub longest_service: f64,
-    /// From an order to slots, in seconds.
+    /// Seconds from an order to its slots.
     pub start_up: f64,
     /// Slots of an instance.
     pub slots: u32,
@@ -23,17 +23,18 @@ pub struct Step {
 /// Bounds of the longest wait, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepBounds {
-    /// The fluid bound, (1 - K0/R') tau: where requests come evenly and the slots are there one start-up after the step.
+    /// The fluid bound, (1 - K0/R') tau: for evenly spaced requests, with the slots in service one start-up after the step.
     pub fluid: f64,
-    /// The bound for every course of arrivals, tau + S_max (sigma + K0) / K'.
+    /// The bound for any course of arrivals, tau + S_max (sigma + K0) / K'.
     pub sure: f64,
 }
 
-/// Arrivals are held against their mean rate for so long after a step: as long as anyone may wait for its sake.
+/// How long after a step arrivals are compared with their mean rate: as long as the step may make anyone wait.
 const WATCHED: Duration = Duration::from_secs(10);
 
 impl FleetRun {
-    /// The bounds for what came, and for the slots that were ready: K0 when the load rose to R' slots, K' a start-up and a second later.
+    /// The bounds for the actual arrivals and ready slots: K0 when the load rose to R' slots, K' one start-up and a second
+    /// later.
     pub fn step_bounds(&self, step: &Step) -> StepBounds {
         let ready = |at: f64| {
             let second = (at as usize).checked_sub(1);
@@ -50,7 +51,7 @@ impl FleetRun {
         }
     }
 
-    /// Sigma: by how many the arrivals after a moment exceed this rate at most, in any time from it on.
+    /// Sigma: the largest excess of arrivals over this rate, in any time that begins at `from`.
     fn excess(&self, from: Duration, rate: f64) -> f64 {
         let seen = self.seen.iter().map(|seen| seen.at);
         let after = seen.filter(|at| (from..from + WATCHED).contains(at));

@@ -1,16 +1,16 @@
-//! What a controller is asked, and of which group.
+//! The interface of controllers, the group that they size, and what they see of it.
 
 use crate::target::{Behaviour, Span};
 use core::time::Duration;
 use forebay_scaling::Backoff;
 use forebay_units::Mono;
 
-/// What sizes a group.
+/// A controller that decides the size of a group.
 pub trait Controller {
-    /// What tables and plots call it.
+    /// Its name in tables and plots.
     fn name(&self) -> &'static str;
 
-    /// From one look to the next.
+    /// Time from one look to the next.
     fn interval(&self) -> Duration;
 
     /// Whether it looks at once when a request has to wait or is refused.
@@ -18,39 +18,39 @@ pub trait Controller {
         false
     }
 
-    /// How many instances there should be; the group keeps that within its bounds.
+    /// The desired number of instances; the group applies its minimum and maximum.
     fn decide(&mut self, now: Mono, seen: &FleetSeen) -> u32;
 }
 
 /// A group, and how its instances start.
 #[derive(Clone, Debug)]
 pub struct Fleet {
-    /// How each instance behaves: its threads are its slots.
+    /// The behaviour of each instance; its threads are its slots.
     pub instance: Behaviour,
     /// Fewest instances.
     pub minimum: u32,
     /// Most instances.
     pub maximum: u32,
-    /// Those that serve from the beginning.
+    /// Instances in service from the beginning.
     pub initial: u32,
-    /// From an order to an instance that is registered.
+    /// Time from an order to a registered instance.
     pub start_up: Span,
-    /// The share of launches that fail, which shows when the start-up is over.
+    /// The share of launches that fail, which shows only when the start-up is over.
     pub failing: f64,
     /// How long orders wait after failures.
     pub backoff: Backoff,
-    /// Until when it is played, and instance-seconds are counted.
+    /// The end of the run, until which instance-seconds are counted.
     pub until: Duration,
 }
 
-/// What is known of a group. Counts are since the beginning.
+/// What a controller sees of a group. Counts are since the beginning.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FleetSeen {
-    /// Requests that came.
+    /// Requests that arrived.
     pub arrivals: u64,
     /// Requests that succeeded.
     pub completed: u64,
-    /// For how long those held their slots, together.
+    /// Total time for which those held their slots.
     pub held: Duration,
     /// Requests that were refused.
     pub refused: u64,
@@ -58,15 +58,16 @@ pub struct FleetSeen {
     pub in_flight: u32,
     /// Requests that wait.
     pub waiting: u32,
-    /// Seconds that requests were in flight, together: the difference of two looks over their distance is the mean between them.
+    /// Total seconds that requests were in flight: its growth between two looks, divided by the time between them, is the
+    /// mean.
     pub in_flight_seconds: f64,
-    /// The same of those that waited.
+    /// Total seconds that requests waited.
     pub waiting_seconds: f64,
-    /// Instances that serve.
+    /// Instances in service.
     pub ready: u32,
-    /// How long ago those that start were ordered, one entry for each.
+    /// Age of each order that has not started yet.
     pub pending: Vec<Duration>,
-    /// Instances that are wanted.
+    /// The desired number of instances.
     pub desired: u32,
     /// Slots of each instance.
     pub slots: u32,
@@ -74,10 +75,10 @@ pub struct FleetSeen {
     pub minimum: u32,
     /// Most instances.
     pub maximum: u32,
-    /// From an order to an instance that serves, at the 99th percentile of the launches so far.
+    /// Time from an order to an instance in service: the 99th percentile of the launches so far.
     pub start_up: Option<Duration>,
-    /// How long a request may wait; zero if none may.
+    /// The longest time that a request may wait; zero if none may.
     pub wait: Duration,
-    /// How many may wait.
+    /// Most requests that may wait.
     pub length: u32,
 }

@@ -1,20 +1,20 @@
-//! Instances from order to end: which are launched, taken back, cancelled or drained so that there are as many as are wanted.
+//! Instances from order to end: which are launched, taken back, cancelled or drained to reach the desired number.
 
 use super::controller::Fleet;
 use core::time::Duration;
 use forebay_units::Rng;
 use std::collections::BTreeMap;
 
-/// Launches by whose times a start-up's time is known, at most.
+/// Most launches from which the start-up time is estimated.
 const STARTS: usize = 100;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// It starts; whether that fails.
+    /// It is starting; the flag says whether that will fail.
     Starting(bool),
-    /// It serves as this target.
+    /// It is in service as this target.
     Ready(u16),
-    /// It serves what it has, as this target, and gets no more.
+    /// It finishes its requests as this target, and gets no more.
     Draining(u16),
 }
 
@@ -24,16 +24,16 @@ struct Instance {
     phase: Phase,
 }
 
-/// What must be done so that there are as many instances as are wanted.
+/// What must be done to reach the desired number of instances.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Steps {
     /// Targets to register.
     pub(crate) join: Vec<u16>,
     /// Targets to deregister.
     pub(crate) leave: Vec<u16>,
-    /// Instances that are ordered: which, and when that is over, in nanoseconds.
+    /// Ordered instances: each id, and when its start-up is over, in nanoseconds.
     pub(crate) start: Vec<(u64, u64)>,
-    /// When to look again since orders wait after a failure, in nanoseconds.
+    /// When to try again because orders wait after a failure, in nanoseconds.
     pub(crate) again: Option<u64>,
 }
 
@@ -48,10 +48,10 @@ pub(crate) struct Instances {
     pub(crate) desired: u32,
     failures: u32,
     not_before: u64,
-    /// How long the last launches took.
+    /// Durations of the last launches.
     starts: Vec<Duration>,
     started: usize,
-    /// Nanoseconds of those that have ended.
+    /// Nanoseconds of instances that have ended.
     ended: u128,
     pub(crate) failed: u64,
     pub(crate) largest: u32,
@@ -59,7 +59,7 @@ pub(crate) struct Instances {
 }
 
 impl Instances {
-    /// The first instances serve from the beginning, as targets 0 and on. How long they took to start is known, too.
+    /// The first instances are in service from the beginning, as targets 0 and on, and their start-up times are known.
     pub(crate) fn new(fleet: &Fleet, seed: u64) -> Instances {
         let initial = u16::try_from(fleet.initial).unwrap_or(u16::MAX);
         let mut rng = Rng::named(seed, "launches");
@@ -88,8 +88,9 @@ impl Instances {
         }
     }
 
-    /// Does what is missing, or what is too much. Who drains comes back first, since that takes no start-up; who still starts goes
-    /// first, the newest first, and then who has the fewest requests. `loads` are requests in flight by target. O(instances log instances).
+    /// Brings the group to the desired number. Draining instances are taken back first, because that needs no start-up.
+    /// Starting instances are removed first, the newest before others, and then those with the fewest requests. `loads` are
+    /// requests in flight by target. O(instances log instances).
     pub(crate) fn settle(&mut self, now: u64, loads: &[u32]) -> Steps {
         let mut steps = Steps::default();
         let wanted = self.desired as usize;
@@ -175,12 +176,13 @@ impl Instances {
         }
     }
 
-    /// Instance-seconds are counted until the end of the play.
+    /// Instance-seconds are counted until the end of the run.
     fn paid(&self, time: u64) -> u64 {
         time.min(self.fleet.until.as_nanos() as u64)
     }
 
-    /// An instance's start-up is over: the target to register, if it was not cancelled and has not failed. Then settle again.
+    /// Ends an instance's start-up; returns the target to register unless the launch was cancelled or failed. The caller
+    /// must settle again.
     pub(crate) fn started(&mut self, now: u64, id: u64) -> Option<u16> {
         let instance = self.all.get(&id)?;
         let Phase::Starting(fails) = instance.phase else {
@@ -209,7 +211,7 @@ impl Instances {
         Some(target)
     }
 
-    /// A target has drained: its instance is gone, unless it was taken back.
+    /// A target has drained: its instance ends, unless it was taken back.
     pub(crate) fn drained(&mut self, now: u64, target: u16) {
         let draining = Phase::Draining(target);
         let found = self.all.iter().find(|(_, instance)| instance.phase == draining);
@@ -219,17 +221,17 @@ impl Instances {
         }
     }
 
-    /// Instances that serve.
+    /// Instances in service.
     pub(crate) fn ready(&self) -> u32 {
         self.count(|phase| matches!(phase, Phase::Ready(_))) as u32
     }
 
-    /// Instances that there are, those that start or drain too.
+    /// All instances, including those that start or drain.
     pub(crate) fn all(&self) -> u32 {
         self.all.len() as u32
     }
 
-    /// How long ago those that start were ordered.
+    /// Age of each order that has not started yet.
     pub(crate) fn pending(&self, now: u64) -> Vec<Duration> {
         let all = self.all.values();
         all.filter(|instance| matches!(instance.phase, Phase::Starting(_)))
@@ -237,7 +239,7 @@ impl Instances {
             .collect()
     }
 
-    /// From an order to an instance that serves, at the 99th percentile of the last 100 launches.
+    /// Time from an order to an instance in service: the 99th percentile of the last 100 launches.
     pub(crate) fn start_up(&self) -> Option<Duration> {
         let mut starts = self.starts.clone();
         starts.sort_unstable();
@@ -245,7 +247,7 @@ impl Instances {
         starts.get(place).copied()
     }
 
-    /// Seconds of all instances, from order to end.
+    /// Instance-seconds, from order to end.
     pub(crate) fn seconds(&self, now: u64) -> f64 {
         let running = self
             .all
@@ -298,7 +300,7 @@ mod tests {
         assert_eq!((instances.ready(), instances.all(), instances.largest), (2, 3, 3));
         assert_eq!(instances.start_up(), Some(Duration::from_secs(3)));
         assert_eq!(instances.seconds(4 * SECOND), 4.0 + 3.0 + 3.0);
-        // After the end nothing is counted.
+        // Nothing is counted after the end.
         assert_eq!(instances.seconds(200 * SECOND), 100.0 + 99.0 + 99.0);
     }
 

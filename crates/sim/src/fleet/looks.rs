@@ -1,4 +1,4 @@
-//! What a controller is shown, when it looks, and what is written down each second.
+//! What a controller sees, when it looks, and what is recorded each second.
 
 use super::controller::{Controller, Fleet, FleetSeen};
 use super::instances::Instances;
@@ -7,12 +7,12 @@ use core::time::Duration;
 use forebay_model::QueueSettings;
 use std::sync::Arc;
 
-/// From one look to the next, at least, however many requests wait or are refused.
+/// Least time from one look to the next, however many requests wait or are refused.
 const SHORTEST: u64 = 20_000_000;
-/// What is written down is written down this often.
+/// Interval between records.
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
-/// What happens to requests.
+/// A change of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change {
     Came,
@@ -20,12 +20,12 @@ pub(crate) enum Change {
     WaitOver,
     Refused,
     Sent,
-    /// It was a success and held its slot for so long, in nanoseconds.
+    /// It succeeded and held its slot for this time, in nanoseconds.
     Succeeded(u64),
     Failed,
 }
 
-/// A group that is sized, while it is played. Times are in nanoseconds.
+/// A group during the run, with its controller's schedule. Times are in nanoseconds.
 #[derive(Debug)]
 pub(crate) struct Sizing {
     pub(crate) instances: Instances,
@@ -39,9 +39,9 @@ pub(crate) struct Sizing {
     held: u128,
     in_flight: u128,
     waiting: u128,
-    /// Until when those two are counted.
+    /// The time up to which those two are counted.
     counted: u64,
-    /// Arrivals and refusals at the last second.
+    /// Arrivals and refusals at the last record.
     before: (u64, u64),
     pub(crate) timeline: Vec<Second>,
     pub(crate) changes: Vec<(Duration, u32)>,
@@ -104,7 +104,7 @@ impl Sizing {
         self.counted = now;
     }
 
-    /// When to look because of what has just happened, if that is to be: earlier than the next look.
+    /// When to look because of what has just happened, if that is earlier than the next look.
     pub(crate) fn pressed(&mut self, now: u64) -> Option<u64> {
         if !core::mem::take(&mut self.pressed) || !self.wakes {
             return None;
@@ -116,7 +116,7 @@ impl Sizing {
         })
     }
 
-    /// A look is due now if it was not moved. Returns when the next one is.
+    /// Whether a look that was scheduled for now has not moved. Returns when the next one is.
     pub(crate) fn looks(&mut self, now: u64) -> Option<u64> {
         (now == self.next_look).then(|| {
             self.last_look = Some(now);
@@ -147,7 +147,7 @@ impl Sizing {
         }
     }
 
-    /// So many instances are wanted from now on, within the group's bounds; whether that is a change.
+    /// Sets the desired number of instances, within the group's minimum and maximum; returns whether it changed.
     pub(crate) fn want(&mut self, now: u64, desired: u32) -> bool {
         let fleet = &self.instances.fleet;
         let desired = desired.min(fleet.maximum).max(fleet.minimum);
@@ -159,7 +159,7 @@ impl Sizing {
         changed
     }
 
-    /// Writes a second down.
+    /// Records a second.
     pub(crate) fn write(&mut self, now: u64) {
         let counts = &self.counts;
         self.timeline.push(Second {

@@ -1,4 +1,7 @@
-//! A group of instances that a controller sizes: what the controller sees and says, and what came of it.
+//! A group of instances that a controller sizes.
+//!
+//! In reading order: `controller` (what controllers see and decide), `instances` (from order to end), `looks` (when they
+//! look), `run` (the simulation), `record` (results), `bounds` (bounds of waits).
 
 mod bounds;
 mod controller;

@@ -1,4 +1,4 @@
-//! A group under a controller, played.
+//! The simulation of a group under a controller.
 
 use super::controller::{Controller, Fleet};
 use super::looks::{Change, SECOND, Sizing};
@@ -11,7 +11,8 @@ use forebay_node::Coming;
 use forebay_units::Mono;
 
 impl Scene {
-    /// Plays it with a group that a controller sizes in place of its targets, until the fleet's end and until nobody is left.
+    /// Plays the scene with a group that a controller sizes instead of its targets, until the end of the run and until
+    /// nobody is left.
     pub fn play_fleet(&self, fleet: &Fleet, controller: &mut dyn Controller) -> FleetRun {
         let targets = vec![fleet.instance; fleet.initial as usize];
         let scene = Scene {
@@ -46,7 +47,7 @@ impl World {
         }
     }
 
-    /// Lets the controller look, if it is to look now.
+    /// Lets the controller look, if a look is due.
     pub(crate) fn look(&mut self, controller: &mut dyn Controller) {
         let now = self.now;
         let Some(sizing) = &mut self.sizing else { return };
@@ -61,7 +62,7 @@ impl World {
         self.expect();
     }
 
-    /// Tells the gate what is on its way, as the server does, whoever has ordered it.
+    /// Reports ordered instances to the gate, as the server does whoever ordered them.
     fn expect(&mut self) {
         let Some(sizing) = &self.sizing else { return };
         let instances = &sizing.instances;
@@ -79,7 +80,7 @@ impl World {
         self.node.expect("group", coming);
     }
 
-    /// Has a look moved here, if a request has to wait or was refused.
+    /// Schedules an earlier look, if a request has to wait or was refused.
     pub(crate) fn press(&mut self) {
         let now = self.now;
         let due = self.sizing.as_mut().and_then(|sizing| sizing.pressed(now));
@@ -88,7 +89,7 @@ impl World {
         }
     }
 
-    /// Brings the group to the number of instances that are wanted.
+    /// Brings the group to the desired number of instances.
     pub(crate) fn settle_fleet(&mut self) {
         let Some(sizing) = &mut self.sizing else { return };
         let behaviour = sizing.instances.fleet.instance;
@@ -110,7 +111,7 @@ impl World {
         }
     }
 
-    /// An instance's start-up is over.
+    /// Ends an instance's start-up.
     pub(crate) fn instance_started(&mut self, id: u64) {
         let Some(sizing) = &mut self.sizing else { return };
         let behaviour = sizing.instances.fleet.instance;
@@ -123,7 +124,7 @@ impl World {
         }
     }
 
-    /// Writes a second down, until the fleet's end.
+    /// Records a second, until the end of the run.
     pub(crate) fn second(&mut self) {
         if let Some(sizing) = &mut self.sizing {
             sizing.write(self.now);

@@ -1,11 +1,11 @@
-//! What must hold: no slot stays free for long while someone waits who could use it, and nothing is lost.
+//! The invariants: no slot stays free for long while a request waits that could use it, and nothing is lost.
 
 use crate::scene::{BOUND, DEATH_BOUND};
 use crate::world::World;
 use forebay_units::Mono;
 
 impl World {
-    /// Since when someone has waited who can use this target.
+    /// Since when a request has waited that can use this target.
     pub(crate) fn waits_since(&self, target: usize) -> Option<Mono> {
         let waits = self.nodes.iter().enumerate().filter_map(|(node, state)| {
             let since = state.waits_since.filter(|_| state.alive)?;
@@ -15,7 +15,7 @@ impl World {
         waits.min()
     }
 
-    /// A slot has been free since `free`, and someone has waited since `waits`.
+    /// Checks the bound: a slot has been free since `free`, and a request has waited for it since `waits`.
     pub(crate) fn idle(&mut self, target: usize, free: Mono, waits: Option<Mono>, what: &str) {
         let Some(waits) = waits else { return };
         let begins = free.max(waits);
@@ -56,7 +56,7 @@ impl World {
         }
     }
 
-    /// All is quiet: nobody waits, and every slot is granted and known to the node that has it.
+    /// Checks the state at rest: nobody waits, and every slot is granted and known to the node that has it.
     pub(crate) fn check_rest(&mut self) {
         let seed = self.seed;
         for (number, node) in self.nodes.iter().enumerate() {

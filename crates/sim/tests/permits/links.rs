@@ -1,4 +1,4 @@
-//! Links: what nodes and agents say to each other, and when they learn that a channel is broken.
+//! Links: the messages between nodes and agents, and when each end learns that a channel is broken.
 
 use crate::scene::MS;
 use crate::world::{Event, World};
@@ -87,7 +87,7 @@ impl World {
         }
         let agent = &mut self.agents[target];
         if !agent.alive {
-            // Refused, or reset: the node learns.
+            // Refused or reset: the node learns of it.
             let delay = self.delay();
             self.after(delay, Event::NodeLearns { node, target, epoch });
             return;
@@ -103,7 +103,7 @@ impl World {
                 if let Some(session) = self.channels[at].session {
                     agent.permit_issuer.demand(self.now, session, waiting, seen);
                 }
-                // Most of what agents hear; it makes no permit void.
+                // The most frequent message to agents. It voids no permit, so no check is needed.
                 self.pass_on(target);
                 return;
             }
@@ -146,7 +146,7 @@ impl World {
         self.drain(node);
     }
 
-    /// Tells all agents to which it has told something else.
+    /// Sends a node's demand to all agents that last got another value.
     pub(crate) fn tell(&mut self, node: usize) {
         let state = &mut self.nodes[node];
         (state.telling, state.told) = (false, self.now);
@@ -165,13 +165,13 @@ impl World {
         }
     }
 
-    /// Sees what has become void at an agent, and passes on what it has to say.
+    /// Checks what has become void at an agent, and passes on its messages.
     pub(crate) fn settle(&mut self, target: usize) {
         let agent = &mut self.agents[target];
         if !agent.alive {
             return;
         }
-        // What is void: its slot has been free all along.
+        // Permits that became void: their slots have been free all along.
         let void: Vec<WorkId> = agent
             .out
             .keys()
@@ -186,7 +186,7 @@ impl World {
         self.pass_on(target);
     }
 
-    /// Passes on what an agent has to say.
+    /// Passes on an agent's messages.
     fn pass_on(&mut self, target: usize) {
         loop {
             let agent = &mut self.agents[target];
@@ -249,7 +249,7 @@ impl World {
         );
     }
 
-    /// A channel's agent is told that it is broken: soon, or so late.
+    /// Tells a channel's agent that the channel is broken, soon or late.
     pub(crate) fn tell_agent(&mut self, target: usize, session: Session, late: Option<(u64, u64)>) {
         let (least, most) = late.unwrap_or(SOON);
         let (learns, life) = (self.between(least, most), self.agents[target].life);

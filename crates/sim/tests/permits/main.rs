@@ -1,13 +1,13 @@
-//! The whole permit system in virtual time: nodes with their gates, agents with their permit issuers, and links between them that
-//! are slow, stall and break, while nodes and agents die and come back.
+//! The whole permit system in virtual time: nodes with their gates, agents with their permit issuers, and links between
+//! them that are slow, stall and break, while nodes and agents die and come back.
 //!
-//! What must hold: requests in flight at a target never exceed its limit; while a request waits at a live node that can reach
-//! a target, no slot of that target stays free for more than 50 ms (100 ms around a node's death); and once all is quiet,
-//! every slot is granted again and known to the node that has it.
+//! The invariants: requests in flight at a target never exceed its limit; while a request waits at a live node that can
+//! reach a target, no slot of that target stays free for more than 50 ms (100 ms around a node's death); and once all is
+//! quiet, every slot is granted again and known to the node that has it.
 //!
-//! `FOREBAY_SEEDS=1000,20 cargo test --release -p forebay-sim --test permits` runs so many seeds of the small and the wide
-//! scene and of the large one; without it a few of each. On two cores of 2024 a thousand of the first two take 20 s, and each of
-//! the large one 4 s.
+//! `FOREBAY_SEEDS=1000,20 cargo test --release -p forebay-sim --test permits` runs this many seeds of the small and the
+//! wide scene, and of the large one; without the variable, a few of each. On two cores of 2024 a thousand of the first two
+//! take 20 s, and each of the large one takes 4 s.
 
 mod checks;
 mod links;
@@ -20,7 +20,7 @@ use scene::{Scene, Seen};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use world::World;
 
-/// Seeds of the small and the wide scene, and of the large one.
+/// The number of seeds of the small and the wide scene, and of the large one.
 fn seeds() -> (u64, u64) {
     #[allow(
         clippy::disallowed_methods,
@@ -31,12 +31,12 @@ fn seeds() -> (u64, u64) {
     (small.parse().unwrap_or(24), large.parse().unwrap_or(1))
 }
 
-/// Plays so many seeds.
+/// Plays this many seeds.
 fn play(scene: Scene, seeds: u64) -> Seen {
     play_these(scene, &(0..seeds).collect::<Vec<_>>())
 }
 
-/// Plays these seeds, on two threads; the sum of what was seen.
+/// Plays these seeds on two threads; returns the sum of what was seen.
 fn play_these(scene: Scene, seeds: &[u64]) -> Seen {
     let next = AtomicUsize::new(0);
     let one = || {
@@ -61,7 +61,7 @@ fn play_these(scene: Scene, seeds: &[u64]) -> Seen {
 fn four_nodes_and_twenty_targets() {
     let seeds = seeds().0;
     let seen = play(Scene::small(), seeds);
-    // The test has met what it is for.
+    // The test must have met the situations that it is for.
     assert!(
         seen.served > 1000 * seeds && seen.waited > 100 * seeds,
         "{seen:?}"
@@ -80,9 +80,9 @@ fn wide_targets() {
     assert!(seen.served > 1000 * seeds && seen.waited > 10 * seeds, "{seen:?}");
 }
 
-/// One node's line was never empty, and never long, because requests came as quickly as permits for those before them; what others
-/// gave back for it was granted to them again, since at that moment nobody waited. So slots were free for 51 to 78 ms with somebody
-/// waiting all the time (the bound was 75 ms).
+/// A regression: one node's queue was never empty and never long, because requests came as quickly as permits for those
+/// before them. Permits that others returned for it were granted to them again, since nobody waited at that moment. Slots
+/// were free for 51 to 78 ms while somebody waited all the time (the bound was 75 ms).
 #[test]
 fn a_line_that_is_served_all_the_time_gets_what_others_do_not_need() {
     let seeds = [15, 161, 257, 259, 461, 465, 490, 555, 566, 639, 682, 941, 992];
@@ -93,7 +93,7 @@ fn a_line_that_is_served_all_the_time_gets_what_others_do_not_need() {
 #[test]
 fn many_nodes_and_thousands_of_targets() {
     let (scene, seeds) = (Scene::large(), seeds().1);
-    // Unoptimised, the large scene would take minutes: some of a tenth of it show the same.
+    // Unoptimized, the large scene would take minutes; some scenes of a tenth of its size show the same.
     let seen = if cfg!(debug_assertions) {
         play(scene.tenth(), 8 * seeds)
     } else {

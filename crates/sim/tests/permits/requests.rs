@@ -1,4 +1,4 @@
-//! Requests come, wait, are sent, begin at an agent and end.
+//! Requests arrive, wait, are sent, begin at an agent and end.
 
 use crate::scene::COALESCE;
 use crate::world::{Event, World};
@@ -12,7 +12,7 @@ pub(crate) type Request = u32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Good,
-    /// Not processed: it may go elsewhere.
+    /// Not processed, so it may be sent elsewhere.
     Refused,
     /// The agent died with it.
     Broken,
@@ -24,17 +24,17 @@ pub(crate) struct Flight {
     pub(crate) target: usize,
     pub(crate) permit: Option<WorkId>,
     pub(crate) since: Mono,
-    /// The node's life that it belongs to.
+    /// The life of the node that it belongs to.
     pub(crate) life: u32,
 }
 
 impl World {
-    /// Someone comes, at a rate that changes with the waves; nodes have their shares of all.
+    /// A request arrives. The rate follows the waves, and each node gets its share.
     pub(crate) fn arrive(&mut self) {
         if self.is_over() {
             return;
         }
-        // All of them may be drained.
+        // All targets may be drained.
         let slots = 1.max(self.agents.iter().map(|agent| u64::from(agent.limit)).sum());
         let (low, high) = self.scene.load;
         let load = low + (self.seed * 37) % (high - low + 1);
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    /// Sends on whoever is released at this node, and sees whether its demand has changed.
+    /// Sends the requests that are released at this node, and checks whether its demand has changed.
     pub(crate) fn drain(&mut self, node: usize) {
         while let Some(released) = self.nodes[node].gate.poll(self.now) {
             self.nodes[node].places.remove(&released.waiter);
@@ -151,7 +151,7 @@ impl World {
         let (delay, service) = (self.delay(), self.service());
         let agent = &mut self.agents[flight.target];
         let id = flight.permit.expect("has one");
-        // Refused by the machine if the agent is gone; by the new one if it is another.
+        // If the agent is gone, its machine refuses; if it was restarted, the new agent does.
         let begun = if agent.alive {
             agent.permit_issuer.begin(self.now, id).ok()
         } else {
@@ -195,7 +195,7 @@ impl World {
         );
     }
 
-    /// Mostly near the mean, some ten times that.
+    /// Mostly near the mean, sometimes ten times that.
     fn service(&mut self) -> Duration {
         let mean = self.scene.service.as_micros() as u64;
         if self.rng.below(20) == 0 {

@@ -1,18 +1,18 @@
-//! What a run consists of, what it must keep to, and what it met.
+//! The parameters of a run, its bounds, and its results.
 
 use std::time::Duration;
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
-/// No slot stays free for longer while someone waits who could use it.
+/// No slot stays free for longer while a request waits that could use it.
 pub(crate) const BOUND: Duration = Duration::from_millis(50);
-/// As long may a slot be free around a node's death while someone waits who could use it, and how long "around" is.
+/// The same bound around a node's death, and how long "around" is.
 pub(crate) const DEATH_BOUND: Duration = Duration::from_millis(100);
-/// A node tells changes of its demand at most this often.
+/// Least time between two reports of a node's demand.
 pub(crate) const COALESCE: Duration = MS;
-/// How often free slots are looked at.
+/// Interval between checks of free slots.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
-/// What a run consists of.
+/// The parameters of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scene {
     pub(crate) nodes: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Scene {
     pub(crate) load: (u64, u64),
     /// Mean service time.
     pub(crate) service: Duration,
-    /// A crowd comes for so long, then none for as long.
+    /// A crowd comes for this time, then nobody for the same time.
     pub(crate) wave: Duration,
 }
 
@@ -58,8 +58,8 @@ impl Scene {
         }
     }
 
-    /// Limits so large that nodes get permits in lots. Where requests come so fast, a line that is served all the time is
-    /// hardly ever empty though nobody stays in it; at full load it could not be, so there is less.
+    /// Limits so large that nodes get many permits at a time. Where requests come so fast, a queue that is served all the
+    /// time is hardly ever empty though nobody stays in it; at full load that is impossible, so the load is lower.
     pub(crate) fn wide() -> Scene {
         Scene {
             targets: 6,
@@ -80,7 +80,7 @@ impl Scene {
     }
 }
 
-/// What was met.
+/// What was seen in a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) served: u64,
@@ -94,7 +94,7 @@ pub(crate) struct Seen {
     pub(crate) limits: u64,
     pub(crate) left: u64,
     pub(crate) events: u64,
-    /// Longest time that a slot was free while someone waited who could use it: usually, and around a node's death.
+    /// Longest time that a slot was free while a request waited that could use it: usually, and around a node's death.
     pub(crate) idle: Duration,
     pub(crate) idle_around_death: Duration,
     /// Longest time from an agent's return to the last channel of a live node.

@@ -1,4 +1,4 @@
-//! What goes wrong: limits change, links stall and break, nodes and agents die and come back.
+//! Troubles: limits change, links stall and break, nodes and agents die and come back.
 
 use crate::requests::{Answer, Request};
 use crate::scene::MS;
@@ -23,7 +23,7 @@ impl World {
         }
     }
 
-    /// Mostly to another one; sometimes to none, which drains it.
+    /// Mostly to another limit; sometimes to zero, which drains the target.
     fn limit_changes(&mut self, target: usize) {
         self.seen.limits += 1;
         let [few, some, many] = self.scene.limits;
@@ -52,7 +52,7 @@ impl World {
         }
     }
 
-    /// A connection is lost; each end learns of it in its own time, an agent perhaps late.
+    /// A connection is lost. Each end learns of it at its own time, an agent perhaps late.
     fn breaks(&mut self, node: usize, target: usize) {
         let at = self.at(node, target);
         let channel = &mut self.channels[at];
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// A process is killed, and the machine tells its peers; or a machine is gone, and nobody does.
+    /// Either a process is killed and its machine tells the peers, or the machine is gone and nobody does.
     fn node_dies(&mut self, node: usize) {
         self.seen.node_deaths += 1;
         self.last_death = Some(self.now);
@@ -123,7 +123,7 @@ impl World {
         }
     }
 
-    /// The node dials the agent then, for the first time since it lost it.
+    /// Has the node dial the agent after this delay, for the first time since it lost the channel.
     fn dial_after(&mut self, delay: Duration, node: usize, target: usize, epoch: u32) {
         let waited = 25 * MS;
         self.after(
@@ -143,7 +143,7 @@ impl World {
         self.seen.revoked += agent.permit_issuer.figures().revoked;
         agent.alive = false;
         agent.life += 1;
-        // What it relayed is cut off, on both sides.
+        // Requests that it relayed are cut off on both sides.
         let running = std::mem::take(&mut agent.running);
         for request in running.into_keys() {
             let delay = self.delay();

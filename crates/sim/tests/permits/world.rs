@@ -1,4 +1,4 @@
-//! Nodes, agents and the links between them, and what happens when.
+//! Nodes, agents and the links between them, and the events.
 
 use crate::links::{ToAgent, ToNode};
 use crate::requests::{Answer, Flight, Request};
@@ -25,19 +25,19 @@ pub(crate) enum Event {
         epoch: u32,
         message: ToNode,
     },
-    /// A node tells its demand.
+    /// A node reports its demand.
     Tell {
         node: usize,
         life: u32,
     },
-    /// A node dials an agent, after it has waited so long.
+    /// A node dials an agent, after it has waited this long.
     Dial {
         node: usize,
         target: usize,
         epoch: u32,
         waited: Duration,
     },
-    /// A node, or an agent, learns that a channel is broken.
+    /// A node or an agent learns that a channel is broken.
     NodeLearns {
         node: usize,
         target: usize,
@@ -52,18 +52,18 @@ pub(crate) enum Event {
         target: usize,
         life: u32,
     },
-    /// A request comes to an agent.
+    /// A request arrives at an agent.
     In {
         request: Request,
         life: u32,
     },
-    /// The application is done with it.
+    /// The application is done with a request.
     Done {
         request: Request,
         target: usize,
         life: u32,
     },
-    /// The answer comes to the node.
+    /// The answer arrives at the node.
     Out {
         request: Request,
         answer: Answer,
@@ -85,7 +85,7 @@ pub(crate) enum Event {
 
 #[derive(Debug)]
 pub(crate) struct Channel {
-    /// Counts connections: what is under way on an older one is lost.
+    /// The number of the connection: messages of older ones are lost.
     pub(crate) epoch: u32,
     pub(crate) up: bool,
     /// Since when the node could use it.
@@ -93,7 +93,7 @@ pub(crate) struct Channel {
     pub(crate) seen: u64,
     pub(crate) expected: u64,
     pub(crate) session: Option<Session>,
-    /// Messages of a connection arrive in order.
+    /// Messages of a connection arrive in order, so none may arrive before these times.
     pub(crate) last_to_agent: Mono,
     pub(crate) last_to_node: Mono,
     pub(crate) stalled: Mono,
@@ -118,11 +118,12 @@ pub(crate) struct Agent {
     pub(crate) sessions: BTreeMap<Session, usize>,
     pub(crate) deadline: Mono,
     pub(crate) running: BTreeMap<Request, Work>,
-    /// Permits that are out, and since when their slots have been free; and whether a request is on its way with them.
+    /// Permits that are out, each with the time since when its slot has been free, and whether a request is on its way with
+    /// it.
     pub(crate) out: BTreeMap<WorkId, (Mono, bool)>,
-    /// Slots that no permit stands for, since when they are free.
+    /// Slots without a permit, each with the time since when it is free.
     pub(crate) bare: VecDeque<Mono>,
-    /// Slots that are still used or granted though the limit was lowered: what comes free first pays for them.
+    /// Slots in use or granted beyond a lowered limit: the next ones that become free are given up.
     pub(crate) owed: u32,
     pub(crate) ids: Rng,
 }
@@ -144,7 +145,7 @@ pub(crate) struct World {
     pub(crate) seen: Seen,
 }
 
-/// Ordered by time and number alone.
+/// An event that is ordered by time and number alone.
 pub(crate) struct Boxed(Event);
 impl PartialEq for Boxed {
     fn eq(&self, _: &Boxed) -> bool {
@@ -214,7 +215,7 @@ impl World {
             rng,
         };
         for node in 0..scene.nodes {
-            // One of four joins later.
+            // One of four nodes joins later.
             let later = if node > 0 && world.rng.below(4) == 0 {
                 world.rng.below(1000)
             } else {
@@ -331,7 +332,7 @@ impl World {
 }
 
 impl Agent {
-    /// A slot has been free since then.
+    /// A slot has been free since this time.
     pub(crate) fn freed(&mut self, since: Mono) {
         if self.owed > 0 {
             self.owed -= 1;

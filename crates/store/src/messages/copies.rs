@@ -1,4 +1,4 @@
-//! The files of a log, for whoever copies them while it is written.
+//! Opens the files of a log so that they can be copied while the log is written.
 
 use super::log::number_of;
 use super::tasks;
@@ -6,35 +6,36 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-/// Tries to have all files open at once, while the first of them go.
+/// Tries to have all files open at once, while the first ones may be deleted.
 const TRIES: usize = 100;
 
-/// A file that is open, its name, and how much of it there was.
+/// An open file, its name, and its length at that moment.
 #[derive(Debug)]
 pub struct OpenFile {
     /// Its name in the directory.
     pub name: String,
-    /// The file; it stays whole if it is deleted meanwhile.
+    /// The file; it stays readable if it is deleted meanwhile.
     pub file: File,
-    /// Its bytes. What comes later is not to be copied.
+    /// Its length. What is appended later must not be copied.
     pub length: u64,
 }
 
-/// All files of the log in this directory, so that copies of them are the log as it was at one moment: the end of a frame may be
-/// missing, and was acknowledged to nobody. Nothing if there is no such directory.
+/// Opens all files of the log in this directory, so that copies of them are the log at one moment. The end of the last
+/// frame may be missing, but was not acknowledged to anyone. Empty if there is no such directory.
 ///
 /// # Errors
 /// If a file cannot be opened.
 pub fn open_files(directory: &Path) -> io::Result<Vec<OpenFile>> {
     for _ in 0..TRIES {
         match open_all(directory) {
-            // Files go from the first on, after what was in them has been written again in the last. So all that were there must be open.
+            // A file is deleted after its messages were written again in the last one. So all files that were listed must
+            // be open, or messages would be missing.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => return other,
         }
     }
     Err(io::Error::other(
-        "files of messages are deleted faster than they can be opened",
+        "files of the message log are deleted faster than they can be opened",
     ))
 }
 

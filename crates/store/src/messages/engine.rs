@@ -1,4 +1,4 @@
-//! All queues and their log, in one hand: each operation changes queues at once, and counts when `commit` has written it.
+//! All queues with their log: each operation changes queues in memory at once, and counts when `commit` has written it.
 
 use super::log::{Content, Log};
 use super::named::Named;
@@ -14,15 +14,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::time::Duration;
 
-/// How much there may be.
+/// Limits on messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// A file's length; the next frame goes into a new one.
+    /// Length at which a file is full; the next frame begins a new one.
     pub segment_bytes: u64,
-    /// Messages of all queues. Each costs about 270 bytes of memory, so four million cost a GiB; bodies are on disk only.
+    /// Most messages of all queues. Each costs about 270 bytes of memory, so four million cost a GiB; bodies are on disk
+    /// only.
     pub messages: usize,
-    /// Bytes on disk. There are never more than twice what messages need and three files, but for what FIFO queues and receive
-    /// attempts have to remember for five minutes.
+    /// Most bytes on disk. The log has at most twice what messages need and three files, plus what FIFO queues and receive
+    /// attempts must remember for five minutes.
     pub bytes: u64,
 }
 
@@ -42,30 +43,30 @@ pub enum Refused<E: std::error::Error> {
     /// There is no such queue.
     #[error("there is no such queue")]
     NoQueue,
-    /// There are as many messages, or bytes on disk, as there may be.
+    /// There are as many messages or bytes on disk as allowed.
     #[error("no room for more messages")]
     Full,
-    /// By the queue's rules.
+    /// The queue's rules refuse it.
     #[error(transparent)]
     Rule(E),
 }
 
-/// What a receive gives.
+/// The result of a receive.
 #[derive(Debug)]
 pub struct Given {
     /// Messages, in order.
     pub messages: Vec<Delivered<Content>>,
-    /// If there are none: why.
+    /// The reason, if there are none.
     pub empty: Option<Empty>,
 }
 
-/// A queue, and what is kept beside it.
+/// A queue with what is kept beside it.
 #[derive(Debug)]
 pub(crate) struct QueueEntry {
     pub(crate) queue: Queue<Place>,
-    /// As it was told; without a dead-letter queue that is not there, the queue has none.
+    /// The configured settings. While its dead-letter queue does not exist, the queue works without one.
     pub(crate) wanted: Settings,
-    /// When it stands in `due`.
+    /// The time under which it is in `due`.
     pub(crate) deadline: Option<Wall>,
     /// Its move tasks, the latest first.
     pub(crate) tasks: VecDeque<MoveTask>,
@@ -76,25 +77,25 @@ pub(crate) struct QueueEntry {
 pub struct Engine {
     pub(crate) log: Log,
     pub(crate) queues: BTreeMap<QueueId, QueueEntry>,
-    /// Queues that time changes, by when.
+    /// Queues that will change with time, by when.
     pub(crate) due: BTreeSet<(Wall, QueueId)>,
     pub(crate) bounds: Bounds,
-    /// For ids of messages that a task moves.
+    /// Ids for messages that a task moves.
     pub(crate) ids: Rng,
-    /// Receives that waited and wait no more, since the last `take_woken`.
+    /// Waiting receives that were served or have ended since the last `take_woken`.
     pub(crate) woken: Vec<(QueueId, Served<Place>)>,
-    /// Messages of this file are copied on, from this byte.
+    /// The file whose messages are being copied, and the next byte.
     pub(crate) copying: Option<(u32, u64)>,
-    /// What went wrong since the last commit.
+    /// The first error since the last commit.
     pub(crate) failed: Option<io::Error>,
     pub(crate) tasks: Unwritten,
     pub(crate) messages: usize,
-    /// What was sent with ids that name what they are sent for.
+    /// Messages that were sent lately with naming ids.
     pub(crate) named: Named,
 }
 
 impl Engine {
-    /// A new queue, or other attributes of one.
+    /// Creates a queue, or changes its settings.
     pub fn configure(&mut self, now: Wall, id: QueueId, settings: Settings) {
         match self.queues.get_mut(&id) {
             Some(entry) => entry.wanted = settings,
@@ -111,11 +112,12 @@ impl Engine {
         self.settle(now);
     }
 
-    /// Deletes a queue with all its messages. Who waits there gets nothing.
+    /// Deletes a queue with all its messages. Waiting receives end without messages.
     pub fn remove(&mut self, now: Wall, id: QueueId) {
         let Some(mut entry) = self.queues.remove(&id) else {
             return;
         };
+        // Their callers would wait for messages of a queue that does not exist.
         while let Some(ticket) = entry.queue.dismiss() {
             let served = Served {
                 ticket,
@@ -133,10 +135,11 @@ impl Engine {
             self.due.remove(&(deadline, id));
         }
         self.record(&[], &Record::Dropped(id), Wall(0));
+        // Other queues may have sent their dead letters here, and must keep them from now on.
         self.settle(now);
     }
 
-    /// Each queue has the dead-letter queue that it was told of, if that is there; else its messages stay.
+    /// Gives each queue its configured dead-letter queue if that exists; otherwise its messages stay.
     pub(crate) fn settle(&mut self, now: Wall) {
         let ids: Vec<QueueId> = self.queues.keys().copied().collect();
         for id in ids {
@@ -159,7 +162,7 @@ impl Engine {
         }
     }
 
-    /// Sends a message; its body is what its bytes are, and nobody here reads it.
+    /// Sends a message. Its body is opaque.
     ///
     /// # Errors
     /// See [`Refused`].
@@ -169,10 +172,12 @@ impl Engine {
         id: QueueId,
         letter: Letter<&[u8]>,
     ) -> Result<Accepted, Refused<SendRefusal>> {
+        // The queue's records so far must be written first: the body's place depends on their length.
         self.advance(now, id);
         if self.messages >= self.bounds.messages || self.log.bytes() >= self.bounds.bytes {
             return Err(Refused::Full);
         }
+        // Stored already, perhaps before a crash: the same message sent again must not become a second one.
         if let Some(accepted) = self.named.find(id, letter.id) {
             return Ok(accepted);
         }
@@ -194,7 +199,7 @@ impl Engine {
         accepted.map_err(Refused::Rule)
     }
 
-    /// Receives what is visible, after those who wait.
+    /// Receives visible messages, after the waiting receives.
     ///
     /// # Errors
     /// See [`Refused`].
@@ -212,14 +217,14 @@ impl Engine {
         })
     }
 
-    /// Lets a receive wait; `take_woken` tells when it waits no more. None: there is no such queue.
+    /// Lets a receive wait; `take_woken` reports its end. None if there is no such queue.
     pub fn wait(&mut self, id: QueueId, ask: Ask, until: Wall) -> Option<Ticket> {
         let ticket = self.queues.get_mut(&id)?.queue.wait(ask, until);
         self.touch(id);
         Some(ticket)
     }
 
-    /// Whoever waits is gone.
+    /// Ends a wait, because its caller is gone.
     pub fn forget(&mut self, id: QueueId, ticket: Ticket) {
         if let Some(entry) = self.queues.get_mut(&id) {
             entry.queue.forget(ticket);
@@ -242,7 +247,7 @@ impl Engine {
             .map_err(Refused::Rule)
     }
 
-    /// Hides a message in flight for so long from now on.
+    /// Hides a message in flight for `timeout` from now on.
     ///
     /// # Errors
     /// See [`Refused`].
@@ -260,14 +265,14 @@ impl Engine {
         .map_err(Refused::Rule)
     }
 
-    /// Makes a message visible at once, if it is in flight by this very receipt. Whether it was.
+    /// Makes a message visible at once, if it is in flight under this very receipt. Returns whether it was.
     pub fn release(&mut self, now: Wall, id: QueueId, receipt: Receipt) -> bool {
         let released = self.run(id, |queue, changes| queue.release(now, receipt, changes));
         self.wake_queue(now, id);
         released == Some(true)
     }
 
-    /// Deletes all messages of a queue. Returns how many there were.
+    /// Deletes all messages of a queue. Returns their number.
     ///
     /// # Errors
     /// See [`Refused`].
@@ -288,12 +293,12 @@ impl Engine {
         (self.messages, self.log.bytes())
     }
 
-    /// How many commits there were, and how long all of them took: writing and syncing.
+    /// Number of commits, and their total time for writing and syncing.
     pub fn commits(&self) -> (u64, Duration) {
         self.log.commits
     }
 
-    /// Receives that waited and wait no more.
+    /// Takes the waiting receives that were served or have ended.
     pub fn take_woken(&mut self) -> Vec<(QueueId, Ticket, Given)> {
         core::mem::take(&mut self.woken)
             .into_iter()
@@ -317,7 +322,7 @@ impl Engine {
             .collect()
     }
 
-    /// Serves who waits at a queue.
+    /// Serves the receives that wait at a queue.
     pub(crate) fn wake_queue(&mut self, now: Wall, id: QueueId) {
         let waits = |entry: &QueueEntry| entry.queue.waiting() > 0;
         if !self.queues.get(&id).is_some_and(waits) {
@@ -332,7 +337,7 @@ impl Engine {
         self.touch(id);
     }
 
-    /// Dead letters of a queue go where they belong.
+    /// Moves dead letters of a queue to their dead-letter queues.
     fn bury(&mut self, now: Wall, from: QueueId, dead: Vec<(QueueId, Departed<Place>)>) {
         for (to, departed) in dead {
             self.carry(now, to, departed, |queue, departed, changes| {
@@ -341,7 +346,7 @@ impl Engine {
         }
     }
 
-    /// A message goes to another queue: its body is written again, so that each file is complete without later ones.
+    /// Moves a message to another queue. Its body is written again, so that no file needs bodies from an earlier one.
     pub(crate) fn carry(
         &mut self,
         now: Wall,
@@ -352,6 +357,8 @@ impl Engine {
         let body = match self.log.read(departed.body) {
             Ok(body) => body,
             Err(error) => {
+                // The message has already left its old queue in memory. The commit must fail, so that everything is read
+                // again.
                 self.failed.get_or_insert(error);
                 return;
             }
@@ -370,12 +377,12 @@ impl Engine {
         self.took(to, changes, &body);
     }
 
-    /// What time has done is written before anything else, so that the next body's place is known.
+    /// Records what time has done to a queue. To be done first, so that the next body's place is known.
     pub(crate) fn advance(&mut self, now: Wall, id: QueueId) {
         self.run(id, |queue, changes| queue.advance(now, changes));
     }
 
-    /// An operation that sends nothing.
+    /// Runs an operation that sends nothing.
     pub(crate) fn run<R>(
         &mut self,
         id: QueueId,
@@ -388,7 +395,7 @@ impl Engine {
         Some(answer)
     }
 
-    /// Writes what has changed. Of what is sent there is one message at most, with this body.
+    /// Records changes. At most one of them sends a message, with this body.
     pub(crate) fn took(&mut self, id: QueueId, changes: Vec<Change<Place>>, body: &[u8]) {
         for change in changes {
             let needed = needed(&change);
@@ -419,7 +426,7 @@ impl Engine {
         }
     }
 
-    /// When the queue is due may have changed.
+    /// Updates when the queue is due.
     pub(crate) fn touch(&mut self, id: QueueId) {
         let Some(entry) = self.queues.get_mut(&id) else {
             return;
@@ -438,7 +445,8 @@ impl Engine {
     }
 }
 
-/// Until when a change is needed even if its message is gone: what was sent or received by an id is known for five minutes.
+/// Until when a change is needed even if its message is gone: deduplication ids and receive attempts are known for five
+/// minutes.
 pub(crate) fn needed(change: &Change<Place>) -> Wall {
     match change {
         Change::Sent(sent) if sent.deduplication.is_some() => sent.sent + limits::DEDUPLICATION,

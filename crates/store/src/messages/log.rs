@@ -1,4 +1,4 @@
-//! The files of a log: numbered segments, of which the last is written and the first goes first.
+//! The files of a log: numbered segments. The last one is written, the first one is deleted first.
 
 use super::record::{self, HEAD, Place, Record};
 use forebay_units::Wall;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A body that can be read, also when its file has been deleted since.
+/// A body that can be read, even if its file was deleted since.
 #[derive(Clone, Debug)]
 pub struct Content {
     file: Arc<File>,
@@ -18,10 +18,10 @@ pub struct Content {
 }
 
 impl Content {
-    /// Its bytes.
+    /// Reads its bytes.
     ///
     /// # Errors
-    /// If the disk does not give them.
+    /// If they cannot be read.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.place.length as usize];
         self.file.read_exact_at(&mut bytes, self.place.offset.into())?;
@@ -33,42 +33,42 @@ impl Content {
 #[derive(Debug)]
 struct Segment {
     file: Arc<File>,
-    /// Bytes that are whole frames.
+    /// Bytes of complete frames.
     length: u64,
-    /// Messages whose bodies stand here.
+    /// Messages whose bodies are here.
     live: u64,
-    /// Until then its records say what was sent or received already.
+    /// Until then, its records show what was already sent or received.
     needed: Wall,
 }
 
-/// Records of a file, each with its body's place, and where the next ones begin.
+/// Records of a file with their bodies' places, and where the next ones begin.
 type Scanned = (Vec<(Record, Place)>, Option<u64>);
 
 /// The directory of all files.
 #[derive(Debug)]
 pub(crate) struct Log {
     directory: PathBuf,
-    /// Held by whoever has the log; none while another process may have it.
+    /// Held while this process has the log; none while another process may have it.
     lock: Option<File>,
     segments: BTreeMap<u32, Segment>,
-    /// A new file is begun at this length.
+    /// Length at which a new file is begun.
     segment_bytes: u64,
-    /// The number of the file that is written, if it is there already.
+    /// Number of the file that is being written; it may not exist yet.
     current: u32,
     /// Records that are not written yet.
     payload: Vec<u8>,
-    /// Bodies' bytes of messages that are there.
+    /// Bytes of the bodies of existing messages.
     live_bytes: u64,
     /// Bytes of all files.
     bytes: u64,
-    /// Commits, and how long they took.
+    /// Number of commits, and their total time.
     pub(crate) commits: (u64, Duration),
 }
 
-/// What a body costs beside its bytes, about: for the decision whether files are worth copying.
+/// Approximate bytes of a message in addition to its body, for deciding whether copying pays.
 const BESIDE: u64 = 64;
 
-/// Takes the lock of a directory, for as long as the file is open.
+/// Takes the lock of a directory; it is held as long as the file is open.
 fn lock(directory: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .create(true)
@@ -85,7 +85,7 @@ fn lock(directory: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The number of a file of that name, if it is one of the log's.
+/// The number of a log file with this name, if it is one.
 pub(crate) fn number_of(name: &str) -> Option<u32> {
     name.strip_suffix(".messages")?.parse().ok()
 }
@@ -95,7 +95,7 @@ fn name(number: u32) -> String {
 }
 
 impl Log {
-    /// The log in this directory, which is made if it is not there. Nothing is read yet, and nothing written: the next record begins a
+    /// The log in this directory, which is created if necessary. Nothing is read or written yet; the next record begins a
     /// new file.
     pub(crate) fn open(directory: &Path, segment_bytes: u64) -> io::Result<Log> {
         fs::DirBuilder::new()
@@ -118,6 +118,7 @@ impl Log {
             };
             segments.insert(number, segment);
         }
+        // Never continued: the last file may end with a truncated frame, behind which nothing would be found.
         let last = segments.last_key_value().map_or(0, |(&number, _)| number);
         Ok(Log {
             directory: directory.to_owned(),
@@ -132,12 +133,12 @@ impl Log {
         })
     }
 
-    /// Leaves the files to another process. What was written is synced already.
+    /// Leaves the files to another process. Everything that was written is synced already.
     pub(crate) fn let_go(&mut self) {
         self.lock = None;
     }
 
-    /// Where the files are.
+    /// The directory of the files.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -147,7 +148,8 @@ impl Log {
         self.segments.keys().copied().collect()
     }
 
-    /// All whole frames of a file, record by record. Returns the bytes behind them: what a crash cut off, or a disk has spoilt.
+    /// Passes all records of a file's complete frames to `each`. Returns the number of bytes behind them, which a crash
+    /// truncated or a disk damaged.
     pub(crate) fn replay(
         &mut self,
         number: u32,
@@ -157,7 +159,7 @@ impl Log {
         let mut at = 0;
         while let Some(payload) = record::first(&bytes[at..]) {
             let begin = at + HEAD;
-            // Whole and not to be read: of another Forebay. To go on without it would lose messages.
+            // Complete but unreadable: another version of Forebay wrote it. Skipping it would lose messages.
             let records = record::records(payload).ok_or(io::ErrorKind::InvalidData)?;
             for (offset, length, record) in records {
                 let place = Place {
@@ -172,14 +174,14 @@ impl Log {
         if let Some(segment) = self.segments.get_mut(&number) {
             self.bytes = self.bytes - segment.length + at as u64;
             segment.length = at as u64;
-            // What a killed process wrote may be in memory only; what comes now goes by it.
+            // What a killed process wrote may be in the page cache only, and what follows will depend on it.
             segment.file.sync_data()?;
         }
         Ok((bytes.len() - at) as u64)
     }
 
-    /// Messages of a file from this byte on, about so many bytes of it: where each stands, and its record. And where to go on; none at
-    /// the file's end.
+    /// The records of a file from byte `from` on, about `most` bytes of it, with their bodies' places. And where to
+    /// continue; none at the file's end.
     pub(crate) fn scan(&self, number: u32, from: u64, most: usize) -> io::Result<Scanned> {
         let Some(segment) = self.segments.get(&number) else {
             return Ok((Vec::new(), None));
@@ -207,7 +209,7 @@ impl Log {
         Ok((found, (at < segment.length).then_some(at)))
     }
 
-    /// Where the body of the next record will stand.
+    /// The place of the next record's body.
     pub(crate) fn next_place(&self, length: usize) -> Place {
         let before = self
             .segments
@@ -215,13 +217,13 @@ impl Log {
             .map_or(0, |segment| segment.length);
         Place {
             segment: self.current,
-            // A file is no longer than its limit and one frame, which have room in 32 bits.
+            // A file is no longer than its limit and one frame, which fits 32 bits.
             offset: (before as usize + HEAD + self.payload.len() + HEAD) as u32,
             length: length as u32,
         }
     }
 
-    /// A record for the next frame; it is needed until then in any case.
+    /// Adds a record to the next frame; its file is needed at least until then.
     pub(crate) fn add(&mut self, body: &[u8], record: &Record, needed: Wall) -> io::Result<()> {
         if !self.segments.contains_key(&self.current) {
             self.begin()?;
@@ -245,7 +247,7 @@ impl Log {
             .create_new(true)
             .mode(0o600)
             .open(path)?;
-        // The name must be there after a crash, or what is synced into the file is not.
+        // The name must survive a crash, or what is synced into the file is lost with it.
         self.sync_directory()?;
         let segment = Segment {
             file: Arc::new(file),
@@ -266,10 +268,11 @@ impl Log {
         self.payload.len()
     }
 
-    /// Writes what there is as one frame, to the disk itself.
+    /// Writes the pending records as one frame and syncs it.
     ///
     /// # Errors
-    /// If it cannot be written. Then nothing of it is there, if the file can be cut; if not, nothing more must be written.
+    /// If it cannot be written. If the file can be truncated, nothing of it is left then; if not, nothing more may be
+    /// written.
     pub(crate) fn commit(&mut self) -> io::Result<()> {
         if self.payload.is_empty() {
             return Ok(());
@@ -289,10 +292,11 @@ impl Log {
         self.commits.1 += begun.elapsed();
         segment.length += (HEAD + payload.len()) as u64;
         self.bytes += (HEAD + payload.len()) as u64;
+        // The next frame begins a new file.
         if segment.length >= self.segment_bytes {
             self.current += 1;
         }
-        // Its room is used again, unless it was an unusual one.
+        // The buffer is reused, unless it is unusually large.
         if payload.capacity() <= 4 << 20 {
             self.payload = payload;
             self.payload.clear();
@@ -300,7 +304,7 @@ impl Log {
         Ok(())
     }
 
-    /// Cuts off what a failed commit may have written, and begins another file.
+    /// Removes what a failed commit may have written, and begins another file.
     pub(crate) fn cut(&mut self) -> io::Result<()> {
         self.payload.clear();
         if let Some(segment) = self.segments.get(&self.current) {
@@ -311,7 +315,7 @@ impl Log {
         Ok(())
     }
 
-    /// A message stands here.
+    /// Counts a message whose body is here.
     pub(crate) fn live(&mut self, place: Place) {
         if let Some(segment) = self.segments.get_mut(&place.segment) {
             segment.live += 1;
@@ -319,7 +323,7 @@ impl Log {
         self.live_bytes += u64::from(place.length) + BESIDE;
     }
 
-    /// It does no more.
+    /// Removes a message that was counted here.
     pub(crate) fn gone(&mut self, place: Place) {
         if let Some(segment) = self.segments.get_mut(&place.segment) {
             segment.live = segment.live.saturating_sub(1);
@@ -327,7 +331,7 @@ impl Log {
         self.live_bytes = self.live_bytes.saturating_sub(u64::from(place.length) + BESIDE);
     }
 
-    /// Nothing is known to stand anywhere.
+    /// Forgets all counted messages.
     pub(crate) fn forget_all(&mut self) {
         self.live_bytes = 0;
         for segment in self.segments.values_mut() {
@@ -335,9 +339,9 @@ impl Log {
         }
     }
 
-    /// Deletes the first files as far as they are not needed. Only ever the first: a record says something of messages in its own file
-    /// or earlier ones, so with an earlier one still there it might be the only word that a message is gone. And only when all that is
-    /// known is written: what is gone may be back, and what was copied on stands nowhere, until the commit.
+    /// Deletes the first files, as far as they are not needed. Only ever the first: a record is about messages in its own
+    /// file or earlier ones, so while an earlier one exists it may be the only evidence that a message is gone. And only
+    /// when nothing is pending: until the commit, a deleted message may come back, and a copied one exists nowhere else.
     pub(crate) fn drop_first(&mut self, now: Wall) -> io::Result<usize> {
         if !self.payload.is_empty() {
             return Ok(0);
@@ -349,7 +353,7 @@ impl Log {
             }
             let length = segment.length;
             fs::remove_file(self.directory.join(name(number)))?;
-            // One by one: if a later file were gone after a crash and this one back, so would be its messages.
+            // Synced one by one: if a crash brought this file back but not a later one, its messages would come back, too.
             self.sync_directory()?;
             self.bytes -= length;
             self.segments.remove(&number);
@@ -358,7 +362,7 @@ impl Log {
         Ok(dropped)
     }
 
-    /// The first file, if the log is so much longer than what is live that its messages are worth copying.
+    /// The first file, if the log is so much longer than its messages that copying them pays.
     pub(crate) fn worth_copying(&self) -> Option<u32> {
         let (&number, segment) = self.segments.first_key_value()?;
         let wasteful = self.bytes() > 2 * self.live_bytes + 2 * self.segment_bytes;
@@ -376,7 +380,7 @@ impl Log {
         Some(Content { file, place })
     }
 
-    /// A body's bytes, also if they are not written yet.
+    /// Reads a body's bytes, even if they are not written yet.
     pub(crate) fn read(&self, place: Place) -> io::Result<Vec<u8>> {
         let written = self
             .segments

@@ -1,13 +1,13 @@
-//! What was sent lately with ids that name what they are sent for. Whoever does not know whether such a message was written, since it was
-//! killed meanwhile, sends it again, and it is there once: also if it has been received and deleted by then.
+//! Messages that were sent lately under ids that name their purpose. A sender that was killed, and does not know whether
+//! such a message was written, sends it again; it exists once, even if it has been received and deleted meanwhile.
 
 use forebay_queues::{Accepted, MessageId, QueueId};
 use std::collections::{BTreeMap, VecDeque};
 
-/// So many are remembered: more than are sent in the moments before a kill.
+/// Number of messages that are remembered: more than are sent in the moments before a kill.
 const MOST: usize = 20_000;
 
-/// The latest of them.
+/// The latest of these messages.
 #[derive(Debug, Default)]
 pub(crate) struct Named {
     known: BTreeMap<(QueueId, MessageId), Accepted>,
@@ -15,7 +15,7 @@ pub(crate) struct Named {
 }
 
 impl Named {
-    /// A message was sent. Others than such are not remembered.
+    /// Notes a sent message, if it has a naming id.
     pub(crate) fn sent(&mut self, queue: QueueId, accepted: Accepted) {
         let key = (queue, accepted.id);
         if !accepted.id.is_naming() || self.known.insert(key, accepted).is_some() {
@@ -29,7 +29,7 @@ impl Named {
         }
     }
 
-    /// What came of the same message before.
+    /// The earlier acceptance of the same message.
     pub(crate) fn find(&self, queue: QueueId, id: MessageId) -> Option<Accepted> {
         let known = self.known.get(&(queue, id)).copied();
         known.map(|accepted| Accepted {

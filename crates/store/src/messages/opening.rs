@@ -1,4 +1,4 @@
-//! From files to queues: at start, and after a write has failed.
+//! Restores queues from files: at start, and after a write has failed.
 
 use super::engine::{Bounds, Engine, QueueEntry, needed};
 use super::log::Log;
@@ -11,23 +11,24 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::Path;
 
-/// What was found.
+/// What was found in the files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Messages that are there.
+    /// Existing messages.
     pub messages: usize,
     /// Records that were read.
     pub records: u64,
-    /// Bytes at the ends of files that are no whole frame: what a crash cut off before it was acknowledged, or a disk has spoilt.
+    /// Bytes at the ends of files that are not complete frames: truncated by a crash before they were acknowledged, or
+    /// damaged by a disk.
     pub left_out: u64,
 }
 
 impl Engine {
-    /// The queues in this directory, which is made if it is not there. These are all queues that there are: what the log says of
-    /// others is not looked at. `seed` is for ids of messages that tasks move.
+    /// Opens the log in this directory, which is created if necessary. `queues` are all queues that exist; records of
+    /// others are ignored. `seed` is for ids of messages that tasks move.
     ///
     /// # Errors
-    /// If the directory cannot be read, or holds what another Forebay wrote.
+    /// If the directory cannot be read, or another version of Forebay wrote it.
     pub fn open(
         now: Wall,
         directory: &Path,
@@ -113,7 +114,7 @@ impl Engine {
         Ok(found)
     }
 
-    /// Leaves the log to another process.
+    /// Releases the log to another process.
     pub(crate) fn let_go(&mut self) {
         self.log.let_go();
     }
@@ -121,17 +122,19 @@ impl Engine {
     /// Takes the log back from a process that was to go on with it and has not, and reads what it has written.
     ///
     /// # Errors
-    /// If another process has it, or it can't be read.
+    /// If another process has it, or it cannot be read.
     pub(crate) fn take_back(&mut self, now: Wall) -> io::Result<Found> {
+        // Opened again, because the other process may have written more.
         self.log = Log::open(self.log.directory(), self.bounds.segment_bytes)?;
         self.read_again(now)
     }
 
-    /// After a failed commit: all as the files have it. Who waits is forgotten here; tasks go on.
+    /// After a failed commit: restores everything as the files have it. Waiting receives are forgotten; tasks go on.
     ///
     /// # Errors
-    /// If they can't be read. Then nothing may be done with these queues.
+    /// If the files cannot be read. Then nothing may be done with these queues.
     pub fn reload(&mut self, now: Wall) -> io::Result<Found> {
+        // Part of a frame may have been written. A later frame behind it could not be read.
         self.log.cut()?;
         self.log.forget_all();
         self.read_again(now)

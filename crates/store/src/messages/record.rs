@@ -1,34 +1,35 @@
-//! What stands in a log of messages: frames, each with a checksum, of records, each with the body that belongs to it in front.
+//! The format of a log of messages: frames with checksums, which contain records, each behind the body that belongs to it.
 //!
-//! A frame is a length and a CRC-32 of its payload (four bytes each, little-endian), and the payload. A record in it is the body's
-//! length, the length of what follows the body (four bytes each), the body as the sender gave it, and a [`Record`] in postcard. So a
-//! body's place in the file is known before the record is written, and it is read without looking at anything else.
+//! A frame is a length and a CRC-32 of its payload (four bytes each, little-endian), and the payload. A record in it is the
+//! length of the body, the length of what follows the body (four bytes each), the body as the sender gave it, and a
+//! [`Record`] in postcard. So a body's place in the file is known before the record is written, and a body can be read
+//! without anything else.
 
 use flate2::Crc;
 use forebay_queues::{Change, QueueId};
 use serde::{Deserialize, Serialize};
 use std::io;
 
-/// A frame's length and checksum; a record's two lengths.
+/// Bytes of a frame's length and checksum, and of a record's two lengths.
 pub(crate) const HEAD: usize = 8;
 
-/// Where a body stands.
+/// The place of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Which file.
+    /// Number of the file.
     pub(crate) segment: u32,
-    /// From which byte on.
+    /// Offset of the first byte.
     pub(crate) offset: u32,
-    /// How many bytes.
+    /// Number of bytes.
     pub(crate) length: u32,
 }
 
-/// What happened to one queue.
+/// An event of one queue.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Record {
-    /// It changed; a message's body stands in front.
+    /// It changed; if a message was sent, its body precedes the record.
     Changed(QueueId, Change<()>),
-    /// It is no more.
+    /// It was deleted.
     Dropped(QueueId),
 }
 
@@ -49,7 +50,7 @@ fn checksum(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// What goes before this payload.
+/// The head of a frame with this payload.
 pub(crate) fn head(payload: &[u8]) -> io::Result<[u8; HEAD]> {
     let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
     let mut head = [0; HEAD];
@@ -58,17 +59,17 @@ pub(crate) fn head(payload: &[u8]) -> io::Result<[u8; HEAD]> {
     Ok(head)
 }
 
-/// The payload of the first frame; none if it is not whole.
+/// The payload of the first frame; none if it is incomplete or damaged.
 pub(crate) fn first(bytes: &[u8]) -> Option<&[u8]> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (sum, rest) = rest.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
     let payload = rest.get(..length)?;
-    // A file's end may be zeros that were never written: an empty frame is none.
+    // After a crash, a file may end with zeros that were never written: an empty frame is not valid.
     (length > 0 && checksum(payload) == u32::from_le_bytes(*sum)).then_some(payload)
 }
 
-/// The records of a payload, each with where its body begins in it, and how long that is; none if any cannot be read.
+/// The records of a payload, each with its body's offset and length; none if any cannot be read.
 pub(crate) fn records(payload: &[u8]) -> Option<Vec<(usize, usize, Record)>> {
     let mut records = Vec::new();
     let mut at = 0;

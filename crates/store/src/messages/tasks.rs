@@ -1,5 +1,5 @@
-//! Move tasks, in a small file beside the log: which there are, and how far they are. What a task has moved is in the log; what it has
-//! counted since the file was written last, half a second ago at most, is counted again after a crash.
+//! Move tasks, in a small file beside the log. What a task has moved is in the log; the progress since the file was last
+//! written, at most half a second ago, is counted again after a crash.
 
 use forebay_queues::{MoveTask, QueueId};
 use forebay_units::Wall;
@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-/// Progress is written this often.
+/// Interval at which progress is written.
 const PROGRESS: Duration = Duration::from_millis(500);
 pub(crate) const NAME: &str = "tasks.json";
 const NEW: &str = "tasks.json.new";
@@ -26,10 +26,10 @@ struct Written {
     queues: Vec<(QueueId, VecDeque<MoveTask>)>,
 }
 
-/// Whether what is in the file is still so.
+/// Whether the file must be written.
 #[derive(Debug, Default)]
 pub(crate) struct Unwritten {
-    /// A task began or ended: this is on disk before anyone is told.
+    /// A task began or ended; this must be on disk before any caller is told.
     pub(crate) changed: bool,
     /// A task has moved messages.
     pub(crate) moved: bool,
@@ -37,7 +37,7 @@ pub(crate) struct Unwritten {
 }
 
 impl Unwritten {
-    /// Whether to write now; if so it is taken as written.
+    /// Whether to write now; if so, it counts as written.
     pub(crate) fn take(&mut self, now: Wall) -> bool {
         let due = self.changed || self.moved && self.written + PROGRESS <= now;
         if due {
@@ -50,26 +50,26 @@ impl Unwritten {
     }
 }
 
-/// What the file says; nothing if there is none. One that cannot be read is no reason to keep all messages back: it is left out, and told.
+/// Reads the file; empty if there is none. An unreadable file must not hold back all messages: it is ignored and logged.
 pub(crate) fn read(directory: &Path) -> Tasks {
     let bytes = match fs::read(directory.join(NAME)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Tasks::new(),
         Err(error) => {
-            tracing::warn!(%error, "move tasks of queues cannot be read: there are none now");
+            tracing::warn!(%error, "the file of move tasks cannot be read: all tasks are lost");
             return Tasks::new();
         }
     };
     match serde_json::from_slice::<Written>(&bytes) {
         Ok(written) if written.version == VERSION => written.queues.into_iter().collect(),
         _ => {
-            tracing::warn!("move tasks of queues cannot be understood: there are none now");
+            tracing::warn!("the file of move tasks is invalid: all tasks are lost");
             Tasks::new()
         }
     }
 }
 
-/// Replaces the file, whole or not at all.
+/// Replaces the file, completely or not at all.
 pub(crate) fn write<'a>(
     directory: &Path,
     tasks: impl Iterator<Item = (QueueId, &'a VecDeque<MoveTask>)>,

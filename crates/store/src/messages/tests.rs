@@ -1,4 +1,4 @@
-//! Tests: what a restart finds, what a crash leaves, what becomes of files, and the thread.
+//! Tests of restarts, crashes, the deletion of files, and the thread.
 
 mod course;
 mod crash;
@@ -18,7 +18,7 @@ const WORK: QueueId = QueueId(1);
 const ORDERED: QueueId = QueueId(2);
 const DEAD: QueueId = QueueId(3);
 
-/// After the Unix epoch, in milliseconds.
+/// Milliseconds after the Unix epoch.
 fn at(ms: i64) -> Wall {
     Wall(1_000_000_000 + ms * 1000)
 }
@@ -65,7 +65,7 @@ fn ask(most: usize) -> Ask {
     }
 }
 
-/// A receive, written; ids and bodies.
+/// A committed receive; its ids and bodies.
 fn receive(engine: &mut Engine, now: Wall, queue: QueueId, most: usize) -> Vec<(u128, Vec<u8>)> {
     let given = engine.receive(now, queue, &ask(most)).unwrap();
     engine.commit(at(0)).unwrap();
@@ -115,7 +115,7 @@ fn a_restart_keeps_messages_and_the_deadlines_of_their_visibility() {
         receive(&mut engine, at(61_000), WORK, 1),
         [(2, b"body 2".to_vec())]
     );
-    // The receipt of the process before still deletes.
+    // A receipt from before the restart still deletes.
     drop(engine);
     let (mut engine, _) = open(place.path(), 1 << 20, at(61_000));
     let late = engine.delete(at(61_000), WORK, given[1].receipt).unwrap();
@@ -139,7 +139,7 @@ fn a_restart_keeps_order_and_what_was_sent_already() {
     let (mut engine, _) = open(place.path(), 1 << 20, at(20));
     let again = send(&mut engine, at(20), ORDERED, 1, b"one");
     assert_eq!((again.duplicate, again.sequence), (true, first.sequence));
-    // Its group has one in flight; the attempt gets the same again.
+    // Its group has one message in flight; the attempt gets the same again.
     assert_eq!(receive(&mut engine, at(20), ORDERED, 10), []);
     let retried = engine.receive(at(20), ORDERED, &attempt).unwrap();
     assert_eq!(retried.messages[0].receipt, given.messages[0].receipt);
@@ -169,7 +169,7 @@ fn dead_letters_and_what_is_moved_back_are_there_after_a_restart() {
     assert_eq!(counts(&mut engine, at(181_000), WORK), (11, 0, 0));
     assert_eq!(engine.cancel_task(DEAD, started), Some(11));
     engine.start_task(at(182_000), DEAD, Some(WORK), None).unwrap();
-    // A task goes on after a restart, and those that are over are still told of.
+    // A task goes on after a restart, and ended ones are still listed.
     engine.commit(at(182_000)).unwrap();
     drop(engine);
     let (mut engine, _) = open(place.path(), 1 << 20, at(182_000));
@@ -192,7 +192,7 @@ fn dead_letters_and_what_is_moved_back_are_there_after_a_restart() {
     assert_eq!(bodies, (1..=20).collect::<Vec<u8>>());
 }
 
-/// A dead-letter queue that was deleted keeps nobody's messages from being received.
+/// A deleted dead-letter queue keeps no messages from being received.
 #[test]
 fn without_its_dead_letter_queue_a_message_stays() {
     let place = tempfile::tempdir().unwrap();

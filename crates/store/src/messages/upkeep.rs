@@ -1,4 +1,4 @@
-//! What comes by time, and what is written: waiting receives, move tasks, files that are done with, the commit.
+//! What time does (waiting receives, move tasks), the deletion of files, and the commit.
 
 use super::engine::Engine;
 use super::record::{Place, Record};
@@ -7,20 +7,20 @@ use forebay_queues::{Change, MessageId, MoveFailure, MoveStatus, MoveTask, Queue
 use forebay_units::Wall;
 use std::io;
 
-/// A task moves no more than this at once.
+/// Most messages that a task moves at once.
 const MOVE_STEP: u64 = 100;
-/// So many bytes of a file are looked over at once.
+/// Bytes of a file that are examined at once.
 const COPY_STEP: usize = 1 << 20;
-/// A queue's tasks that are remembered (ListMessageMoveTasks gives ten).
+/// Tasks of a queue that are remembered (ListMessageMoveTasks returns ten).
 const TASKS: usize = 10;
 
-/// Why a task is not begun.
+/// Why a task is not started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TaskRefusal {
     /// There is no such queue.
     #[error("there is no such queue")]
     NoQueue,
-    /// A queue has one task at a time.
+    /// The queue has a running task; there can be only one.
     #[error("a message move task is running already")]
     Running,
 }
@@ -40,16 +40,17 @@ impl Engine {
             .map(|due| due.1)
             .collect();
         for id in due {
+            // In this order, so that messages which time or a task makes visible serve the receives that wait.
             self.advance(now, id);
             self.move_on(now, id);
             self.wake_queue(now, id);
         }
     }
 
-    /// Begins a move task; its number is when it began, in microseconds.
+    /// Starts a move task. Returns its start time in microseconds, which identifies it.
     ///
     /// # Errors
-    /// If there is no such queue, or a task runs.
+    /// If there is no such queue, or a task is running.
     pub fn start_task(
         &mut self,
         now: Wall,
@@ -58,6 +59,7 @@ impl Engine {
         rate: Option<u32>,
     ) -> Result<Wall, TaskRefusal> {
         let counts = self.figures(now, from).ok_or(TaskRefusal::NoQueue)?.0;
+        // Refused now: a task without a destination would fail at its first message.
         if to.is_some_and(|to| !self.queues.contains_key(&to)) {
             return Err(TaskRefusal::NoQueue);
         }
@@ -75,7 +77,8 @@ impl Engine {
         Ok(now)
     }
 
-    /// Stops a queue's task that was started then. How many messages it has moved; none if it does not run.
+    /// Cancels the queue's task that was started at this time. Returns the number of messages it has moved; none if it is
+    /// not running.
     pub fn cancel_task(&mut self, from: QueueId, started: Wall) -> Option<u64> {
         let task = self.queues.get_mut(&from)?.tasks.front_mut()?;
         let stopped = task.started() == started && task.cancel();
@@ -143,7 +146,7 @@ impl Engine {
         self.wake_queue(now, to);
     }
 
-    /// Deletes files that are done with; after a commit. Returns how many.
+    /// Deletes files that are not needed any more; to be called after a commit. Returns their number.
     ///
     /// # Errors
     /// If a file cannot be deleted.
@@ -151,7 +154,7 @@ impl Engine {
         self.log.drop_first(now)
     }
 
-    /// Copies some messages on if files hold little else than what is gone; before a commit.
+    /// Copies some messages to the end if the files hold little else than deleted ones; to be called before a commit.
     ///
     /// # Errors
     /// If a file cannot be read.
@@ -170,11 +173,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes a message again, as it is now, if this is where it stands.
+    /// Writes a message again in its current form, if this is still its place.
     fn copy_on(&mut self, id: QueueId, sent: &Sent<()>, place: Place) -> io::Result<()> {
         let Some(entry) = self.queues.get_mut(&id) else {
             return Ok(());
         };
+        // The message may have been deleted or copied since: then this record holds nothing that is needed.
         if entry.queue.body(sent.sequence) != Some(&place) {
             return Ok(());
         }
@@ -197,18 +201,21 @@ impl Engine {
         self.log.pending()
     }
 
-    /// Writes all that has changed, as one frame, to the disk itself: what was answered after this is there after a crash.
+    /// Writes and syncs everything that has changed, as one frame: what is answered afterwards survives a crash.
     ///
     /// # Errors
-    /// If it cannot be written. Nothing since the last commit counts then, and `reload` must come next.
+    /// If it cannot be written. Then nothing since the last commit counts, and `reload` must be called next.
     pub fn commit(&mut self, now: Wall) -> io::Result<()> {
+        // Memory holds changes that the log will never have, so nothing may be acknowledged.
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
         self.log.commit()?;
+        // After the log: the figures of tasks may fall behind in a crash, but must not run ahead of the messages.
         if self.tasks.take(now) {
             let tasks = self.queues.iter().map(|(id, entry)| (*id, &entry.tasks));
             let written = tasks::write(self.log.directory(), tasks);
+            // Stays changed, so that the next commit tries again.
             self.tasks.changed |= written.is_err();
             written?;
         }

@@ -1,4 +1,5 @@
-//! The one thread that has the queues: it takes what has come, does it, writes it down once for all, and answers all.
+//! The thread that has the queues: it takes the calls that have come, carries them out, writes them in one commit, and
+//! answers all.
 
 use super::engine::{Engine, Given, Refused};
 use forebay_queues::{Ask, Empty, QueueId, ReceiveRefusal, Ticket, limits};
@@ -11,24 +12,24 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Calls that wait for the thread.
+/// Most calls that wait for the thread.
 const CALLS: usize = 8192;
-/// A commit has no more calls than this, nor many more bytes.
+/// Most calls in a commit, and the bytes after which it takes no more.
 const BATCH_CALLS: usize = 4096;
 const BATCH_BYTES: usize = 4 << 20;
-/// Files are looked after this often if nothing else happens.
+/// Longest interval between two checks of files and deadlines.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Why a call has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
-    /// The disk did not take it; nothing of it counts.
+    /// It could not be written; nothing of it counts.
     #[error("messages could not be written")]
     Unwritten,
-    /// Too many calls wait.
+    /// Too many calls are waiting.
     #[error("too many calls wait for the message log")]
     Busy,
-    /// The log is closed, or cannot be read any more.
+    /// The log is closed, or can no longer be read.
     #[error("the message log is closed")]
     Closed,
 }
@@ -44,15 +45,15 @@ struct Waiter {
     answer: ReceiveAnswer,
 }
 
-/// What the thread has in hand.
+/// What the thread is working on.
 struct Turn {
     engine: Engine,
     now: Wall,
-    /// Given when all is written.
+    /// Called when everything is written.
     answers: Vec<Answer>,
     waiters: BTreeMap<(QueueId, Ticket), Waiter>,
     numbers: BTreeMap<u64, (QueueId, Ticket)>,
-    /// Whoever wants to have the log left to another process.
+    /// A request to release the log to another process.
     hold: Option<(SyncSender<()>, Receiver<Next>)>,
 }
 
@@ -62,12 +63,12 @@ enum Next {
     End,
 }
 
-/// A log that is left to another process: calls wait. Goes on when this is dropped, unless it is ended.
+/// A log that is released to another process: calls wait. It goes on when this is dropped, unless it was ended.
 #[derive(Debug)]
 pub struct HeldMessages(SyncSender<Next>);
 
 impl HeldMessages {
-    /// Another process has the log from now on: whoever waits, and whoever comes, is told that it is closed.
+    /// Ends the log in this process, because another one has it: calls that wait or come are told that it is closed.
     pub fn end(self) {
         let _ = self.0.try_send(Next::End);
     }
@@ -75,19 +76,20 @@ impl HeldMessages {
 
 impl Drop for HeldMessages {
     fn drop(&mut self) {
-        // If it has been ended, this finds no room.
+        // The channel is full if it was ended.
         let _ = self.0.try_send(Next::GoOn);
     }
 }
 
-/// The queues, from any thread. The last one that is dropped ends their thread.
+/// Access to the queues from any thread. Dropping the last handle ends their thread.
 #[derive(Clone, Debug)]
 pub struct Messages {
     calls: SyncSender<Call>,
     next: Arc<AtomicU64>,
 }
 
-/// A receive under way. Dropped, it waits no more; what it was given meanwhile is hidden until its visibility ends, as in SQS.
+/// A receive in progress. If dropped, it ends its wait; messages that it was given meanwhile stay hidden until their
+/// visibility timeout ends, as in SQS.
 #[derive(Debug)]
 pub struct Waiting {
     calls: SyncSender<Call>,
@@ -101,7 +103,7 @@ impl Drop for Waiting {
             return;
         }
         let number = self.number;
-        // If there is no room for it, the receive waits to its end for nobody.
+        // If the channel is full, the receive waits to its end for nobody; blocking here would stall the caller's runtime.
         let _ = self.calls.try_send(Box::new(move |turn| {
             let Ok(turn) = turn else { return };
             if let Some(key) = turn.numbers.remove(&number) {
@@ -126,7 +128,7 @@ impl Messages {
         Ok((Messages { calls, next }, thread))
     }
 
-    /// Does something with the queues; `answer` is called by their thread when all of it is on disk, and must not block.
+    /// Runs an operation on the queues. `answer` is called by their thread when everything is on disk, and must not block.
     pub fn call<R: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Engine, Wall) -> R + Send + 'static,
@@ -142,7 +144,7 @@ impl Messages {
         }));
     }
 
-    /// Receives, and waits for so long if there is nothing (20 seconds at most).
+    /// Receives, and waits up to `wait` if there is nothing (at most 20 seconds).
     pub fn receive(
         &self,
         queue: QueueId,
@@ -169,7 +171,8 @@ impl Messages {
         }
     }
 
-    /// Has what has come finished, and the log left to another process. Who waits for messages is told that there are none. Blocks.
+    /// Finishes the calls that have come, and releases the log to another process. Waiting receives end without messages.
+    /// Blocks.
     ///
     /// # Errors
     /// If the log is closed.
@@ -214,7 +217,7 @@ impl Turn {
             .push(Box::new(move |written| answer(written.map(|()| given))));
     }
 
-    /// Takes what has come, up to a commit's worth. False: nobody is there any more.
+    /// Takes the calls that have come, up to a commit's worth. False if there are no callers any more.
     fn take(&mut self, calls: &Receiver<Call>) -> bool {
         let wait = self
             .engine
@@ -228,10 +231,12 @@ impl Turn {
             Err(RecvTimeoutError::Timeout) => self.now = now(),
             Err(RecvTimeoutError::Disconnected) => return false,
         }
+        // All calls that came while the last commit was synced share the next sync.
         for _ in 1..BATCH_CALLS {
             if self.engine.pending() >= BATCH_BYTES {
                 break;
             }
+            // Calls behind a hold wait, because the log may belong to another process during it.
             if self.hold.is_some() {
                 break;
             }
@@ -241,7 +246,7 @@ impl Turn {
         true
     }
 
-    /// Nobody waits any more: there is nothing.
+    /// Ends all waiting receives without messages.
     fn send_away(&mut self) {
         self.numbers.clear();
         for ((queue, ticket), waiter) in core::mem::take(&mut self.waiters) {
@@ -256,8 +261,9 @@ impl Turn {
         }
     }
 
-    /// Leaves the log to another process for as long as it is held. False: for good.
+    /// Releases the log to another process as long as it is held. False if for good.
     fn is_held(&mut self, stands: &SyncSender<()>, told: &Receiver<Next>) -> bool {
+        // Released before the caller hears of it, which then lets the other process open the log.
         self.engine.let_go();
         let _ = stands.try_send(());
         if matches!(told.recv(), Ok(Next::End)) {
@@ -266,7 +272,7 @@ impl Turn {
         match self.engine.take_back(now()) {
             Ok(_) => true,
             Err(error) => {
-                tracing::error!(%error, "messages cannot be taken back: no call is answered until the next start");
+                tracing::error!(%error, "the message log cannot be reopened: calls are refused until the next start");
                 false
             }
         }
@@ -284,23 +290,26 @@ impl Turn {
         }
     }
 
-    /// Writes all, and answers. False: the files can be read no more.
+    /// Writes everything, and answers. False if the files can no longer be read.
     fn finish(&mut self) -> bool {
         self.engine.wake(self.now);
         if self.hold.is_some() {
             self.send_away();
         }
+        // Before the commit: copies and what time has done become part of the same frame.
         if let Err(error) = self.engine.tidy() {
-            tracing::error!(%error, "a file of messages cannot be read");
+            tracing::error!(%error, "a file of the message log cannot be read");
         }
         self.woken();
         let written = self.engine.commit(self.now);
         if let Err(error) = &written {
             tracing::error!(%error, "messages cannot be written");
+        // After the commit: until then, a file may hold the only copy of a message.
         } else if let Err(error) = self.engine.sweep(self.now) {
-            tracing::warn!(%error, "a file of messages cannot be deleted");
+            tracing::warn!(%error, "a file of the message log cannot be deleted");
         }
         let outcome = written.map_err(|_| Unanswered::Unwritten);
+        // After a failed write memory knows more than the disk, so everything is read again before the callers are told.
         let read = outcome.is_ok() || self.reload();
         for answer in self.answers.drain(..) {
             answer(outcome);
@@ -308,7 +317,7 @@ impl Turn {
         read
     }
 
-    /// The queues as the files have them. Who waits is told that nothing could be written, and comes again.
+    /// Reads the queues again from the files. Waiting receives are told that nothing could be written; their callers retry.
     fn reload(&mut self) -> bool {
         self.numbers.clear();
         for (_, waiter) in core::mem::take(&mut self.waiters) {
@@ -318,7 +327,7 @@ impl Turn {
         match self.engine.reload(self.now) {
             Ok(_) => true,
             Err(error) => {
-                tracing::error!(%error, "messages cannot be read again: no call is answered until the next start");
+                tracing::error!(%error, "the message log cannot be read again: calls are refused until the next start");
                 false
             }
         }
@@ -345,8 +354,8 @@ fn run(engine: Engine, calls: &Receiver<Call>) {
         if read && held.is_none_or(|(stands, told)| turn.is_held(&stands, &told)) {
             continue;
         }
-        // Another process has the log, or the engine knows less than was acknowledged: to go on would be to lose messages. Whoever
-        // calls from now on finds nobody.
+        // Another process has the log, or the engine knows less than was acknowledged: going on would lose messages. Later
+        // callers find the channel closed.
         while let Ok(call) = calls.try_recv() {
             call(Err(Unanswered::Closed));
         }

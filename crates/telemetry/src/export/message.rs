@@ -1,21 +1,21 @@
-//! What goes to a receiver in one post.
+//! One post to a receiver, and the encoding of snapshots.
 
 use crate::metrics::MetricsSnapshot;
 use bytes::Bytes;
 
-/// The body of a post.
+/// The body of a post, and what it holds.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     pub(super) body: Bytes,
-    /// Samples in it.
+    /// How many samples it holds.
     pub(super) samples: usize,
 }
 
-/// A receiver's way to be told.
+/// An encoding of snapshots for one kind of receiver.
 pub(super) trait Encode: Send {
-    /// A snapshot, taken so many milliseconds after the epoch, as messages to be sent in this order.
+    /// Encodes a snapshot, taken at `at_ms` after the epoch, as messages to be sent in this order.
     fn messages(&mut self, snapshot: &MetricsSnapshot, at_ms: u64) -> Vec<Message>;
 
-    /// How many samples the receiver did not want of a message that it took.
+    /// How many samples of a message the receiver rejected although it accepted the post.
     fn rejected(&self, answer: Bytes) -> usize;
 }

@@ -1,5 +1,8 @@
-//! Sends all metrics to a receiver, again and again: by Prometheus' remote-write, or to an OpenTelemetry collector. Each receiver has
-//! a thread of its own, and nothing waits for it. What a receiver does not take in time is dropped and counted.
+//! Sends all metrics to receivers at an interval: by Prometheus' remote-write, or to an OpenTelemetry collector. Each
+//! receiver has its own thread, and nothing waits for it: what a receiver does not take in time is dropped and counted.
+//!
+//! In reading order: `message` (one post), `sender` (the thread that takes snapshots and posts), `remote_write` and `otlp`
+//! (the encodings).
 
 mod message;
 mod otlp;
@@ -19,26 +22,26 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Where metrics go, and as what.
+/// Where metrics go, and in which protocol.
 #[derive(Clone, Debug)]
 pub enum Destination {
-    /// By Prometheus' remote-write. Series have `job="forebay"` and this `instance`, as if they had been scraped.
+    /// By Prometheus' remote-write. Series carry `job="forebay"` and this `instance`, as if they had been scraped.
     RemoteWrite(RemoteWriteUrl, String),
     /// To an OpenTelemetry collector.
     Otlp(MetricsEndpoint),
 }
 
-/// Metrics on their way.
+/// The export of metrics to one receiver.
 pub struct Exporter {
     ending: watch::Sender<bool>,
     thread: JoinHandle<()>,
 }
 
 impl Exporter {
-    /// Sends what `snapshot` gives at once, and then after each `interval`.
+    /// Sends a snapshot at once, and then one after each `interval`.
     ///
     /// # Errors
-    /// When the thread cannot be started.
+    /// If the thread cannot be started.
     pub fn start(
         destination: Destination,
         interval: Duration,
@@ -68,7 +71,7 @@ impl Exporter {
         Ok(Exporter { ending, thread })
     }
 
-    /// Sends what there is, once, and ends. Blocks, but not for ever.
+    /// Sends a last snapshot and ends. Blocks, but only for a limited time.
     pub fn finish(self) {
         self.ending.send_replace(true);
         let deadline = Instant::now() + ENDING + Duration::from_secs(1);

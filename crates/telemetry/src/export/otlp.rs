@@ -1,4 +1,5 @@
-//! Metrics in OpenTelemetry's words: counters are monotonic sums since the process began, histograms have the bounds of Prometheus'.
+//! Metrics in OpenTelemetry's data model: counters are monotonic sums since the start of the process, histograms have
+//! Prometheus' bounds.
 
 use super::message::{Encode, Message};
 use crate::histogram::Filled;
@@ -16,13 +17,14 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use prost::Message as _;
 
-/// Points in one message.
+/// Most points in one message.
 const POINTS: usize = 2000;
 
-/// The sender's memory.
+/// What the encoding keeps from one snapshot to the next.
 #[derive(Default)]
 pub(super) struct Otlp {
-    /// When counting began, in nanoseconds since the epoch: at the process' start, or at the first snapshot if the kernel does not say.
+    /// When counting began, in nanoseconds since the epoch: at the start of the process, or at the first snapshot if the
+    /// kernel does not report it.
     start: Option<u64>,
 }
 
@@ -57,7 +59,7 @@ impl Encode for Otlp {
     }
 
     fn rejected(&self, answer: Bytes) -> usize {
-        // An answer that can't be read says no less than its status does.
+        // An answer that cannot be decoded counts by its status alone.
         let answer = ExportMetricsServiceResponse::decode(answer).unwrap_or_default();
         let rejected = answer
             .partial_success
@@ -66,14 +68,14 @@ impl Encode for Otlp {
     }
 }
 
-/// From when to when, in nanoseconds since the epoch.
+/// The interval that counts cover, in nanoseconds since the epoch.
 #[derive(Clone, Copy)]
 struct Times {
     start: u64,
     now: u64,
 }
 
-/// What one snapshot becomes.
+/// The messages of one snapshot as they are filled.
 struct Page {
     times: Times,
     told: Vec<Told>,
@@ -114,7 +116,7 @@ impl Page {
     }
 }
 
-/// A metric's name is the table's: who makes Prometheus' of it adds `_total` to sums.
+/// A metric under the table's name: receivers that convert to Prometheus add `_total` to sums themselves.
 fn told(metric: &Metric, lines: &[(Labels<'_>, Value)], times: Times) -> Told {
     let numbers = || {
         lines
@@ -143,7 +145,7 @@ fn told(metric: &Metric, lines: &[(Labels<'_>, Value)], times: Times) -> Told {
     Told {
         name: metric.name.to_owned(),
         description: format!("{}.", metric.meaning),
-        // In UCUM, as OpenTelemetry has it. Of what is counted, and of shares, none is said: else names would get more endings.
+        // UCUM codes, as OpenTelemetry requires. Counts and ratios get none, because receivers would append it to the name.
         unit: match metric.unit {
             Unit::Seconds => "s",
             Unit::Bytes => "By",

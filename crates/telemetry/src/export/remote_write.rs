@@ -1,5 +1,5 @@
-//! Prometheus' remote-write, version 1.0 (prometheus.io, "Prometheus Remote-Write 1.0 specification"): the samples that a scrape would
-//! find, with their names and labels.
+//! Prometheus' remote-write, version 1.0 (prometheus.io, "Prometheus Remote-Write 1.0 specification"): the samples that a
+//! scrape would find, with their names and labels.
 
 use super::message::{Encode, Message};
 use crate::histogram::Filled;
@@ -10,9 +10,9 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, Heade
 use prost::Message as _;
 use std::collections::BTreeMap;
 
-/// Samples in one message, unless a histogram brings more: as many as Prometheus itself sends.
+/// Most samples in one message, unless a single histogram has more: the number that Prometheus itself sends.
 const SAMPLES: usize = 2000;
-/// What says that a series has ended: of all values that are no number, this one.
+/// The staleness marker, which ends a series: this NaN of all.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -45,7 +45,7 @@ struct Sample {
     timestamp: i64,
 }
 
-/// What posts say of themselves.
+/// The headers of each post.
 pub(super) fn headers() -> HeaderMap {
     let headers = [
         (CONTENT_TYPE, "application/x-protobuf"),
@@ -62,18 +62,18 @@ pub(super) fn headers() -> HeaderMap {
         .collect()
 }
 
-/// Whether the same message may do later. The specification has senders try again after 5xx, and lets them after 429.
+/// Whether the same message may be sent again. The specification requires it after 5xx and allows it after 429.
 pub(super) fn again(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
-/// Labels that are owned.
+/// Labels with owned values.
 type OwnLabels = Vec<(&'static str, String)>;
 
-/// The sender's memory.
+/// What the encoding keeps from one snapshot to the next.
 pub(super) struct RemoteWrite {
     instance: String,
-    /// What was told last, by metric and labels: what is not told again has ended.
+    /// The series of the last snapshot, by metric and labels: those that are missing from the next one have ended.
     told: BTreeMap<&'static str, Vec<OwnLabels>>,
 }
 
@@ -118,7 +118,7 @@ impl Encode for RemoteWrite {
         page.messages
     }
 
-    /// A receiver takes all of a message or none.
+    /// A receiver accepts a whole message or none of it.
     fn rejected(&self, _: Bytes) -> usize {
         0
     }
@@ -131,7 +131,7 @@ fn owned(labels: &Labels<'_>) -> OwnLabels {
         .collect()
 }
 
-/// What one snapshot becomes.
+/// The messages of one snapshot as they are filled.
 struct Page<'a> {
     instance: &'a str,
     timestamp: i64,
@@ -140,7 +140,7 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// A metric's value for a set of labels; that it has ended, if there is none.
+    /// Adds a metric's value for a set of labels, or the staleness marker if it has none any more.
     fn line(&mut self, metric: &Metric, labels: &Labels<'_>, value: Option<&Value>) {
         if self.request.timeseries.len() >= SAMPLES {
             self.flush();
@@ -177,7 +177,7 @@ impl Page<'_> {
         let named = labels.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let all = own.into_iter().chain(named).chain(le.map(|le| ("le", le)));
         let mut labels: Vec<Label> = all
-            // An empty label is none, and must not be sent.
+            // An empty label means no label, and must not be sent.
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| Label {
                 name: name.to_owned(),
@@ -197,7 +197,7 @@ impl Page<'_> {
     fn flush(&mut self) {
         let request = core::mem::take(&mut self.request);
         let samples = request.timeseries.len();
-        // Only what is longer than 4 GiB cannot be compressed.
+        // Compression fails only above 4 GiB.
         if samples > 0
             && let Ok(body) = snap::raw::Encoder::new().compress_vec(&request.encode_to_vec())
         {
@@ -217,7 +217,7 @@ fn number(value: Option<&Value>) -> f64 {
     }
 }
 
-/// As Prometheus' text has it.
+/// A bound as Prometheus' text writes it.
 fn bound(end: f64) -> String {
     if end.is_infinite() {
         "+Inf".to_owned()
@@ -230,7 +230,8 @@ fn bound(end: f64) -> String {
 pub(super) mod tests {
     use super::*;
 
-    /// The samples of a message: names with labels as in Prometheus' text, without `job` and `instance`; none as value of what has ended.
+    /// The samples of a message: names with labels as in Prometheus' text, without `job` and `instance`. The value is none
+    /// for a series that has ended.
     pub(in crate::export) fn read(body: &[u8]) -> Vec<(String, Option<f64>)> {
         let bytes = snap::raw::Decoder::new().decompress_vec(body).unwrap();
         let request = WriteRequest::decode(&*bytes).unwrap();

@@ -1,4 +1,4 @@
-//! The thread that takes snapshots and posts what is made of them.
+//! The thread that takes snapshots, encodes them and posts them.
 
 use super::message::{Encode, Message};
 use crate::exports::{ExportCounters, Receiver};
@@ -12,12 +12,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// Time to send what is there when all ends.
+/// Time to send what is left when the process ends.
 pub(super) const ENDING: Duration = Duration::from_secs(5);
 
-/// Bytes of messages that may wait for a receiver: the oldest go first.
+/// Most bytes of messages that may wait for a receiver; the oldest are dropped first.
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
-/// Waits between tries of the same message: ever longer ones, for a minute together.
+/// Waits between tries of the same message: growing, a minute in total.
 const RETRIES: [Duration; 7] = [
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -30,10 +30,10 @@ const RETRIES: [Duration; 7] = [
 
 type Answered = Pin<Box<dyn Future<Output = Result<Bytes, Failed>> + Send>>;
 
-/// A message that is being sent, or waits to be sent again.
+/// A message that is being sent, or that waits to be sent again.
 struct UnderWay {
     message: Message,
-    /// Tries that have failed.
+    /// Failed tries.
     failed: usize,
     answered: Answered,
 }
@@ -45,13 +45,13 @@ pub(super) struct Sender {
     snapshot: Box<dyn Fn() -> Option<MetricsSnapshot> + Send>,
     counters: Arc<ExportCounters>,
     waiting: VecDeque<Message>,
-    /// Of those that wait.
+    /// Bytes of the waiting messages.
     bytes: usize,
     under_way: Option<UnderWay>,
     complaint: Complaint,
 }
 
-/// What came of it, once there is something under way.
+/// The result of the post under way. Pending while there is none.
 async fn answer(under_way: &mut Option<UnderWay>) -> Result<Bytes, Failed> {
     match under_way {
         Some(under_way) => under_way.answered.as_mut().await,
@@ -80,7 +80,8 @@ impl Sender {
         }
     }
 
-    /// Takes a snapshot after each interval, and sends, until `ending` says that all ends; then what there is, each once.
+    /// Takes a snapshot after each interval and sends it, until `ending` is set; then sends what is left, each message
+    /// once.
     pub(super) async fn run(mut self, interval: Duration, mut ending: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -99,7 +100,7 @@ impl Sender {
     async fn finish(&mut self) {
         let deadline = Instant::now() + ENDING;
         self.take();
-        // At once, though it may wait to be sent again.
+        // The end does not wait for a retry's turn.
         if let Some(under_way) = &mut self.under_way
             && under_way.failed > 0
         {
@@ -115,7 +116,7 @@ impl Sender {
         }
     }
 
-    /// Turns all figures into messages that wait to be sent.
+    /// Takes a snapshot and queues its messages.
     pub(super) fn take(&mut self) {
         let Some(snapshot) = (self.snapshot)() else {
             return;
@@ -133,7 +134,7 @@ impl Sender {
             self.bytes -= oldest.body.len();
             lost += oldest.samples;
         }
-        self.lost(lost, "the receiver is too slow, or away");
+        self.lost(lost, "the receiver is too slow or cannot be reached");
     }
 
     fn send_next(&mut self) {
@@ -158,11 +159,11 @@ impl Sender {
             Ok(answer) => {
                 let rejected = self.encode.rejected(answer).min(samples);
                 self.counters.sent(self.receiver, samples - rejected);
-                self.lost(rejected, "the receiver did not want them");
+                self.lost(rejected, "the receiver rejected them");
             }
             Err(failed) => match RETRIES.get(under_way.failed) {
                 Some(&wait) if failed.again && may_wait => {
-                    // Longer, if the receiver asks for it.
+                    // The receiver may ask for a longer wait.
                     let wait = failed.after.map_or(wait, |after| after.max(wait));
                     under_way.answered = post(&self.poster, &under_way.message, wait);
                     under_way.failed += 1;

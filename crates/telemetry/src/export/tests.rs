@@ -1,4 +1,4 @@
-//! A receiver that answers as it is told, and what it was sent.
+//! Exports to a receiver that answers by a script and keeps what it was sent.
 
 use super::message::Message;
 use super::remote_write::tests::read;
@@ -17,7 +17,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
-/// Load balancers with so many requests, two nodes each.
+/// Load balancers with these counts of requests, each with two nodes.
 fn snapshot(balancers: &[(&str, u64)]) -> MetricsSnapshot {
     let of = |&(name, requests): &(&str, u64)| LoadBalancerMetrics {
         arn: format!("arn:aws:elasticloadbalancing:local-1:000000000000:loadbalancer/app/{name}/1"),
@@ -77,7 +77,7 @@ fn snapshot(balancers: &[(&str, u64)]) -> MetricsSnapshot {
     })
 }
 
-/// A snapshot's text, its labels in the order of their names.
+/// A snapshot's text, with labels sorted by name.
 fn page(snapshot: &MetricsSnapshot) -> BTreeMap<String, f64> {
     let text = render(snapshot.clone());
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -96,7 +96,7 @@ fn page(snapshot: &MetricsSnapshot) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// What a receiver is to answer, in this order; then 200 for ever.
+/// The receiver's answers, in this order; after them, 200 to everything.
 type Script = Vec<&'static str>;
 
 /// A post: its head and its body.
@@ -143,7 +143,7 @@ fn serve(mut stream: TcpStream, script: &mut impl Iterator<Item = &'static str>,
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Longer than a test: each sends at once, and at its end.
+/// Longer than a test: each exporter sends once at once, and once at its end.
 const ONCE: Duration = Duration::from_secs(3600);
 
 fn start(destination: Destination, of: MetricsSnapshot) -> (Exporter, Arc<ExportCounters>) {
@@ -159,7 +159,7 @@ fn remote_write(base: &str) -> Destination {
 
 #[test]
 fn remote_write_says_what_the_page_says() {
-    // Tried again after 503 and 429, and the same message.
+    // 503 and 429 are retried, with the same message.
     let (base, posts) = receiver(vec!["503 No", "429 No\r\nRetry-After: 0"]);
     let of = snapshot(&[("b", 7)]);
     let (exporter, counters) = start(remote_write(&base), of.clone());
@@ -183,7 +183,7 @@ fn remote_write_says_what_the_page_says() {
         .collect();
     assert_eq!(found, wanted);
     assert_eq!(found["forebay_requests_total{load_balancer=\"app/b/1\"}"], 14.0);
-    // What there is at the end is sent as well.
+    // A last snapshot is sent at the end.
     exporter.finish();
     assert_eq!(read(&posts.recv_timeout(PATIENCE).unwrap().1).len(), wanted.len());
     let [of, _] = counters.metrics();
@@ -204,7 +204,7 @@ fn what_is_refused_is_dropped_and_counted() {
     assert!(posts.try_recv().is_err());
 }
 
-/// Its end waits for no receiver that is away.
+/// The end of an exporter does not wait for a receiver that cannot be reached.
 #[test]
 fn nobody_there_costs_the_samples_alone() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -236,7 +236,7 @@ fn a_series_that_has_ended_is_told_once() {
     assert_eq!(ended(&[("b", 1)]), Vec::<String>::new());
 }
 
-/// A thousand load balancers are told in pieces.
+/// The metrics of a thousand load balancers are sent in several messages.
 #[test]
 fn messages_are_short() {
     let names: Vec<String> = (0..200).map(|name| format!("b{name}")).collect();
@@ -290,7 +290,7 @@ fn otlp_says_what_the_page_says() {
     assert!(of.sent > 0 && of.dropped == 0, "{of:?}");
 }
 
-/// Makes one long message of each snapshot.
+/// Encodes each snapshot as one long message.
 struct Long;
 
 impl Encode for Long {
@@ -306,7 +306,7 @@ impl Encode for Long {
     }
 }
 
-/// However long a receiver is away, no more waits for it than may.
+/// However long a receiver is away, the waiting messages stay within their limit.
 #[tokio::test]
 async fn what_waits_is_bounded() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

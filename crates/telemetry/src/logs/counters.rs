@@ -1,4 +1,4 @@
-//! What was logged and what was lost, by log and by where it went.
+//! Counts of lines written and lost, by log and by sink.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,10 +15,10 @@ pub enum Log {
 }
 
 impl Log {
-    /// All of them.
+    /// All logs.
     pub const ALL: [Log; 3] = [Log::Access, Log::Connection, Log::Health];
 
-    /// Its name in metrics and flags.
+    /// The log's name in metrics and flags.
     pub const fn word(self) -> &'static str {
         match self {
             Log::Access => "access",
@@ -38,10 +38,10 @@ pub enum Sink {
 }
 
 impl Sink {
-    /// Both.
+    /// Both sinks.
     pub const ALL: [Sink; 2] = [Sink::File, Sink::Live];
 
-    /// Its name in metrics.
+    /// The sink's name in metrics.
     pub const fn word(self) -> &'static str {
         match self {
             Sink::File => "file",
@@ -50,7 +50,7 @@ impl Sink {
     }
 }
 
-/// Lines written and lines lost; spans likewise.
+/// Counts of log lines and spans, written and lost.
 #[derive(Debug, Default)]
 pub struct LogCounters {
     written: [[AtomicU64; 3]; 2],
@@ -60,34 +60,34 @@ pub struct LogCounters {
     spans_dropped: AtomicU64,
 }
 
-/// What a counters shows.
+/// The values of [`LogCounters`] at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct LogMetrics {
-    /// Of each log and sink.
+    /// Lines of each log and sink.
     pub lines: Vec<LineMetrics>,
-    /// Files that were deleted because their time was over, of each log.
+    /// Files of each log that were deleted at the end of their retention.
     pub deleted: Vec<(Log, u64)>,
-    /// Spans that a collector took.
+    /// Spans that the collector accepted.
     pub spans_sent: u64,
     /// Spans that were lost.
     pub spans_dropped: u64,
 }
 
-/// Of one log at one sink.
+/// Lines of one log at one sink.
 #[derive(Clone, Copy, Debug)]
 pub struct LineMetrics {
     /// The log.
     pub log: Log,
-    /// Where its lines go.
+    /// The sink.
     pub sink: Sink,
-    /// Lines that went all the way.
+    /// Lines that were written.
     pub written: u64,
     /// Lines that were lost.
     pub dropped: u64,
 }
 
 impl LogCounters {
-    /// All of it.
+    /// All counts.
     pub fn metrics(&self) -> LogMetrics {
         let of = |log, sink| LineMetrics {
             log,
@@ -108,22 +108,22 @@ impl LogCounters {
         }
     }
 
-    /// Lines that went all the way.
+    /// Lines of this log that were written to this sink.
     pub fn written(&self, log: Log, sink: Sink) -> u64 {
         self.written[sink as usize][log as usize].load(Relaxed)
     }
 
-    /// Lines that were lost: the sink was too slow, full or gone.
+    /// Lines that were lost because the sink was too slow, full or gone.
     pub fn dropped(&self, log: Log, sink: Sink) -> u64 {
         self.dropped[sink as usize][log as usize].load(Relaxed)
     }
 
-    /// Spans that a collector took.
+    /// Spans that the collector accepted.
     pub fn spans_sent(&self) -> u64 {
         self.spans_sent.load(Relaxed)
     }
 
-    /// Spans that were lost: the collector was too slow, away or did not want them.
+    /// Spans that were lost because the collector was too slow, could not be reached or rejected them.
     pub fn spans_dropped(&self) -> u64 {
         self.spans_dropped.load(Relaxed)
     }

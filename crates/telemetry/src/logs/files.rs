@@ -1,6 +1,6 @@
-//! The thread that writes log files. A file is a row of gzip members, each of a second or two of lines, which gzip and
-//! everything that reads it take for one (RFC 1952 section 2.2). So a file is whole whenever it is looked at, a crash
-//! costs what was not yet in a member, and one compressor serves all files.
+//! The thread that writes log files. A file is a sequence of gzip members, each of a second or two of lines, which gzip
+//! and everything that reads it treat as one file (RFC 1952, section 2.2). A file is therefore complete whenever it is
+//! read, a crash costs only the lines that were in no member yet, and one compressor serves all files.
 
 use super::counters::{LogCounters, Sink};
 use super::log_path::{LogPath, SLOT_SECONDS};
@@ -16,16 +16,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Lines wait at most this long to become a member: what a crash may cost.
+/// Longest wait of a line until it is in a member: what a crash may cost.
 const MEMBER_AGE: Duration = Duration::from_secs(1);
-/// Or until there are this many bytes of them.
+/// Bytes of lines that make a member before that.
 const MEMBER_BYTES: usize = 256 * 1024;
-/// Time the writer sleeps before it looks for more batches. With 512 that may wait, and some 60 lines in each, more
-/// than a million lines a second fit.
+/// Time that the writer sleeps before it looks for more batches. With 512 waiting batches of some 60 lines each, that is
+/// enough for more than a million lines a second.
 const NAP: Duration = Duration::from_millis(20);
-/// A file is finished this many seconds after its five minutes: the last batches have come by then.
+/// A file is finished this many seconds after its five minutes, when the last batches have come.
 const LATE_SECONDS: i64 = 5;
-/// Whoever can't write says so this often.
+/// Least interval between warnings of failed writes.
 const TELLING: Duration = Duration::from_secs(60);
 
 /// Compresses text to whole gzip members.
@@ -43,7 +43,7 @@ impl GzipEncoder {
     /// Appends a member that holds `text`.
     fn member(&mut self, text: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         self.compress.reset();
-        // ID, deflate, no flags, no time, fastest, Unix (RFC 1952 section 2.3).
+        // Magic number, deflate, no flags, no time, fastest, Unix (RFC 1952, section 2.3).
         out.extend_from_slice(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 3]);
         let mut rest = text;
         loop {
@@ -67,7 +67,7 @@ impl GzipEncoder {
     }
 }
 
-/// One file that lines still come for.
+/// A file that still gets lines.
 struct Open {
     file: Option<(File, PathBuf)>,
     /// Bytes of whole members in the file.
@@ -77,7 +77,7 @@ struct Open {
     since: Instant,
 }
 
-/// The writer.
+/// The writer of all log files.
 pub(super) struct Files {
     root: PathBuf,
     counters: Arc<LogCounters>,
@@ -101,13 +101,14 @@ impl Files {
         }
     }
 
-    /// Writes until told to finish, or until nobody can tell.
+    /// Writes until it is told to finish, or until all senders are gone.
     pub(super) fn run(mut self, commands: &Receiver<WriterCommand>) {
         let mut look = Instant::now() + MEMBER_AGE / 2;
         loop {
             let mut command = commands.recv_timeout(look.saturating_duration_since(Instant::now()));
-            // Under load this thread sleeps between two looks, rather than be woken for each batch: that would cost
-            // the threads that carry traffic a system call, and this one a switch, every few dozen requests.
+            // Under load this thread sleeps between two looks instead of being woken for each batch: a wake-up would cost
+            // the
+            // threads that carry traffic a system call, and this one a switch, every few dozen requests.
             while let Ok(WriterCommand::Write(batch)) = command {
                 self.take(batch);
                 command = commands.try_recv().or_else(|_| {
@@ -128,7 +129,7 @@ impl Files {
             }
             self.look_around(&mut look);
         }
-        // What was handed over before the order to finish is all there; this takes what came at the same time.
+        // All that was sent before the order to finish was received above; this takes what was sent at the same time.
         while let Ok(command) = commands.try_recv() {
             if let WriterCommand::Write(batch) = command {
                 self.take(batch);
@@ -137,7 +138,8 @@ impl Files {
         self.reopen();
     }
 
-    /// Finishes all files: lines that come yet begin new ones. Who moved or deleted files wants just that.
+    /// Finishes all files, so that later lines begin new ones: after a log rotation, nothing more goes to files that were
+    /// moved.
     fn reopen(&mut self) {
         let keys: Vec<_> = self.open.keys().cloned().collect();
         for key in keys {
@@ -176,7 +178,7 @@ impl Files {
         }
     }
 
-    /// Writes what has waited long enough, and finishes files whose time is over.
+    /// Writes members that are due, and finishes files whose time is over.
     fn look(&mut self, now: Instant) {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let current =
@@ -195,7 +197,7 @@ impl Files {
         }
     }
 
-    /// Makes a member of what is pending and appends it.
+    /// Compresses the pending lines to a member and appends it.
     fn press_out(&mut self, key: &(Arc<LogPath>, i64)) {
         let Some(open) = self.open.get_mut(key) else {
             return;
@@ -223,7 +225,7 @@ impl Files {
         }
     }
 
-    /// Says that a log can't be written; once a minute.
+    /// Logs that a log cannot be written, once a minute at most.
     fn tell(&mut self, error: &io::Error, path: &Path) {
         let now = Instant::now();
         if self.told.is_none_or(|told| now.duration_since(told) >= TELLING) {
@@ -254,7 +256,7 @@ impl Open {
                 Ok(())
             }
             Err(error) => {
-                // Half a member would make the rest of the file unreadable.
+                // Part of a member would make the rest of the file unreadable.
                 let cut = file.set_len(self.whole);
                 if self.whole == 0 {
                     let _ = std::fs::remove_file(path);
@@ -272,7 +274,7 @@ fn create(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    // Appending: after a member was cut off, the next one begins at the new end.
+    // Append mode: after a failed member is cut off, the next one must begin at the new end.
     OpenOptions::new()
         .append(true)
         .create_new(true)
@@ -280,7 +282,7 @@ fn create(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// The random string of a file's name: eight letters and digits, as ALB has it.
+/// The random part of a file's name: eight letters and digits, as in ALB's names.
 fn random(names: &mut Rng) -> String {
     const LETTERS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     (0..8)

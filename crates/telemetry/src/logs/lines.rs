@@ -7,7 +7,7 @@ use forebay_node::logging::{ConnectionFacts, ConnectionId, LogFacts, ProbeFacts,
 use forebay_node::{ProbeResult, Record, Taken, TransformError};
 use forebay_units::digits::{decimal, hexadecimal};
 
-/// Bytes of a User-Agent that are logged (ALB's access log page).
+/// Most bytes of a User-Agent in a line (user guide for Application Load Balancers, "Access logs").
 const AGENT_BYTES: usize = 8 * 1024;
 
 fn connection_id(out: &mut Vec<u8>, id: ConnectionId) {
@@ -16,7 +16,7 @@ fn connection_id(out: &mut Vec<u8>, id: ConnectionId) {
     hexadecimal(out, id.0[1], 16);
 }
 
-/// Host without its port.
+/// A host without its port.
 fn without_port(host: &[u8]) -> &[u8] {
     let bracket = host.iter().rposition(|&byte| byte == b']').unwrap_or(0);
     match host.iter().rposition(|&byte| byte == b':') {
@@ -77,7 +77,7 @@ fn target_status(out: &mut Vec<u8>, facts: &LogFacts<'_>) {
     }
 }
 
-/// `-` for a function, which has none.
+/// An address; `-` for a function, which has none.
 fn address(out: &mut Vec<u8>, address: Option<SocketAddr>) {
     match address {
         Some(address) => socket(out, address),
@@ -90,7 +90,7 @@ fn target_address(out: &mut Vec<u8>, facts: &LogFacts<'_>) {
     address(out, target.and_then(|target| target.address));
 }
 
-/// Field 23: what the rule that won did, in order.
+/// Field 23: the actions of the matching rule, in order.
 fn actions(out: &mut Vec<u8>, facts: &LogFacts<'_>) {
     let record = facts.record;
     let rewrote = record.rewritten.is_some() || matches!(record.transform, Some(Err(_)));
@@ -108,7 +108,7 @@ fn actions(out: &mut Vec<u8>, facts: &LogFacts<'_>) {
     out.extend_from_slice(action.unwrap_or_default().as_bytes());
 }
 
-/// Fields 31 to 33: what transforms changed, and how that went.
+/// Fields 31 to 33: what transforms changed, and their result.
 fn transforms(out: &mut Vec<u8>, facts: &LogFacts<'_>) {
     let record = facts.record;
     let (host, url) = match record.rewritten.as_deref() {
@@ -133,7 +133,7 @@ fn transforms(out: &mut Vec<u8>, facts: &LogFacts<'_>) {
     quoted(out, status.map(str::as_bytes));
 }
 
-/// Fields 1 to 12; returns where the target's address stands among them.
+/// Fields 1 to 12; returns where the target's address is among them.
 fn figures(
     out: &mut Vec<u8>,
     stamp: &mut Stamp,
@@ -200,7 +200,7 @@ pub(super) fn access(out: &mut Vec<u8>, stamp: &mut Stamp, name: &str, facts: &L
     out.extend_from_slice(b" \"");
     out.extend_from_within(target);
     out.extend_from_slice(b"\" \"");
-    // ALB's example of a function that answered has its status in field 10, and none here.
+    // ALB's example of a function that answered has its status in field 10, but none here.
     if is_of_function(record) {
         out.push(b'-');
     } else {
@@ -230,12 +230,12 @@ fn is_of_function(record: &Record) -> bool {
     record.target.as_ref().is_some_and(|target| target.is_function())
 }
 
-/// Field 25: ALB has words for failures of authentication, of WAF, which are not built, and of functions.
+/// Field 25. ALB has reasons for failures of authentication and WAF, which do not exist here, and of functions.
 fn error_reason(record: &Record) -> Option<&'static str> {
     Some(record.reason?.lambda_error()?.code)
 }
 
-/// Fields that ALB does not have: seconds spent waiting for a slot, and why the answer is not the target's.
+/// Fields that ALB does not have: seconds of waiting for a slot, and why the answer is not the target's.
 fn extensions(out: &mut Vec<u8>, record: &Record) {
     out.push(b' ');
     match record.waited {
@@ -245,7 +245,8 @@ fn extensions(out: &mut Vec<u8>, record: &Record) {
     quoted(out, record.reason.map(|reason| reason.word().as_bytes()));
 }
 
-/// Appends a line of the connection log (13 fields). Fields 8 to 10 are of client certificates, which are not asked for.
+/// Appends a line of the connection log (13 fields). Fields 8 to 10 describe client certificates, which are never
+/// requested.
 pub(super) fn connection(out: &mut Vec<u8>, stamp: &mut Stamp, facts: &ConnectionFacts<'_>) {
     stamp.micros(out, facts.wall);
     out.push(b' ');

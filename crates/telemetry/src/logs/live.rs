@@ -1,4 +1,4 @@
-//! The thread that passes lines on as they are written: to standard output or to a Unix socket.
+//! The thread that passes lines on as they come: to standard output or to a Unix socket.
 
 use super::counters::{LogCounters, Sink};
 use super::writer::{Batch, WriterCommand};
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-/// A socket that takes nothing for this long is given up and connected anew.
+/// A socket that accepts nothing for this long is closed and connected anew.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Time between a failure and the next try to connect.
+/// Time between a failure and the next attempt to connect.
 const RECONNECT: Duration = Duration::from_secs(1);
-/// Whoever can't write says so this often.
+/// Least interval between warnings of failed writes.
 const TELLING: Duration = Duration::from_secs(60);
 
 /// Where live lines go.
@@ -22,7 +22,7 @@ const TELLING: Duration = Duration::from_secs(60);
 pub enum LiveSink {
     /// Standard output.
     Stdout,
-    /// A Unix socket (stream) that somebody listens on.
+    /// A Unix stream socket that another process listens on.
     Unix(PathBuf),
 }
 
@@ -46,13 +46,13 @@ impl Live {
         }
     }
 
-    /// Writes until told to finish. Begins when `go` fires: the ready line comes first.
+    /// Writes until it is told to finish. Waits for `go` first, because the ready line must be the first on standard output.
     pub(super) fn run(mut self, go: &Receiver<()>, commands: &Receiver<WriterCommand>) {
         let _ = go.recv();
         loop {
             match commands.recv() {
                 Ok(WriterCommand::Write(batch)) => self.take(&batch),
-                // Somebody else may listen there now.
+                // After a rotation another process may listen there.
                 Ok(WriterCommand::Reopen) => (self.socket, self.tried) = (None, None),
                 Ok(WriterCommand::Finish) | Err(_) => break,
             }
@@ -105,8 +105,9 @@ impl Live {
         };
         let written = socket.write_all(text);
         if written.is_err() {
-            // Half a line may be out: the next connection begins with a whole one. Until then lines are lost at once:
-            // each that waits for a reader who does not read would make the next ones late.
+            // Half a line may have been sent, so the next connection begins with a whole one. Until then lines are dropped
+            // at once:
+            // if each waited for a reader that does not read, all later ones would be late.
             self.socket = None;
             self.tried = Some(Instant::now());
         }
@@ -114,7 +115,7 @@ impl Live {
     }
 }
 
-/// Connects without waiting: a listener whose queue is full would let a blocking call wait for ever.
+/// Connects without blocking: a listener whose backlog is full would block this thread for ever.
 fn connect(path: &Path) -> io::Result<UnixStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;

@@ -1,4 +1,4 @@
-//! Where a log file stands and what it is called: ALB's scheme, with the bucket as the first folder.
+//! The folder and name of a log file: ALB's scheme, with the bucket as the first folder.
 
 use super::counters::Log;
 use super::text::utc;
@@ -9,10 +9,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Each node begins a new file this often (ALB's access log page).
+/// Each node begins a new file this often (user guide for Application Load Balancers, "Access logs").
 pub(super) const SLOT_SECONDS: i64 = 300;
 
-/// Where one node's files of one log stand. Two that are equal share files.
+/// Where the files of one node's log are. Equal ones share files.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LogPath {
     pub(super) log: Log,
@@ -42,7 +42,8 @@ impl LogPath {
         }
     }
 
-    /// The file of these five minutes, below the folder of all buckets. `random` tells files of the same minutes apart.
+    /// The file of these five minutes, relative to the folder of all buckets. `random` distinguishes files of the same
+    /// minutes.
     pub(super) fn path(&self, slot: i64, random: &str) -> PathBuf {
         let end = (slot + 1) * SLOT_SECONDS;
         let at = utc(end);
@@ -62,7 +63,7 @@ impl LogPath {
         } = self;
         let name = format!(
             "{kind}{account}_elasticloadbalancing_{region}_{balancer}_{year}{month}{day}T{time}Z_{}_{random}.log.gz",
-            // A colon is no letter for a file's name everywhere.
+            // Some file systems do not allow a colon in a name.
             node.to_string().replace(':', ".")
         );
         let mut path = PathBuf::from(component(&self.bucket));
@@ -78,7 +79,7 @@ impl LogPath {
     }
 }
 
-/// What the kinds of logs begin their files' names with.
+/// The prefix of each kind of log file's name.
 const fn begin(log: Log) -> &'static str {
     match log {
         Log::Access => "",
@@ -87,14 +88,14 @@ const fn begin(log: Log) -> &'static str {
     }
 }
 
-/// A file of ours, as its path below the folder of all buckets tells.
+/// A log file that this server wrote, recognized by its path below the folder of all buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LogFile {
     pub(super) log: Log,
 }
 
 impl LogFile {
-    /// None unless folders and name are those that [`LogPath::path`] makes.
+    /// None unless folders and name have the form that [`LogPath::path`] gives them.
     pub(super) fn of(path: &Path) -> Option<LogFile> {
         let (folder, name) = (path.parent()?, path.file_name()?.to_str()?);
         let (year, month, day) = date(folder)?;
@@ -110,7 +111,7 @@ impl LogFile {
             .find(|log| name.starts_with(begin(*log)))?;
         let rest = name.strip_prefix(begin(log))?;
         let rest = rest.strip_prefix(&format!("{account}_elasticloadbalancing_{region}_"))?;
-        // From the end: what a load balancer is called may have more of anything but `_`.
+        // Parsed from the end: a load balancer's name may contain any separator but `_`.
         let mut parts = rest.strip_suffix(".log.gz")?.rsplitn(4, '_');
         let (random, node, time, balancer) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let is_time = time
@@ -138,7 +139,7 @@ fn date(folder: &Path) -> Option<(i16, i8, i8)> {
     Some((year, month, day))
 }
 
-/// Whether this is the folder of a day, a month or a year that is over since yesterday at least: nobody writes there any more.
+/// Whether this is the folder of a day, month or year that ended yesterday or before: nothing is written there any more.
 pub(super) fn is_past(folder: &Path, now: SystemTime) -> bool {
     let seconds = now
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -150,7 +151,7 @@ pub(super) fn is_past(folder: &Path, now: SystemTime) -> bool {
             == Some("elasticloadbalancing".as_ref())
     };
     let depth = folder.ancestors().take(3).position(is_below);
-    // Its last day.
+    // The last day of the month or year.
     let last = match depth {
         Some(0) => date(&folder.join("12").join("31")),
         Some(1) => date(&folder.join("01")).and_then(|(year, month, _)| {
@@ -165,7 +166,7 @@ pub(super) fn is_past(folder: &Path, now: SystemTime) -> bool {
         .is_some_and(|after| after < today)
 }
 
-/// A folder's name made of what a caller of the API chose: never a way out of the folder it is in.
+/// A folder's name made from text that a caller of the API chose. It can never lead out of the folder it is in.
 fn component(text: &str) -> String {
     let kept: String = text
         .chars()
@@ -201,7 +202,7 @@ mod tests {
 
     #[test]
     fn names_are_albs() {
-        // The access log page's example: 23:35 to 23:40.
+        // The example of "Access logs": 23:35 to 23:40.
         let slot = 1_392_507_300 / SLOT_SECONDS;
         assert_eq!(
             log_path("amzn-s3-demo-logging-bucket", "logging-prefix")

@@ -1,6 +1,9 @@
-//! ALB's three logs: a line per request, per connection, per probe. Threads that carry traffic format lines into
-//! batches of their own and hand them over without waiting; one thread writes files, one more each live sink. What a
-//! writer can't take is dropped and counted.
+//! ALB's three logs: a line per request, per connection and per health check. Threads that carry traffic format lines into
+//! their own batches and hand these over without waiting; one thread writes files, and one each live sink. What a writer
+//! cannot take is dropped and counted.
+//!
+//! In reading order: `lines` (the formats) and `text` (numbers and times in them), `writer` (a thread's batches), `files`
+//! and `log_path` (log files), `live` (standard output and sockets), `retention` (old files), `counters`.
 
 mod counters;
 mod files;
@@ -30,9 +33,9 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use writer::{Exits, ThreadLogWriter, WriterCommand};
 
-/// Batches that may wait for a writer: with 32 KiB each, some 16 MiB.
+/// Most batches that may wait for a writer: with 32 KiB each, some 16 MiB.
 const WAITING: usize = 512;
-/// Time the writers get to write what is there when all ends.
+/// Time that the writers get to write what is left when the process ends.
 const ENDING: Duration = Duration::from_secs(10);
 
 /// Everything that writes logs.
@@ -41,18 +44,18 @@ pub struct Logs {
     always: Always,
     spans: Option<Spans>,
     root: PathBuf,
-    /// Dropped, it ends the thread that deletes.
+    /// Dropping it ends the thread that deletes old files.
     deleting: Option<Sender<()>>,
-    /// Told when live lines may begin.
+    /// Dropping these lets the live writers begin.
     go: Mutex<Vec<Sender<()>>>,
     threads: Mutex<Vec<(SyncSender<WriterCommand>, JoinHandle<()>)>>,
 }
 
 impl Logs {
-    /// Starts the writers. Files go below `root`; `live` says which logs go where as they are written.
+    /// Starts the writers. Files go below `root`; `live` names the logs that also go to live sinks.
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// If a thread cannot be started.
     pub fn start(root: PathBuf, live: &[(Log, LiveSink)], seed: u64) -> io::Result<Logs> {
         let counters = Arc::new(LogCounters::default());
         let mut threads = Vec::new();
@@ -98,10 +101,10 @@ impl Logs {
         })
     }
 
-    /// Sends spans to this collector as well.
+    /// Also sends spans to this collector.
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// If a thread cannot be started.
     pub fn with_spans(mut self, endpoint: Endpoint, sampling: Sampling) -> io::Result<Logs> {
         self.spans = Some(Spans::start(
             endpoint,
@@ -111,10 +114,10 @@ impl Logs {
         Ok(self)
     }
 
-    /// Keeps files for so long, and deletes them then.
+    /// Deletes files at the end of this retention.
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// If a thread cannot be started.
     pub fn with_retention(mut self, retention: Retention) -> io::Result<Logs> {
         let Retention::For(keep) = retention else {
             return Ok(self);
@@ -128,18 +131,17 @@ impl Logs {
         Ok(self)
     }
 
-    /// Lines and spans written and lost so far.
+    /// Counts of lines and spans written and lost so far.
     pub fn counters(&self) -> &LogCounters {
         &self.exits.counters
     }
 
-    /// Live lines may begin: what had to be said before them is said.
+    /// Lets live lines begin: everything that must come before them was written.
     pub fn go(&self) {
         lock(&self.go).clear();
     }
 
-    /// Finishes all files and connects anew to sockets. Waits for nobody: a writer that is far behind is left as it is, and false
-    /// comes back.
+    /// Finishes all files and reconnects sockets. Does not wait: false if a writer was too far behind to take the order.
     pub fn reopen(&self) -> bool {
         let mut all = true;
         for (commands, _) in lock(&self.threads).iter() {
@@ -148,8 +150,9 @@ impl Logs {
         all
     }
 
-    /// Writes what was handed over, finishes all files, and ends. Pens must have been flushed. Blocks, but not for
-    /// ever: a sink that takes nothing is left behind.
+    /// Writes what was handed over, finishes all files, and ends. Log writers must have been flushed. Blocks, but only for
+    /// a
+    /// limited time: a sink that accepts nothing is left behind.
     pub fn finish(&self) {
         self.go();
         if let Some(spans) = &self.spans {
@@ -158,7 +161,7 @@ impl Logs {
         let threads: Vec<_> = lock(&self.threads).drain(..).collect();
         let deadline = Instant::now() + ENDING;
         for (commands, _) in &threads {
-            // A full channel: its writer is behind or stuck. It is told again below.
+            // If the channel is full, the writer is behind or stuck; the order is sent again below.
             let _ = commands.try_send(WriterCommand::Finish);
         }
         for (commands, thread) in threads {

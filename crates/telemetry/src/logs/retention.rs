@@ -1,5 +1,5 @@
-//! Deletes log files whose time is over, on a thread of its own and a few at a time: whoever writes does not notice. Whatever is no log file of
-//! ours by its path stays, and so does what a link leads to.
+//! Deletes log files at the end of their retention, in its own thread and a few at a time, so that writers do not notice.
+//! Anything whose path is not that of a log file of this server stays, and so does whatever a link leads to.
 
 use super::counters::{Log, LogCounters};
 use super::log_path::{LogFile, is_past};
@@ -11,35 +11,35 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, SystemTime};
 
-/// A file may get lines for five minutes and a little; less than this could reach one that does.
+/// Shortest retention. A file may get lines for a little over five minutes; a shorter retention could delete an open file.
 const LEAST: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Time from the end of one look to the next.
 const REST: Duration = Duration::from_secs(3600);
-/// Entries of directories that are looked at without a pause, and how long that is.
+/// Directory entries that are looked at without a pause, and the pause after them.
 const STEP: usize = 200;
 const PAUSE: Duration = Duration::from_millis(20);
-/// Directories below each other: a prefix may have some.
+/// Most levels of directories that are entered; a bucket's prefix may have some.
 const DEEPEST: usize = 64;
 
-/// For how long log files are kept.
+/// How long log files are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Retention {
-    /// For ever.
+    /// Files are never deleted.
     #[default]
     Forever,
-    /// For so long after the last line was written.
+    /// This long after the last line was written.
     For(Duration),
 }
 
 impl FromStr for Retention {
     type Err = String;
 
-    /// `off`, days such as `30` or `30d`, or hours such as `36h`.
+    /// Parses `off`, days such as `30` or `30d`, or hours such as `36h`.
     fn from_str(text: &str) -> Result<Retention, String> {
         let wrong = || {
             format!(
-                "'{text}' is none: logs are kept for days, such as 30, or hours, such as 36h, or for ever: off"
+                "'{text}' is not a retention: give days, such as 30, or hours, such as 36h, or off to keep logs for ever"
             )
         };
         if text == "off" {
@@ -50,7 +50,7 @@ impl FromStr for Retention {
             None => (text.strip_suffix('d').unwrap_or(text), DAY),
         };
         let count: u32 = digits.parse().map_err(|_| wrong())?;
-        // A thousand years.
+        // The limit is a thousand years.
         if count == 0 || count > 365_000 {
             return Err(wrong());
         }
@@ -65,7 +65,7 @@ pub(super) struct Deleted {
     pub(super) bytes: u64,
 }
 
-/// Looks again and again, until nobody holds the other end of `told`.
+/// Looks for old files at intervals, until the sender of `told` is dropped.
 pub(super) fn run(root: &Path, keep: Duration, counters: &Arc<LogCounters>, told: &Receiver<()>) {
     let pause = |time| matches!(told.recv_timeout(time), Err(RecvTimeoutError::Timeout));
     loop {
@@ -77,7 +77,7 @@ pub(super) fn run(root: &Path, keep: Duration, counters: &Arc<LogCounters>, told
             tracing::info!(
                 files = deleted.files,
                 bytes = deleted.bytes,
-                "log files were deleted: their time was over (--log-retention)"
+                "log files were deleted at the end of their retention (--log-retention)"
             );
         }
         if !pause(REST) {
@@ -86,13 +86,13 @@ pub(super) fn run(root: &Path, keep: Duration, counters: &Arc<LogCounters>, told
     }
 }
 
-/// A directory that is being looked at.
+/// A directory that is being read.
 struct Open {
     path: PathBuf,
     entries: ReadDir,
 }
 
-/// One look at all there is; none if it was broken off. `pause` tells whether to go on.
+/// Looks at all files once; none if `pause` said to stop.
 pub(super) fn look(
     root: &Path,
     keep: Duration,
@@ -110,17 +110,17 @@ pub(super) fn look(
         }
         let Some(entry) = here.entries.next() else {
             let done = stack.pop()?;
-            // Not before nobody writes there any more: a file could be on its way.
+            // Folders of today stay: a file may be about to be created there.
             let below = done.path.strip_prefix(root).unwrap_or(&done.path);
             if is_past(below, now) {
-                // One that is not empty stays.
+                // Fails if the folder is not empty, which keeps it.
                 let _ = fs::remove_dir(&done.path);
             }
             continue;
         };
         let Ok(entry) = entry else { continue };
         let path = entry.path();
-        // Of a link, this is the link.
+        // Metadata of a link itself, not of what it leads to.
         let Ok(found) = entry.metadata() else { continue };
         if found.is_dir() {
             if stack.len() < DEEPEST {
@@ -155,10 +155,10 @@ fn delete(path: &Path, log: Log, bytes: u64, counters: &LogCounters, deleted: &m
             deleted.bytes += bytes;
             counters.deleted(log);
         }
-        // Another process of ours was faster.
+        // Another process with the same log folder deleted it first.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "a log file whose time is over cannot be deleted")
+            tracing::warn!(%error, path = %path.display(), "cannot delete a log file at the end of its retention")
         }
     }
 }
@@ -184,7 +184,7 @@ mod tests {
         }
     }
 
-    /// A file that was written last so many hours ago.
+    /// A file that was last written this many hours ago.
     fn file(root: &Path, path: &str, hours: u64) -> PathBuf {
         let path = root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(deleted, Deleted { files: 4, bytes: 20 });
         assert!(gone.iter().all(|path| !path.exists()), "{gone:?}");
         assert!(kept.iter().all(|path| path.exists()), "{kept:?}");
-        // The day is empty and long past; its month is not, as another day has a file; today's stays for what may come.
+        // The day's folder is empty and past, and goes; its month has a file of another day, and today's folder stays.
         assert!(!root.join(dir).exists() && root.join(dir).parent().unwrap().exists());
         assert!(root.join(&recent).exists() && root.join("empty/of/mine").exists());
         let counts = counters.metrics().deleted;

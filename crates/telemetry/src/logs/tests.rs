@@ -136,7 +136,8 @@ fn a_request_that_was_not_understood_is_logged_as_on_alb() {
     );
 }
 
-/// The access log page's "Example entries for Lambda functions": one that succeeded, one that failed. Times of the latter are ours.
+/// The examples of "Access logs", "Example entries for Lambda functions": one success, one failure. The failure's times are
+/// ours.
 #[test]
 fn functions_have_no_address_and_reasons_of_their_own() {
     let balancer = balancer(None);
@@ -352,7 +353,7 @@ fn probes_are_logged_as_on_alb() {
         String::from_utf8(out).unwrap()
     };
     let begin = "http 2025-10-31T12:44:58.901409Z 1.121980746 172.31.31.9:80 HCLogsTestIPs";
-    // The health check log page's example.
+    // The example of the page on health check logs.
     assert_eq!(
         line(ProbeResult::Answered(502)),
         format!("{begin} FAIL 502 TargetError\n")
@@ -445,11 +446,11 @@ fn five_minutes_later_comes_another_file() {
     let mut found = files(folder.path());
     found.sort();
     let lines: Vec<usize> = found.iter().map(|path| unpacked(path).lines().count()).collect();
-    // 22:23 is of the five minutes to 22:25; 22:27, 22:28 of those to 22:30; 22:34 of those to 22:35.
+    // 22:23 belongs to the five minutes until 22:25; 22:27 and 22:28 to those until 22:30; 22:34 to those until 22:35.
     assert_eq!(lines, [1, 2, 1], "{found:?}");
 }
 
-/// SIGHUP ended the process; and a file that was moved away got lines for five minutes yet.
+/// A regression: SIGHUP ended the process, and a file that was moved away still got lines for five minutes.
 #[test]
 fn lines_after_a_reopening_begin_a_new_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -471,7 +472,7 @@ fn lines_after_a_reopening_begin_a_new_file() {
 #[test]
 fn what_cannot_be_written_is_counted() {
     let folder = tempfile::tempdir().unwrap();
-    // A file where the bucket's folder should be: no right of anybody, not even root's, makes a folder of it.
+    // A file in place of the bucket's folder: no permission, not even root's, turns it into one.
     std::fs::write(folder.path().join("b"), "").unwrap();
     let logs = Logs::start(folder.path().to_owned(), &[], 1).unwrap();
     let balancer = balancer(Some("b"));
@@ -527,12 +528,12 @@ fn a_socket_gets_lines_as_they_are_written() {
     stream.read_to_string(&mut text).unwrap();
     let mut kinds: Vec<usize> = text.lines().map(|line| line.split(' ').count()).collect();
     kinds.sort_unstable();
-    // The probe once, though two load balancers are told of it; the request too.
-    // The request's 33 fields, of which its first line is three words.
+    // The probe is written once though two load balancers log it, and so is the request, which has 33 fields; the request
+    // line among them is three words.
     assert_eq!(kinds, [8, 35], "{text}");
     assert_eq!(logs.counters().written(Log::Access, Sink::Live), 1);
     assert_eq!(logs.counters().written(Log::Health, Sink::Live), 1);
-    // The load balancer that keeps a health log has its file; the other one keeps none.
+    // Only the load balancer with a health log has its file.
     assert_eq!(files(&folder.path().join("logs")).len(), 1);
 }
 

@@ -1,5 +1,5 @@
-//! Numbers, times and foreign bytes as log text. Hand-written: the formatting machinery costs several times as much, and
-//! these run for each request.
+//! Numbers, times and untrusted bytes as log text. Written by hand, because the formatting machinery costs several times as
+//! much and this runs for each request.
 
 use forebay_units::Wall;
 use forebay_units::digits::decimal;
@@ -59,13 +59,13 @@ pub(crate) fn socket(out: &mut Vec<u8>, address: SocketAddr) {
     decimal(out, u64::from(address.port()));
 }
 
-/// Whether a byte would break a line or its quotes, or is none that a terminal should see. Without branches, so that
-/// whole runs are looked at by a few instructions.
+/// Whether a byte would break a line or its quotes, or should not reach a terminal. Without branches, so that the compiler
+/// can check many bytes per instruction.
 const fn is_escaped(byte: u8) -> bool {
     (byte < 0x20) | (byte >= 0x7f) | (byte == b'"') | (byte == b'\\')
 }
 
-/// Appends a client's bytes; those that would break the line become `\xHH`, as ALB writes them.
+/// Appends a client's bytes; those that would break the line become `\xHH`, as in ALB's logs.
 pub(crate) fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     if bytes.iter().fold(false, |any, &byte| any | is_escaped(byte)) {
         escape(out, bytes);
@@ -86,17 +86,17 @@ fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// Date and time of a second since 1970-01-01, in UTC. What no calendar has counts as that day.
+/// Date and time in UTC of a second since 1970-01-01. Seconds outside the calendar give that day.
 pub(crate) fn utc(second: i64) -> DateTime {
     Offset::UTC.to_datetime(Timestamp::from_second(second).unwrap_or_default())
 }
 
-/// A part of a date or a time, which is never negative here.
+/// A part of a date or time, which is never negative here.
 fn part(number: impl Into<i64>) -> u64 {
     number.into().unsigned_abs()
 }
 
-/// Writes times; the date is worked out once a second.
+/// Writes times, and computes the date only once a second.
 #[derive(Debug)]
 pub(crate) struct Stamp {
     second: i64,
@@ -142,7 +142,7 @@ impl Stamp {
         out.push(b'Z');
     }
 
-    /// Appends `2018-07-02T22:22:48.364000Z`: milliseconds, as ALB knows when a request was created.
+    /// Appends `2018-07-02T22:22:48.364000Z`: in milliseconds, ALB's precision for a request's creation time.
     pub(crate) fn millis(&mut self, out: &mut Vec<u8>, wall: Wall) {
         self.second(out, wall);
         padded::<3>(out, wall.0.rem_euclid(1_000_000).unsigned_abs() / 1000);

@@ -1,4 +1,4 @@
-//! One thread's way to write lines: formats them into a batch per log file, and hands batches over without waiting.
+//! One thread's log writer: formats lines into a batch per log file, and hands batches over without waiting.
 
 use super::counters::{Log, LogCounters, Sink};
 use super::lines;
@@ -12,9 +12,9 @@ use forebay_units::Wall;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-/// A batch is handed over when it has grown to this.
+/// A batch of at least this size is handed over.
 const BATCH_BYTES: usize = 32 * 1024;
-/// Flushes that a log file's batch may stay empty before it is forgotten: a few minutes.
+/// Flushes after which a log file's empty batch is forgotten: a few minutes.
 const FORGOTTEN: u32 = 1000;
 
 /// Lines of one log, for one file.
@@ -22,33 +22,33 @@ const FORGOTTEN: u32 = 1000;
 pub(super) struct Batch {
     pub(super) log: Log,
     pub(super) log_path: Option<Arc<LogPath>>,
-    /// The five minutes that its lines are of.
+    /// The five minutes of its lines.
     pub(super) slot: i64,
     pub(super) lines: u64,
     pub(super) text: Vec<u8>,
 }
 
-/// What a writer is told.
+/// Commands to a writer's thread.
 #[derive(Debug)]
 pub(super) enum WriterCommand {
-    /// Write this.
+    /// Write this batch.
     Write(Batch),
-    /// Finish all files, connect anew, and go on.
+    /// Finish all files, reconnect, and go on.
     Reopen,
     /// Finish all files and end.
     Finish,
 }
 
-/// The ways out of a log writer.
+/// The channels from a log writer to the threads that write.
 #[derive(Clone)]
 pub(super) struct Exits {
     pub(super) counters: Arc<LogCounters>,
     pub(super) files: SyncSender<WriterCommand>,
-    /// By log.
+    /// The live sink of each log.
     pub(super) live: [Option<SyncSender<WriterCommand>>; 3],
 }
 
-/// One file's lines, as far as this thread has written them.
+/// One file's lines that this thread has not handed over yet.
 struct FileBuffer {
     log: Log,
     balancer: Arc<BalancerView>,
@@ -66,7 +66,7 @@ struct FileBuffer {
 pub(super) struct ThreadLogWriter {
     exits: Exits,
     file_buffers: Vec<FileBuffer>,
-    /// The file buffer last written in: most often it is the next one too.
+    /// Index of the file buffer last written to, which most often is the next one too.
     last: usize,
     stamp: Stamp,
     spans: Option<SpanWriter>,
@@ -83,7 +83,8 @@ impl ThreadLogWriter {
         }
     }
 
-    /// Whose file buffer this is, open at the time of `wall`. O(1) while the same load balancer's requests follow each other.
+    /// The file buffer of this load balancer at the time `wall`. O(1) while requests of the same load balancer follow each
+    /// other.
     fn file_buffer(
         &mut self,
         log: Log,
@@ -92,8 +93,9 @@ impl ThreadLogWriter {
         nodes: &[NodeView],
         wall: Wall,
     ) -> usize {
-        // A changed load balancer is another view, and may log elsewhere. The file buffer holds its view, so that no new one
-        // can have the same address.
+        // A changed load balancer has a new view, and may log elsewhere. The file buffer holds its view, so no new view can
+        // have
+        // the same address.
         let is_it = |file_buffer: &FileBuffer| {
             file_buffer.log == log && file_buffer.zone == zone && Arc::ptr_eq(&file_buffer.balancer, balancer)
         };
@@ -161,11 +163,11 @@ impl FileBuffer {
             lines: core::mem::take(&mut self.lines),
             text: core::mem::take(&mut self.text),
         };
-        // The next batch will be of this size too.
+        // The next batch will be about as large.
         if batch.text.len() >= BATCH_BYTES {
             self.text.reserve(BATCH_BYTES + BATCH_BYTES / 4);
         }
-        // A probe's line stands in the file of each load balancer that asked, and live only once: see `probe`.
+        // A probe's line is in the file of each load balancer that asked for it, but live only once: see `probe`.
         exits.send(batch, self.log != Log::Health);
     }
 }
@@ -225,7 +227,7 @@ impl LogWriter for ThreadLogWriter {
             lines::probe(&mut self.file_buffers[at].text, &mut self.stamp, facts);
             self.file_buffers[at].lines += 1;
         }
-        // Each probe once, however many load balancers asked for it: the batches above are for files only.
+        // Each probe goes live once, however many load balancers asked for it: the batches above are for files only.
         if self.exits.live[Log::Health as usize].is_some() {
             let mut batch = Batch {
                 log: Log::Health,

@@ -1,61 +1,61 @@
-//! CloudWatch's metrics: what of ours they are made of, and how they are asked for.
+//! CloudWatch's metrics: which metric of the table each is made from, and how it is queried.
 
 use super::dimension::Dimension;
 
-/// Where CloudWatch has what AWS's load balancers report too.
+/// The namespace of metrics that AWS's load balancers report too.
 pub const NAMESPACE: &str = "AWS/ApplicationELB";
-/// Where it has what they do not.
+/// The namespace of metrics that only Forebay reports.
 pub const OWN_NAMESPACE: &str = "Forebay";
 
-/// A metric of CloudWatch's. Its unit is that of the metric it is made of, or days.
+/// A metric in CloudWatch. Its unit is that of the metric it is made from, or days.
 #[derive(Debug)]
 pub struct CloudWatch {
-    /// Where it is.
+    /// Its namespace.
     pub namespace: &'static str,
     /// Its name.
     pub name: &'static str,
-    /// What of the metric it is.
+    /// The part of the metric that it shows.
     pub part: Part,
-    /// The sets of dimensions that it is there by.
+    /// The sets of dimensions under which it is reported.
     pub dimensions: &'static [&'static [Dimension]],
-    /// The statistics that mean something.
+    /// The statistics that are meaningful for it.
     pub statistics: &'static [Statistic],
-    /// It is reported even while it is zero.
+    /// Whether it is reported even while it is zero.
     pub always: bool,
 }
 
-/// What of a metric one of CloudWatch's is.
+/// The part of a metric that a CloudWatch metric shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// All of it.
+    /// All samples.
     Whole,
     /// Samples whose last label has this value.
     Labelled(&'static str),
-    /// One less each sample, which is 1 or 0.
+    /// One minus each sample, which is 1 or 0.
     Complement,
-    /// Whole days of what is in seconds.
+    /// Whole days of samples in seconds.
     Days,
-    /// Each sample of a target group over its healthy targets, or over its registered ones if none is healthy.
+    /// Each sample of a target group divided by its healthy targets, or by its registered ones if none is healthy.
     PerTarget,
 }
 
 /// CloudWatch's statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Statistic {
-    /// All values together.
+    /// The sum of all values.
     Sum,
     /// Their mean.
     Average,
-    /// The least of them.
+    /// The smallest value.
     Minimum,
-    /// The greatest of them.
+    /// The largest value.
     Maximum,
-    /// What a share of them does not exceed: `p99`.
+    /// A percentile, such as `p99`.
     Percentile,
 }
 
 impl Statistic {
-    /// As CloudWatch calls it.
+    /// CloudWatch's name for it.
     pub const fn word(self) -> &'static str {
         match self {
             Statistic::Sum => "Sum",

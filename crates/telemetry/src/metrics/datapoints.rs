@@ -1,4 +1,4 @@
-//! What CloudWatch is told of the time between two snapshots.
+//! The datapoints that CloudWatch gets for the time between two snapshots.
 
 use super::cloudwatch::{CloudWatch, Part};
 use super::dimension::Dimension;
@@ -9,34 +9,34 @@ use crate::labels::dimension;
 use forebay_node::{Bucket, Distribution, TargetGroupMetrics};
 use std::collections::BTreeMap;
 
-/// One value of a metric of CloudWatch. Where nodes count each by itself, each has a datapoint of its own, though their dimensions
-/// be the same: so that Minimum and Maximum are over nodes and Sum is of all of them, as AWS has it.
+/// One value of a CloudWatch metric. Where each node counts for itself, each has a datapoint of its own even under the same
+/// dimensions, so that Minimum and Maximum are over nodes and Sum covers all of them, as in AWS.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Datapoint {
-    /// Where the metric is.
+    /// The metric's namespace.
     pub namespace: &'static str,
-    /// Its name.
+    /// The metric's name.
     pub name: &'static str,
-    /// Its unit, as CloudWatch calls it.
+    /// CloudWatch's name of its unit.
     pub unit: &'static str,
     /// Names and values of its dimensions.
     pub dimensions: Vec<(&'static str, String)>,
-    /// What it is.
+    /// Its value.
     pub value: DatapointValue,
 }
 
-/// What a datapoint says.
+/// The value of a datapoint.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DatapointValue {
-    /// How much there was of it in between.
+    /// How much was counted between the snapshots.
     Count(f64),
-    /// How much there is of it at the end.
+    /// The level at the second snapshot.
     Level(f64),
-    /// How often there was which value in between, ascending: a value is the middle of a class of them.
+    /// Values with their counts between the snapshots, in ascending order; a value is the middle of its bucket.
     Distribution(Vec<(f64, f64)>),
 }
 
-/// What has changed from one snapshot to the next, and what is reported though it has not. Counters that went back were begun anew.
+/// What changed from one snapshot to the next, and what is always reported. A counter that went back has started anew.
 pub fn datapoints(before: &MetricsSnapshot, now: &MetricsSnapshot) -> Vec<Datapoint> {
     let mut datapoints = Vec::new();
     for metric in all().filter(|metric| !metric.cloudwatch.is_empty()) {
@@ -59,7 +59,7 @@ pub fn datapoints(before: &MetricsSnapshot, now: &MetricsSnapshot) -> Vec<Datapo
     datapoints
 }
 
-/// A metric's samples with what came to them since then.
+/// A metric's samples, each with its change since `before`.
 fn differences<'a>(
     metric: &Metric,
     before: &'a MetricsSnapshot,
@@ -82,7 +82,7 @@ fn differences<'a>(
     samples
 }
 
-/// What a sample is of. The load balancer of a target group is no part of it: it comes and goes with rules.
+/// What a sample is about. The load balancer of a target group is not part of it: it changes with rules.
 fn identity(dimensions: &Dimensions<'_>) -> Vec<(Dimension, String)> {
     let of_group = dimensions.iter().any(|(one, _)| *one == Dimension::TargetGroup);
     let named = dimensions
@@ -116,7 +116,8 @@ fn difference(now: &Value, before: &Value) -> Value {
     }
 }
 
-/// Values of a set of dimensions, and what keeps values apart beyond them: the node that counted, if each does by itself.
+/// Values of a set of dimensions, and the value that separates datapoints beyond them: the node, if each node counts for
+/// itself.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     values: Vec<String>,
@@ -124,12 +125,12 @@ struct Key {
 }
 
 impl Key {
-    /// None of a sample that lacks one of the dimensions.
+    /// None for a sample that lacks one of the dimensions.
     fn of(sample: &Sample<'_>, set: &[Dimension], apart: Option<Dimension>) -> Option<Key> {
         let value = |wanted: Dimension| {
             let mut dimensions = sample.dimensions.iter();
             let found = dimensions.find(|(known, _)| *known == wanted)?;
-            // Of a group that is one over all zones: none of them.
+            // A group that spans all zones belongs to none of them.
             (wanted != Dimension::AvailabilityZone || found.1 != "all").then(|| found.1.clone().into_owned())
         };
         Some(Key {
@@ -144,7 +145,7 @@ impl Key {
     }
 }
 
-/// What samples with the same key come to.
+/// The sum of samples with the same key.
 #[derive(Debug, Default)]
 struct Sum {
     number: f64,
@@ -160,7 +161,7 @@ impl Sum {
         }
     }
 
-    /// None if there is nothing to tell.
+    /// None if there is nothing to report.
     fn value(self, kind: Kind, always: bool) -> Option<DatapointValue> {
         let number = Some(self.number).filter(|&number| number != 0.0 || always);
         match kind {
@@ -215,8 +216,8 @@ fn told(
     told
 }
 
-/// By how many targets a group's requests at a node are divided: those that are healthy, or all if none is. Those of the node's
-/// zone alone, where it sends to no others. None if there is none.
+/// The number by which a group's requests at a node are divided: its healthy targets, or all if none is healthy. Only
+/// targets of the node's zone count if the node sends to no others. None if there are none.
 fn targets(now: &MetricsSnapshot, sample: &Sample<'_>) -> Option<usize> {
     let MetricsSnapshot::Server(server) = now else {
         return None;

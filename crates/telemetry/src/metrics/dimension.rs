@@ -1,45 +1,45 @@
-//! What samples of a metric are told apart by.
+//! The dimensions by which samples of a metric are divided.
 
-/// What samples of a metric are told apart by.
+/// A dimension by which samples of a metric are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dimension {
-    /// `app/NAME/ID`.
+    /// A load balancer, `app/NAME/ID`.
     LoadBalancer,
-    /// `targetgroup/NAME/ID`.
+    /// A target group, `targetgroup/NAME/ID`.
     TargetGroup,
-    /// A zone's name; `all` for a group that is one over all of them, with cross-zone on.
+    /// A zone's name; `all` for a group that spans all zones, with cross-zone load balancing.
     AvailabilityZone,
-    /// `listener/app/NAME/ID/ID`.
+    /// A listener, `listener/app/NAME/ID/ID`.
     Listener,
-    /// `ID:PORT`.
+    /// A target, `ID:PORT`.
     Target,
-    /// A status, or a hundred of them: `502`, `2xx`.
+    /// A status or a class of statuses: `502`, `2xx`.
     Code,
-    /// Why a request was sent again.
+    /// The cause for which a request was sent again.
     Cause,
-    /// What a slot is.
+    /// The state of a slot.
     State,
-    /// Why a request got no slot.
+    /// The reason for which a request got no slot.
     Why,
-    /// Why a request was answered here and not by a target, or not let in by an agent, or not passed on by it.
+    /// The reason for which a request was answered here instead of by a target, or rejected or not passed on by an agent.
     Reason,
     /// From a client or to it.
     Direction,
-    /// Which log.
+    /// One of the logs.
     Log,
     /// Where a log's lines go.
     Sink,
-    /// How the process is.
+    /// The state of the process.
     Status,
     /// `certificate/ID`, or `server-certificate/NAME`.
     Certificate,
-    /// Who metrics are sent to.
+    /// The receiver of exported metrics.
     Receiver,
     /// An Auto Scaling group's name.
     AutoScalingGroup,
     /// A program's version.
     Version,
-    /// What a program was built from.
+    /// The commit that a program was built from.
     Commit,
 }
 
@@ -69,7 +69,7 @@ impl Dimension {
         }
     }
 
-    /// Its name in CloudWatch, if that has it; the last three of these in Forebay's namespace alone.
+    /// Its name in CloudWatch, if CloudWatch has it; the last three exist only in Forebay's namespace.
     pub const fn cloudwatch(self) -> Option<&'static str> {
         match self {
             Dimension::LoadBalancer => Some("LoadBalancer"),

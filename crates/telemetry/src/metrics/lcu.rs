@@ -1,4 +1,4 @@
-//! Load balancer capacity units, as AWS charges for them: what a load balancer used, in the dimension that it used most of.
+//! Load balancer capacity units, as AWS charges for them: a load balancer's use in the dimension that it used most.
 
 use super::cloudwatch::{CloudWatch, NAMESPACE, Part, Statistic};
 use super::datapoints::{Datapoint, DatapointValue};
@@ -8,7 +8,7 @@ use crate::labels::dimension;
 use core::time::Duration;
 use forebay_node::{LoadBalancerCounts, LoadBalancerMetrics};
 
-/// One unit (Elastic Load Balancing pricing, "LCU details").
+/// One unit in each dimension (Elastic Load Balancing pricing, "LCU details").
 const CONNECTIONS_PER_SECOND: f64 = 25.0;
 const ACTIVE_CONNECTIONS: f64 = 3000.0;
 const BYTES_PER_HOUR: f64 = 1e9;
@@ -27,7 +27,7 @@ const fn metric(name: &'static str, statistics: &'static [Statistic]) -> CloudWa
     }
 }
 
-/// Units used, times the part of an hour for which they were: what an hour has of them together is what AWS charges for.
+/// Units used, times the part of an hour for which they were used: the sum over an hour is what AWS charges for.
 pub const CONSUMED: CloudWatch = metric(
     "ConsumedLCUs",
     &[
@@ -45,18 +45,18 @@ pub const PEAK: CloudWatch = metric("PeakLCUs", &[Statistic::Maximum]);
 pub struct Usage {
     /// Connections accepted.
     pub new_connections: u64,
-    /// Connections open at its end.
+    /// Connections open at the end of the time.
     pub active_connections: u64,
     /// Bytes from clients and to them.
     pub bytes: u64,
-    /// Those of them that went to functions and came from them.
+    /// The part of those bytes that went to functions or came from them.
     pub lambda_bytes: u64,
-    /// Rules looked at, beyond the first ten of each request.
+    /// Rules evaluated, beyond the first ten of each request.
     pub evaluations: u64,
 }
 
 impl Usage {
-    /// The units in use within that time; 0 within none.
+    /// The units in use within this time; 0 if the time is zero.
     pub fn units(&self, time: Duration) -> f64 {
         let seconds = time.as_secs_f64();
         if seconds <= 0.0 {
@@ -89,7 +89,7 @@ impl Usage {
     }
 }
 
-/// Datapoints of [`CONSUMED`] and [`PEAK`] of each load balancer; `time` lies between the snapshots.
+/// Datapoints of [`CONSUMED`] and [`PEAK`] of each load balancer; `time` is the time between the snapshots.
 pub fn capacity_datapoints(
     before: &MetricsSnapshot,
     now: &MetricsSnapshot,

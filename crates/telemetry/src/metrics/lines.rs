@@ -1,12 +1,12 @@
-//! What a snapshot shows of a metric, whoever it is shown to: a value for each set of labels.
+//! The lines of a metric in a snapshot, for every output: a value for each set of labels.
 
 use super::metric::{Metric, Sample, Value};
 use std::collections::BTreeMap;
 
-/// Names and values of labels, in a metric's order.
+/// Names and values of labels, in the metric's order.
 pub(crate) type Labels<'a> = Vec<(&'static str, &'a str)>;
 
-/// Samples by their labels, in the order of the first with each: those that differ in nothing else are shown together.
+/// Samples by their labels, in order of first appearance. Samples that differ only in what has no label are added up.
 pub(crate) fn lines<'a>(metric: &Metric, samples: &'a [Sample<'_>]) -> Vec<(Labels<'a>, Value)> {
     let mut lines: Vec<(Labels<'a>, Value)> = Vec::new();
     let mut places: BTreeMap<Labels<'a>, usize> = BTreeMap::new();

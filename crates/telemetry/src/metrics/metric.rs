@@ -1,4 +1,4 @@
-//! What is known of a metric: its names, its kind, its unit, its dimensions, and how its samples are read of a snapshot.
+//! A metric's description: its names, kind, unit and dimensions, and how its samples are read from a snapshot.
 
 use super::cloudwatch::{CloudWatch, Part};
 use super::dimension::Dimension;
@@ -17,35 +17,35 @@ use std::borrow::Cow;
 /// A metric.
 #[derive(Debug)]
 pub struct Metric {
-    /// Its name in Prometheus, without what its samples' names end with.
+    /// Its name in Prometheus, without the suffix of its samples.
     pub name: &'static str,
-    /// What its values are.
+    /// The kind of its values.
     pub kind: Kind,
-    /// What its values count.
+    /// The unit of its values.
     pub unit: Unit,
-    /// What it is divided by, beyond what it is of.
+    /// Its labels beyond those of its subject.
     pub labels: &'static [Dimension],
-    /// What it says, as a sentence without its full stop.
+    /// Its meaning, as a sentence without the final period.
     pub meaning: &'static str,
-    /// CloudWatch's metrics that can be made of it.
+    /// CloudWatch metrics that are made from it.
     pub cloudwatch: &'static [CloudWatch],
-    /// What it is of, and how it is read there.
+    /// Its subject, and how it is read there.
     pub read: Read,
 }
 
-/// What a metric's values are.
+/// The kind of a metric's values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// A count since the beginning.
+    /// A count since the start of the process.
     Counter,
-    /// What is now.
+    /// A level at this moment.
     Gauge,
-    /// How often what took how long since the beginning, with these upper bounds in Prometheus' text.
+    /// A histogram since the start of the process, with these upper bounds in Prometheus' text.
     Histogram(&'static [f64]),
 }
 
 impl Kind {
-    /// As Prometheus calls it.
+    /// Prometheus' name for it.
     pub const fn word(self) -> &'static str {
         match self {
             Kind::Counter => "counter",
@@ -54,7 +54,7 @@ impl Kind {
         }
     }
 
-    /// What the names of samples end with in Prometheus' text.
+    /// The suffixes of sample names in Prometheus' text.
     pub const fn suffixes(self) -> &'static [&'static str] {
         match self {
             Kind::Counter => &["_total"],
@@ -64,21 +64,21 @@ impl Kind {
     }
 }
 
-/// What a metric's values count.
+/// The unit of a metric's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Things that happen, or are there.
+    /// Events or things.
     Count,
     /// Bytes.
     Bytes,
     /// Seconds.
     Seconds,
-    /// A part of one.
+    /// A ratio between 0 and 1.
     Ratio,
 }
 
 impl Unit {
-    /// As CloudWatch calls it.
+    /// CloudWatch's name for it.
     pub const fn cloudwatch(self) -> &'static str {
         match self {
             Unit::Count => "Count",
@@ -88,7 +88,7 @@ impl Unit {
         }
     }
 
-    /// As people read it.
+    /// Its name in the documentation.
     pub const fn word(self) -> &'static str {
         match self {
             Unit::Count => "count",
@@ -99,25 +99,25 @@ impl Unit {
     }
 }
 
-/// A value.
+/// The value of a sample.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A whole number.
     Integer(u64),
-    /// Any other.
+    /// Any other number.
     Real(f64),
-    /// Of a histogram, in finer buckets than its bounds make.
+    /// A histogram's content, in finer buckets than its bounds.
     Distribution(Distribution),
 }
 
 impl Value {
-    /// Adds another of the same kind.
+    /// Adds another value of the same kind.
     pub(super) fn add(&mut self, other: &Value) {
         match (self, other) {
             (Value::Integer(sum), Value::Integer(more)) => *sum += more,
             (Value::Real(sum), Value::Real(more)) => *sum += more,
             (Value::Distribution(sum), Value::Distribution(more)) => sum.add(more),
-            // Samples of a metric are of one kind, as `text` and `datapoints` would say otherwise.
+            // Samples of a metric are all of one kind; `text` and `datapoints` rely on it.
             _ => debug_assert!(false, "a metric has samples of two kinds"),
         }
     }
@@ -147,30 +147,31 @@ impl From<Distribution> for Value {
     }
 }
 
-/// What of, by which dimensions. They are more than a page's labels where more is known: a target's have its zone and its load
-/// balancer, and what nodes count has their zone. A page shows those together that differ in nothing that it has a label for.
+/// The dimensions of a sample with their values. There may be more of them than a page has labels: a target's sample names
+/// its
+/// zone and load balancer, and what nodes count names their zone. A page adds up samples that differ only in those.
 pub type Dimensions<'a> = Vec<(Dimension, Cow<'a, str>)>;
 
 /// One value of a metric.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample<'a> {
-    /// What it is of.
+    /// Its dimensions.
     pub dimensions: Dimensions<'a>,
-    /// How much it is.
+    /// Its value.
     pub value: Value,
 }
 
-/// Takes what is read of one thing.
+/// Collects the values that are read from one subject.
 #[derive(Debug, Default)]
 pub struct Values(Vec<(Vec<&'static str>, Value)>);
 
 impl Values {
-    /// Its one value.
+    /// Adds the only value.
     pub fn add(&mut self, value: impl Into<Value>) {
         self.add_of([], value);
     }
 
-    /// A value of several: that with these labels, as many as the metric has, in their order.
+    /// Adds one of several values, with its labels in the metric's order.
     pub fn add_of<const N: usize>(&mut self, labels: [&'static str; N], value: impl Into<Value>) {
         self.0.push((labels.to_vec(), value.into()));
     }
@@ -178,7 +179,7 @@ impl Values {
 
 type Reads<T> = fn(&T, &mut Values);
 
-/// What a metric is of, and how it is read of one such thing.
+/// A metric's subject, and how the metric is read from one such subject.
 #[derive(Clone, Copy, Debug)]
 pub enum Read {
     /// Each load balancer, at each of its nodes.
@@ -187,7 +188,7 @@ pub enum Read {
     Listener(Reads<ByZone<ListenerCounts>>),
     /// Each target group, at each node of its load balancer.
     TargetGroup(Reads<ByZone<GroupCounts>>),
-    /// Each target group: its targets together.
+    /// Each target group, its targets together.
     Targets(Reads<TargetMetrics>),
     /// Each zone of a target group.
     Zone(Reads<ZoneMetrics>),
@@ -195,7 +196,7 @@ pub enum Read {
     Target(Reads<TargetMetrics>),
     /// Each target group that is limited or has a queue.
     Gate(Reads<GateMetrics>),
-    /// Each target group whose slots agents count.
+    /// Each target group whose slots are counted by agents.
     Channels(Reads<ChannelMetrics>),
     /// Each planned Auto Scaling group.
     Planner(Reads<PlannerMetrics>),
@@ -216,7 +217,7 @@ pub enum Read {
 }
 
 impl Read {
-    /// What it is of, as a heading.
+    /// The subject, as a heading.
     pub const fn subject(self) -> &'static str {
         match self {
             Read::LoadBalancer(_) => "Load balancers",
@@ -235,7 +236,7 @@ impl Read {
         }
     }
 
-    /// What says on the page of which it is.
+    /// The labels that name the subject on the page.
     const fn labels(self) -> &'static [Dimension] {
         match self {
             Read::LoadBalancer(_) => &[Dimension::LoadBalancer],
@@ -254,8 +255,9 @@ impl Read {
 }
 
 impl Read {
-    /// By what values stay apart though CloudWatch's dimensions be the same: each node counts by itself, and a certificate's days are
-    /// not to be added up over listeners.
+    /// The dimension by which values stay apart even under the same CloudWatch dimensions: each node counts for itself, and
+    /// a
+    /// certificate's days must not be added up over listeners.
     pub(super) const fn apart(self) -> Option<Dimension> {
         match self {
             Read::LoadBalancer(_) | Read::Listener(_) | Read::TargetGroup(_) => {
@@ -268,7 +270,7 @@ impl Read {
 }
 
 impl Metric {
-    /// The unit of what CloudWatch has of it, as that calls it.
+    /// CloudWatch's name for the unit of a metric made from this one.
     pub const fn unit_of(&self, of_aws: &CloudWatch) -> &'static str {
         match of_aws.part {
             Part::Days => Unit::Count.cloudwatch(),
@@ -281,7 +283,7 @@ impl Metric {
         self.read.labels().iter().chain(self.labels).copied()
     }
 
-    /// Its samples; none if the snapshot is of a program that has no such thing.
+    /// Its samples; none if the snapshot is of a program without this subject.
     pub fn samples<'a>(&self, snapshot: &'a MetricsSnapshot) -> Vec<Sample<'a>> {
         match snapshot {
             MetricsSnapshot::Server(server) => self.of_server(server),
@@ -355,7 +357,7 @@ impl Metric {
         }
     }
 
-    /// Of Auto Scaling groups that are planned.
+    /// Samples of planned Auto Scaling groups.
     fn of_planned<'a>(&self, server: &'a ServerMetrics) -> Vec<Sample<'a>> {
         match self.read {
             Read::Planner(read) => {
@@ -409,7 +411,7 @@ fn of_listener(listener: &ListenerMetrics) -> Dimensions<'_> {
     ]
 }
 
-/// With its label: a reader's own are words that are known beforehand.
+/// The certificate with its label. Built here, because labels of the values that a reader adds are static words.
 fn of_certificate(certificate: &ExpiryMetrics) -> Dimensions<'_> {
     vec![
         (

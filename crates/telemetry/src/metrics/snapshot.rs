@@ -1,4 +1,4 @@
-//! What metrics are read of: all figures of a program at one moment.
+//! Snapshots: all figures of a program at one moment, from which metrics are read.
 
 use crate::backlog::BacklogMetrics;
 use crate::exports::{DatapointMetrics, ExportMetrics, NotificationMetrics, Receiver};
@@ -12,70 +12,70 @@ use forebay_units::Wall;
 /// All figures of a program at one moment.
 #[derive(Clone, Debug)]
 pub enum MetricsSnapshot {
-    /// Of a server.
+    /// Figures of a server.
     Server(ServerMetrics),
-    /// Of an agent.
+    /// Figures of an agent.
     Agent(AgentMetrics),
 }
 
 /// All figures of a server.
 #[derive(Clone, Debug)]
 pub struct ServerMetrics {
-    /// Of its data plane.
+    /// Its data plane.
     pub node: NodeMetrics,
-    /// Of its listeners' certificates.
+    /// Its listeners' certificates.
     pub certificates: Vec<ExpiryMetrics>,
-    /// Of its planned Auto Scaling groups.
+    /// Its planned Auto Scaling groups.
     pub planners: Vec<PlannerMetrics>,
     /// Groups that are sized by their workers' queue.
     pub backlogs: Vec<BacklogMetrics>,
-    /// Of its logs and spans.
+    /// Its logs and spans.
     pub logs: LogMetrics,
-    /// Of itself.
+    /// The process itself.
     pub own: Box<Own>,
 }
 
-/// What the process knows of itself.
+/// What the process knows about itself.
 #[derive(Clone, Debug)]
 pub struct Own {
     /// Lines of its own log that were not written.
     pub lines_dropped: u64,
-    /// How it is.
+    /// Its state.
     pub standing: Standing,
-    /// What the kernel says of it.
+    /// The kernel's figures of it.
     pub process: ProcessMetrics,
-    /// What was sent of metrics, and what of it was lost.
+    /// Counts of exported samples, and of those that were lost.
     pub exports: [ExportMetrics; Receiver::ALL.len()],
-    /// Notifications of alarms.
+    /// Counts of notifications of alarms.
     pub notifications: NotificationMetrics,
-    /// What is kept of datapoints.
+    /// Figures of the stored datapoints.
     pub datapoints: DatapointMetrics,
-    /// How long changes took from being stored until every worker decided by them.
+    /// How long changes took from being stored until every worker used them.
     pub adoptions: Distribution,
-    /// From what made a planner's order necessary until it was durable.
+    /// Times from the moment that a planner's order became necessary until it was durable.
     pub orders: Distribution,
-    /// How long looks at all planned groups took.
+    /// Durations of looks at all planned groups.
     pub looks: Distribution,
 }
 
 /// A planned Auto Scaling group, as of the last look at it.
 #[derive(Clone, Debug)]
 pub struct PlannerMetrics {
-    /// Its region.
+    /// The group's region.
     pub region: String,
-    /// Its name.
+    /// The group's name.
     pub group: String,
-    /// It is only said what would be done.
+    /// The planner only reports what it would do.
     pub is_dry_run: bool,
-    /// What its costs bound, in words, if they are bounded.
+    /// How its costs are bounded, in words, if they are.
     pub costs: Option<String>,
-    /// What its predictive scaling policies have forecast, and by how much they were wrong.
+    /// The forecasts of its predictive scaling policies, and their errors.
     pub forecasts: Vec<String>,
-    /// What was found.
+    /// The latest plan.
     pub plan: Plan,
-    /// Times that more was ordered.
+    /// How often capacity was added.
     pub orders: u64,
-    /// Times that something was taken away.
+    /// How often capacity was removed.
     pub releases: u64,
 }
 
@@ -88,12 +88,12 @@ pub struct ExpiryMetrics {
     pub load_balancer: String,
     /// The certificate's ARN.
     pub certificate: String,
-    /// Seconds until then, negative once it has.
+    /// Seconds until it expires, negative once it has.
     pub seconds: f64,
 }
 
 impl ExpiryMetrics {
-    /// Of all listeners of a node.
+    /// The certificates of all listeners of a node.
     pub fn of(node: &NodeMetrics, now: Wall) -> Vec<ExpiryMetrics> {
         let each = node.listeners.iter();
         each.flat_map(|listener| {
@@ -111,12 +111,12 @@ impl ExpiryMetrics {
 /// All figures of an agent.
 #[derive(Clone, Debug)]
 pub struct AgentMetrics {
-    /// Of its data plane, whose one target is the application.
+    /// Its data plane, whose only target is the application.
     pub node: NodeMetrics,
-    /// Of what it lets in.
+    /// Its permit issuer.
     pub permit_issuer: PermitIssuerMetrics,
     /// Lines of its own log that were not written.
     pub log_lines_dropped: u64,
-    /// What the kernel says of it.
+    /// The kernel's figures of it.
     pub process: ProcessMetrics,
 }

@@ -1,5 +1,9 @@
-//! The table of all metrics: Prometheus' text, `forebay top`, `docs/metrics.md`, CloudWatch's datapoints and whoever else shows
-//! metrics read it. A new metric is a row of it, and a line where it is counted.
+//! The table of all metrics. Prometheus' text, `forebay top`, `docs/metrics.md` and CloudWatch's datapoints are made from
+//! it. A
+//! new metric is a row of the table, and a line where it is counted.
+//!
+//! `row` is how rows are written and `names` the names that others use; `server`, `nodes`, `planners`, `backlogs`,
+//! `process` and `agent` hold the rows, and `not_reported` AWS's metrics that have none.
 
 mod agent;
 mod backlogs;
@@ -14,7 +18,7 @@ mod server;
 use super::metric::Metric;
 pub use not_reported::NOT_REPORTED;
 
-/// Every metric of every program of Forebay's, in the order of pages.
+/// All metrics of all programs, in the order of pages.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
     server::ROWS
         .iter()

@@ -28,7 +28,7 @@ impl Headers for NoHeaders {
 
 const ARN: &str = "arn:aws:elasticloadbalancing:local-1:000000000000:";
 
-/// A load balancer with one listener and one group of one target, where one request may be at work and one may wait.
+/// A load balancer with one listener and one group of one target that takes one request at a time and lets one wait.
 fn blueprint() -> Blueprint {
     let group = format!("{ARN}targetgroup/g/1");
     let rules = vec![fixtures::rule(Priority::Default, fixtures::forward(&group))];
@@ -55,7 +55,7 @@ fn blueprint() -> Blueprint {
     }
 }
 
-/// Three requests to the one slot: the first is served, the second waits and is served, the third is refused.
+/// Three requests for the one slot: the first is served, the second waits and is served, the third is refused.
 fn played() -> Node {
     let mut node = Node::new(1);
     node.apply(Mono::ZERO, &blueprint());
@@ -123,7 +123,7 @@ fn process() -> ProcessMetrics {
     }
 }
 
-/// A planned group for which three requests wait, and that has nothing.
+/// A planned group without capacity, for which three requests wait.
 fn planner() -> PlannerMetrics {
     let mut demand = Demand {
         name: "g".to_owned(),
@@ -138,7 +138,7 @@ fn planner() -> PlannerMetrics {
         start_up: Some(Duration::from_secs(3)),
         ..Fleet::default()
     };
-    // One request of two seconds each second, until a forecast has come due.
+    // One request of two seconds each second, until a forecast can be compared.
     let mut planner = Planner::new();
     let settings = Settings::default();
     let mut plan = planner.plan(Mono::ZERO, std::slice::from_ref(&demand), &fleet, &settings);
@@ -160,7 +160,7 @@ fn planner() -> PlannerMetrics {
     }
 }
 
-/// A group of workers that has nothing, and five messages.
+/// A group of workers without capacity, and five messages.
 fn backlog() -> BacklogMetrics {
     let work = backlog::Work {
         visible: 5,
@@ -191,7 +191,7 @@ fn backlog() -> BacklogMetrics {
     }
 }
 
-/// A server's figures with that node.
+/// A server's figures with this node.
 fn server(node: NodeMetrics) -> MetricsSnapshot {
     MetricsSnapshot::Server(ServerMetrics {
         node,
@@ -229,13 +229,13 @@ fn server(node: NodeMetrics) -> MetricsSnapshot {
 fn the_page_is_as_it_was() {
     let page = render(server(played().metrics()));
     assert!(page.ends_with("# EOF\n"));
-    // Within a metric, lines come in no order.
+    // The order of lines within a metric is not fixed.
     let mut lines: Vec<&str> = page.lines().collect();
     lines.sort_unstable();
     insta::assert_snapshot!(lines.join("\n"));
 }
 
-/// Names above samples of these snapshots' pages.
+/// Names that samples of these snapshots' pages have.
 fn described(snapshots: [MetricsSnapshot; 2]) -> BTreeSet<String> {
     let pages = snapshots.map(render).concat();
     let kinds = pages.lines().filter_map(|line| line.strip_prefix("# TYPE "));
@@ -244,7 +244,7 @@ fn described(snapshots: [MetricsSnapshot; 2]) -> BTreeSet<String> {
         .collect()
 }
 
-/// A row that read nothing, or what its kind is not, would be seen by nobody.
+/// A row that reads nothing, or a value of the wrong kind, would otherwise go unnoticed.
 #[test]
 fn every_row_is_on_a_page() {
     let mut node = played().metrics();
@@ -278,7 +278,7 @@ fn every_row_has_a_name_a_meaning_and_a_unit() {
             !meaning.contains('\n') && !meaning.contains("  "),
             "{name}: {meaning}"
         );
-        // Prometheus' units stand at the end of names.
+        // Prometheus' units are at the end of names.
         let unit = match name {
             _ if name.ends_with("_seconds") => Unit::Seconds,
             _ if name.ends_with("_bytes") => Unit::Bytes,
@@ -296,8 +296,9 @@ fn every_row_has_a_name_a_meaning_and_a_unit() {
     }
 }
 
-/// Metrics of AWS/ApplicationELB as AWS documents them: name, unit, sets of dimensions (L load balancer, A zone, T target group),
-/// statistics. Elastic Load Balancing, User Guide for Application Load Balancers, "CloudWatch metrics".
+/// Metrics of AWS/ApplicationELB as AWS documents them: name, unit, sets of dimensions (L load balancer, A zone, T target
+/// group),
+/// statistics. Elastic Load Balancing, user guide for Application Load Balancers, "CloudWatch metrics".
 const DOCUMENTED: &[(&str, &str, &str, &str)] = &[
     ("ActiveConnectionCount", "Count", "L LA", "Sum"),
     ("NewConnectionCount", "Count", "L LA", "Sum"),
@@ -355,7 +356,7 @@ const DOCUMENTED: &[(&str, &str, &str, &str)] = &[
     ("LambdaInternalError", "Count", "T LT", "Sum"),
     ("LambdaUserError", "Count", "T LT", "Sum"),
     ("LambdaTargetProcessedBytes", "Bytes", "L", "Sum"),
-    // Of Classic Load Balancers (AWS/ELB), whose balancers have no target groups.
+    // Metrics of Classic Load Balancers (AWS/ELB), which have no target groups.
     ("SurgeQueueLength", "Count", "L LA LT LAT", "Maximum"),
     ("SpilloverCount", "Count", "L LA LT LAT", "Sum"),
 ];
@@ -393,7 +394,7 @@ fn cloudwatch_has_what_the_table_says() {
     }
 }
 
-/// CloudWatch asks for a group's targets by load balancer, which a page has no label for.
+/// CloudWatch is queried for a group's targets by load balancer, for which the page has no label.
 #[test]
 fn samples_say_more_than_a_page() {
     let snapshot = server(played().metrics());

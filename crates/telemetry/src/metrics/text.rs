@@ -1,4 +1,4 @@
-//! A snapshot in OpenMetrics' text.
+//! A snapshot as OpenMetrics text.
 
 use super::lines::{Labels, lines};
 use super::metric::{Kind, Value};
@@ -12,12 +12,13 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-/// All metrics of a snapshot in OpenMetrics' text, in the table's order. One without a sample has no line at all.
+/// All metrics of a snapshot as OpenMetrics text, in the table's order. A metric without samples has no lines.
 pub fn render(snapshot: MetricsSnapshot) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Page(snapshot)));
     let mut text = String::new();
-    // Writing into a String can't fail; a metric without its line would show at the first scrape.
+    // Writing to a String cannot fail. An empty page is noticed at the first scrape; one that lacks some metrics would not
+    // be.
     if encode(&mut text, &registry).is_err() {
         text.clear();
     }
@@ -39,7 +40,7 @@ impl Collector for Page {
                 Kind::Gauge => MetricType::Gauge,
                 Kind::Histogram(_) => MetricType::Histogram,
             };
-            // Units stand in names already: another one would be added there.
+            // No unit is given here: the encoder would append it to names that carry it already.
             let help = format!("{}.", metric.meaning);
             let mut encoder = encoder.encode_descriptor(metric.name, &help, None, kind)?;
             for (labels, value) in lines(metric, &samples) {
@@ -76,7 +77,7 @@ fn value(kind: Kind, value: &Value, encoder: &mut MetricEncoder<'_>) -> Result<(
             let sum = filled.sum.as_secs_f64();
             encoder.encode_histogram::<NoLabelSet>(sum, filled.count, &filled.buckets, None)
         }
-        // A row that reads what its kind is not: the page would be empty, in its test as well.
+        // A row that reads a value of the wrong kind. The page becomes empty, which its test notices.
         _ => Err(Error),
     }
 }

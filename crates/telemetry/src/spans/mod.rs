@@ -1,6 +1,8 @@
-//! OpenTelemetry spans: one per request and one for each stage that it passed, to a collector over OTLP/HTTP. Threads that
-//! carry traffic fill batches of their own and hand them over without waiting; one thread sends them. What it can't take in
-//! time, or the collector doesn't, is dropped and counted.
+//! OpenTelemetry spans: one per request and one per stage that it passed, sent to a collector over OTLP/HTTP. Threads that
+//! carry traffic fill their own batches and hand these over without waiting; one thread sends them. What the thread or the
+//! collector cannot take in time is dropped and counted.
+//!
+//! `otlp` makes spans of a finished request; `sender` is the thread that posts them.
 
 mod otlp;
 mod sender;
@@ -18,19 +20,19 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
-/// Spans handed over at once.
+/// Spans in a batch that is handed over.
 const BATCH: usize = 256;
-/// Batches that may wait for the sender: with half a KiB a span, some 8 MiB.
+/// Most batches that may wait for the sender: with half a KiB a span, some 8 MiB.
 const WAITING: usize = 64;
 
-/// Where spans go: a collector's address.
+/// The address of the collector that spans go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Uri);
 
 impl core::str::FromStr for Endpoint {
     type Err = NoEndpoint;
 
-    /// `http://HOST:PORT`, perhaps with a path; `/v1/traces` is added, as OpenTelemetry has it for an endpoint of all
+    /// Parses `http://HOST:PORT`, perhaps with a path, and adds `/v1/traces`, as OpenTelemetry does for an endpoint of all
     /// signals.
     fn from_str(text: &str) -> Result<Endpoint, NoEndpoint> {
         of_signal(text, "/v1/traces").map(Endpoint)
@@ -50,7 +52,7 @@ impl Spans {
     /// Starts the sender.
     ///
     /// # Errors
-    /// When its thread cannot be started.
+    /// If its thread cannot be started.
     pub(crate) fn start(
         endpoint: Endpoint,
         sampling: Sampling,
@@ -87,7 +89,7 @@ impl Spans {
         }
     }
 
-    /// Sends what was handed over, and ends. Pens must have been flushed. Blocks, but not for ever.
+    /// Sends what was handed over, and ends. Log writers must have been flushed. Blocks, but only for a limited time.
     pub(crate) fn finish(&self) {
         self.ending.send_replace(true);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -102,7 +104,7 @@ impl Spans {
     }
 }
 
-/// One thread's way to tell spans.
+/// One thread's way to record spans.
 pub(crate) struct SpanWriter {
     batch: Vec<Span>,
     batches: mpsc::Sender<Vec<Span>>,

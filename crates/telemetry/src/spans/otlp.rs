@@ -1,4 +1,4 @@
-//! A finished request in OpenTelemetry's words (semantic conventions for HTTP, stable).
+//! A finished request as spans (OpenTelemetry's semantic conventions for HTTP, stable).
 
 use crate::otlp::{number, text};
 use forebay_node::logging::{Kind, LogFacts, RequestLine, SpanFacts};
@@ -9,14 +9,14 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
-/// Texts of clients are cut after this, so that a batch stays small whatever they send.
+/// Clients' texts are cut after this many bytes, so that a batch stays small whatever they send.
 const TEXT_BYTES: usize = 1024;
-/// Bytes of a `tracestate` in a span: as much as must be passed on at least (W3C Trace Context, section 3.3.1.5).
+/// Bytes of a `tracestate` in a span: the least that must be passed on (W3C Trace Context, section 3.3.1.5).
 const STATE_BYTES: usize = 512;
-/// Bits of a span's flags beyond the trace's own (OTLP): whether the parent is elsewhere is known, and is so.
+/// Flags of a span beyond the trace's own (OTLP): whether the parent is remote is known, and it is remote.
 const KNOWS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
-/// Methods that are told by name (RFC 9110 and PATCH); the others could be any text.
+/// Methods that are recorded by name (RFC 9110 and PATCH); any other could be arbitrary text.
 const METHODS: [&str; 9] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
 ];
@@ -25,7 +25,7 @@ fn short(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(TEXT_BYTES)]).into_owned()
 }
 
-/// When a request's stages began and ended.
+/// When the stages of a request began and ended.
 struct Course<'a> {
     facts: &'a LogFacts<'a>,
     span: &'a SpanFacts<'a>,
@@ -34,7 +34,9 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
-    /// Nanoseconds since the Unix epoch. All are reckoned from the end, so that a clock that is set does not tear them apart.
+    /// Nanoseconds since the Unix epoch. All times are computed back from the end, so that a clock that is set in between
+    /// does
+    /// not tear the stages apart.
     fn nanos(&self, at: Mono) -> u64 {
         let ended = u64::try_from(self.facts.wall.0)
             .unwrap_or(0)
@@ -59,7 +61,8 @@ impl Course<'_> {
         }
     }
 
-    /// The first members of the client's `tracestate`: each of a request's spans waits with a copy of its own.
+    /// The first members of the client's `tracestate`. It is cut because each span of the request holds a copy while it
+    /// waits.
     fn state(&self) -> String {
         let mut state = String::new();
         let lines = self.span.state.iter().map(|line| String::from_utf8_lossy(line));
@@ -98,7 +101,7 @@ pub(super) fn request(out: &mut Vec<Span>, facts: &LogFacts<'_>, span: &SpanFact
     if let Some(accepted) = span.accepted {
         out.push(course.stage("accept", span.ids[0], accepted, record.begun));
     }
-    // Where an answer made here began, the target's part was over.
+    // When an answer made here began, the target's part was over.
     let over = record.answered.or(span.answering).unwrap_or(record.ended);
     if let Some(sent) = record.sent {
         let refused = record
@@ -124,7 +127,7 @@ pub(super) fn request(out: &mut Vec<Span>, facts: &LogFacts<'_>, span: &SpanFact
     }
 }
 
-/// Reasons that mean that there was no connection to the target.
+/// Reasons that mean that no connection to the target was made.
 fn is_of_connecting(reason: &Reason) -> bool {
     matches!(
         reason,
@@ -132,7 +135,7 @@ fn is_of_connecting(reason: &Reason) -> bool {
     )
 }
 
-/// The request as this server sees it.
+/// The span of the request as this server sees it.
 fn server(course: &Course<'_>) -> Span {
     let (facts, context, record) = (course.facts, &course.span.context, course.facts.record);
     let (method, original) = method(facts.line.as_ref());
@@ -149,7 +152,7 @@ fn server(course: &Course<'_>) -> Span {
     }
     attributes.push(text("url.scheme", facts.kind.scheme()));
     if let Some(line) = &facts.line {
-        // The query is left out: it is where secrets stand.
+        // The query is left out, because it may hold secrets.
         let path = line.target.split(|&byte| byte == b'?').next().unwrap_or_default();
         attributes.push(text("url.path", short(path)));
         attributes.push(text("server.address", host(line.host)));
@@ -175,7 +178,7 @@ fn server(course: &Course<'_>) -> Span {
         attributes.push(text("forebay.target_group", group));
     }
     if let Some(target) = &record.target {
-        // A function has no address; its ARN is its name.
+        // A function has no address; its ARN serves as its name.
         let address = target.address.map(|address| address.to_string());
         let target = address.unwrap_or_else(|| target.name.clone());
         attributes.push(text("forebay.target", target));
@@ -183,7 +186,7 @@ fn server(course: &Course<'_>) -> Span {
     if let Some(reason) = record.reason {
         attributes.push(text("forebay.reason", reason.word()));
     }
-    // An answer that broke off is an error too, whatever its head said.
+    // An answer that broke off is an error as well, whatever its head said.
     let broke_off = record.answered.is_some() && record.reason.is_some();
     if facts.status >= 500 || broke_off {
         let status = facts.status.to_string();
@@ -192,7 +195,7 @@ fn server(course: &Course<'_>) -> Span {
     span
 }
 
-/// The request's time at its target, which goes on there as a span of its own.
+/// The span of the request's time at its target, where it continues as the target's own span.
 fn at_target(course: &Course<'_>, sent: Mono, over: Mono) -> Span {
     let (facts, record) = (course.facts, course.facts.record);
     let mut span = course.stage("target", course.span.context.target, sent, over);
@@ -231,7 +234,7 @@ fn target(record: &Record) -> Vec<KeyValue> {
     ]
 }
 
-/// The method if it is known, else what stood there.
+/// The method if it is a known one, else the text in its place.
 fn method(line: Option<&RequestLine<'_>>) -> (Option<&'static str>, Option<String>) {
     let Some(line) = line else {
         return (None, None);

@@ -15,12 +15,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// Time to send what is there when all ends.
+/// Time to send what is left when the process ends.
 pub(super) const ENDING: Duration = Duration::from_secs(5);
 
-/// Spans in one post, unless the last batch brought more.
+/// Spans in one post, unless the last batch added more.
 const POST: usize = 2048;
-/// Waits between tries of the same post: the specification asks for ever longer ones.
+/// Waits between attempts of the same post, growing as the specification asks.
 const RETRIES: [Duration; 3] = [
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -42,7 +42,7 @@ impl Sender {
         }
     }
 
-    /// Posts what comes until `ending` says that all ends; then what waits, once.
+    /// Posts spans as they come until `ending` is set; then what waits, once.
     pub(super) async fn run(
         mut self,
         mut batches: mpsc::Receiver<Vec<Span>>,
@@ -89,7 +89,7 @@ impl Sender {
                 self.counters.lost_spans(count);
                 return self.tell(&failed.why);
             };
-            // Longer, if the collector asks for it.
+            // The collector may ask for a longer wait.
             let wait = failed.after.map_or(wait, |after| after.max(wait));
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -105,14 +105,14 @@ impl Sender {
     }
 }
 
-/// How many spans the collector did not want. An answer that can't be read says no less than its status does.
+/// How many spans the collector rejected. An answer that cannot be decoded counts by its status alone.
 fn rejected(answer: Bytes) -> usize {
     let answer = ExportTraceServiceResponse::decode(answer).unwrap_or_default();
     let rejected = answer.partial_success.map_or(0, |partial| partial.rejected_spans);
     usize::try_from(rejected).unwrap_or(0)
 }
 
-/// Adds what waits already, up to a post's worth.
+/// Adds batches that wait already, up to the size of a post.
 fn fill(mut spans: Vec<Span>, batches: &mut mpsc::Receiver<Vec<Span>>) -> Vec<Span> {
     while spans.len() < POST
         && let Ok(more) = batches.try_recv()

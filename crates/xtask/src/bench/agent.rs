@@ -1,5 +1,6 @@
-//! `cargo xtask bench agent`: what the agent costs per request, beside the bare relay in the same place: `wrk -> forebay ->
-//! (agent or relay) -> nginx`, work ids, grants and all. What is measured has CPU 0 to itself, the rest shares CPU 1.
+//! `cargo xtask bench agent`: the agent's cost per request, compared with the bare relay in the same place: `wrk -> forebay
+//! -> (agent or relay) -> nginx`, work ids, grants and all. The measured program has CPU 0 to itself; everything else
+//! shares CPU 1.
 
 use super::balancer::make_balancer;
 use super::meter::Meter;
@@ -15,9 +16,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Code that requests take stands together, where a profile says which that is: fewer pages are touched, and resident.
+/// Keeps code that requests run together, where a profile names it: fewer pages are touched, and so resident.
 pub(crate) const TOGETHER: &str = "-Clink-arg=-Wl,-z,keep-text-section-prefix";
-/// How images of the agent are built.
+/// The build of the agent for images.
 pub(crate) const IMAGE: [&str; 10] = [
     "rustc",
     "--profile",
@@ -30,9 +31,9 @@ pub(crate) const IMAGE: [&str; 10] = [
     "-Ctarget-feature=+crt-static",
     TOGETHER,
 ];
-/// As many as AWS's agent allows: nobody waits.
+/// The most that AWS's agent allows, so that no request waits.
 const LIMIT: &str = "1000";
-/// The bounds.
+/// The bounds that the agent must keep.
 const COST: f64 = 1.25;
 const MEMORY_KIB: f64 = 8.0 * 1024.0;
 
@@ -47,7 +48,7 @@ pub(super) fn agent(seconds: u32, rounds: u32) -> anyhow::Result<()> {
     let built = if named() {
         program()?.with_file_name("forebay-agent")
     } else {
-        // As images of it are built (docs/target-control.md).
+        // Built like its images (docs/target-control.md).
         run_command(&mut cargo(&IMAGE)?)?;
         binary("forebay")?.with_file_name("../agent/forebay-agent")
     };
@@ -73,7 +74,7 @@ pub(super) fn agent(seconds: u32, rounds: u32) -> anyhow::Result<()> {
             )?,
         ),
     ];
-    // Its node is connected and has sent requests.
+    // By then its node is connected and has sent requests.
     std::thread::sleep(Duration::from_secs(1));
     let idle = resident_kib(&beside)?;
     let mut costs: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
@@ -105,7 +106,7 @@ fn word(kept: bool) -> &'static str {
     if kept { "kept" } else { "BROKEN" }
 }
 
-/// An agent in front of this backend, on CPU 0; and its control port.
+/// Starts an agent in front of this backend, on CPU 0; returns it with its control port.
 fn start_agent(program: &Path, backend: SocketAddr) -> anyhow::Result<(Running, u16)> {
     let (data, control) = (free()?, free()?);
     let args = [

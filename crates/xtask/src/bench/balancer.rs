@@ -1,4 +1,4 @@
-//! A load balancer to measure, made through the API as any client makes it.
+//! A load balancer to measure, created through the API as any client would.
 
 use super::processes::free;
 use anyhow::{Context as _, bail, ensure};
@@ -16,8 +16,8 @@ fn element(xml: &str, name: &str, index: usize) -> anyhow::Result<String> {
     Ok(part.with_context(|| format!("no {name} in {xml}"))?.to_owned())
 }
 
-/// Makes a load balancer with three rules before the default; returns the address of its first node. It speaks TLS if
-/// it is given a certificate and a key, in PEM; its targets have agents if it is given their control port.
+/// Creates a load balancer with three rules before the default; returns the address of its first node. It speaks TLS if a
+/// certificate and a key are given, in PEM; its targets have agents if their control port is given.
 pub(super) fn make_balancer(
     api: SocketAddr,
     backends: &[SocketAddr],
@@ -57,7 +57,7 @@ pub(super) fn make_balancer(
         "Action=CreateTargetGroup&Name=bench&Protocol=HTTP&Port=80&VpcId={vpc}&TargetType=ip{control}"
     ))?;
     let group = element(&group, "TargetGroupArn", 1)?;
-    // All of ALB's ways are on, this one too; with agents ALB allows only round robin.
+    // ALB's features are all on, this one too; with agents ALB allows only round robin.
     elb(&format!(
         "Action=ModifyTargetGroupAttributes&TargetGroupArn={group}&Attributes.member.1.Key=load_balancing.algorithm.type&Attributes.member.1.Value={algorithm}"
     ))?;
@@ -87,7 +87,7 @@ pub(super) fn make_balancer(
     Ok(SocketAddr::new(address.parse()?, port))
 }
 
-/// The call that registers these with a group.
+/// The call that registers these targets with a group.
 fn registration(group: &str, backends: &[SocketAddr]) -> anyhow::Result<String> {
     let mut call = format!("Action=RegisterTargets&TargetGroupArn={group}");
     for (index, backend) in (1..).zip(backends) {
@@ -100,7 +100,7 @@ fn registration(group: &str, backends: &[SocketAddr]) -> anyhow::Result<String> 
     Ok(call)
 }
 
-/// Three rules that no request meets.
+/// Creates three rules that match no request.
 fn make_rules(api: SocketAddr, listener: &str) -> anyhow::Result<()> {
     for priority in 1..=3 {
         let condition = format!(
@@ -116,7 +116,7 @@ fn make_rules(api: SocketAddr, listener: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Uploads a certificate; returns what makes a listener use it.
+/// Uploads a certificate; returns the parameters with which a listener uses it.
 fn secured(api: SocketAddr, (certificate, key): (&str, &str)) -> anyhow::Result<String> {
     let escaped = |text: &str| {
         text.bytes().fold(String::new(), |mut all, byte| {
@@ -139,7 +139,7 @@ fn secured(api: SocketAddr, (certificate, key): (&str, &str)) -> anyhow::Result<
     ))
 }
 
-/// One unsigned API call. The credential names the service; nobody checks it.
+/// One unsigned API call. The credential names the service, and nobody checks it.
 fn api_call(api: SocketAddr, service: &str, query: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(api)?;
     write!(

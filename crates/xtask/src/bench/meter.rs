@@ -1,24 +1,24 @@
-//! What a load costs in CPU time, measured while the machine is ours.
+//! The CPU time that a load costs, measured only while no other machine takes the CPUs.
 
 use anyhow::Context as _;
 
-/// The share of both CPUs that a hypervisor may give to others while something is measured. Where it gives more, caches are
-/// others' too, and what is left of the time tells nothing.
+/// Most of the CPUs' time that a hypervisor may give to others during a measurement. With more, the caches are shared with
+/// others, and the remaining time means nothing.
 const STOLEN: f64 = 0.02;
 
-/// Measures loads by the time for which CPU 0 is busy. What is disturbed by a hypervisor is measured again.
+/// Measures loads by the time for which CPU 0 is busy, and repeats measurements that a hypervisor disturbed.
 pub(super) struct Meter {
-    /// How often that may still be.
+    /// How many repetitions are left.
     patience: u32,
 }
 
 impl Meter {
-    /// One that measures again at most so many times in all.
+    /// A meter that repeats at most `patience` measurements in all.
     pub(super) fn new(patience: u32) -> Meter {
         Meter { patience }
     }
 
-    /// CPU microseconds for each request of this load, which returns how many there were; and that number.
+    /// CPU microseconds for each request of this load, which returns its number of requests; and that number.
     pub(super) fn cost(&mut self, load: impl FnMut() -> anyhow::Result<f64>) -> anyhow::Result<(f64, f64)> {
         self.cost_by(load, Times::now)
     }
@@ -50,7 +50,7 @@ impl Meter {
 struct Times {
     /// CPU 0's busy time in microseconds: user, nice, system, irq and softirq.
     busy: f64,
-    /// Of all CPUs, in ticks: what was given to others while something here could have run, and everything.
+    /// Times of all CPUs, in ticks: given to others while something here could have run, and in total.
     stolen: f64,
     all: f64,
 }
@@ -75,7 +75,7 @@ impl Times {
             // USER_HZ is 100 on every Linux that Rust runs on.
             busy: busy * 10_000.0,
             stolen: all.get(7).copied().unwrap_or(0.0),
-            // Guests' time, which follows, is part of the users'.
+            // The guests' times that follow are already part of the users'.
             all: all.iter().take(8).sum(),
         })
     }
@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn what_is_disturbed_is_measured_again_while_patience_lasts() {
-        // Busy, stolen and all at each look: a quiet load, a disturbed one, a quiet one, and three disturbed ones.
+        // Busy, stolen and total time at each look: an undisturbed load, a disturbed one, an undisturbed one, and three
+        // disturbed ones.
         let looks = [
             (0, 0, 0),
             (50, 1, 100),

@@ -1,6 +1,7 @@
 //! `cargo xtask bench peers`: CPU time per proxied request (63 bytes, 64 KiB, with an access log) and memory per idle
-//! connection, beside the bare relay, nginx, HAProxy, Envoy and Pingora in one run. The proxy has CPU 0 to itself, load and backends share CPU 1; the figure is CPU 0's busy time
-//! over requests, so it holds when the load is the bottleneck, and its ratio holds from run to run.
+//! connection, compared with the bare relay, nginx, HAProxy, Envoy and Pingora in one run. The proxy has CPU 0 to itself;
+//! load and backends share CPU 1. The figure is CPU 0's busy time over the number of requests, so it holds even if the load
+//! is the bottleneck, and its ratio holds from run to run.
 
 use super::balancer::make_balancer;
 use super::meter::Meter;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// Forebay as a user runs it, with a load balancer made through its API: three rules, three targets.
+/// Forebay as users run it, with a load balancer created through its API: three rules, three targets.
 fn forebay(dir: &Path, backends: &[SocketAddr], logs: bool) -> anyhow::Result<Running> {
     let mut running = forebay_alone(
         &program()?,
@@ -24,12 +25,12 @@ fn forebay(dir: &Path, backends: &[SocketAddr], logs: bool) -> anyhow::Result<Ru
     Ok(running)
 }
 
-/// CPU microseconds a request, by shape of the answer and proxy, one for each round.
+/// CPU microseconds per request, by the answer's shape and the proxy, one value per round.
 type Costs = BTreeMap<(&'static str, &'static str), Vec<f64>>;
 
 const SMALL: &str = "small";
 const LARGE: &str = "64 KiB";
-/// What is asked for: an answer's name, and its path.
+/// The requests: an answer's name, and its path.
 const SHAPES: &[(&str, &str)] = &[(SMALL, "/"), (LARGE, "/large")];
 /// Forebay with an access log.
 const LOGGING: &str = "forebay+log";
@@ -89,7 +90,7 @@ fn report(costs: &Costs, proxies: &[(&'static str, Running)], idle: usize) -> an
     let of = |shape: &'static str, name: &'static str| {
         costs.get(&(shape, name)).map(Vec::as_slice).unwrap_or_default()
     };
-    // Ratios are taken within each round: what slows the machine for a while slows both.
+    // Ratios are taken within each round, because what slows the machine for a while slows both.
     let ratio = |shape: &'static str, name: &'static str, to: &'static str| {
         let pairs = of(shape, name).iter().zip(of(shape, to));
         median(pairs.map(|(own, other)| own / other).collect())

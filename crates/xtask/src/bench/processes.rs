@@ -1,4 +1,4 @@
-//! What runs beside each other in a bench, and how it is asked.
+//! Processes of a bench: how they are built, started, loaded and read.
 
 use crate::run::{cargo, output, run as run_command};
 use anyhow::{Context as _, ensure};
@@ -13,7 +13,7 @@ pub(super) const SECONDS: u32 = 5;
 
 pub(super) const BODY: &str = "sixty-three bytes, as small as the answers of many APIs can be.";
 
-/// A process that ends with its measurement.
+/// A process that is killed when this is dropped.
 pub(super) struct Running {
     pub(super) child: Child,
     pub(super) address: SocketAddr,
@@ -26,16 +26,16 @@ impl Drop for Running {
     }
 }
 
-/// The middle of a list; none if it is empty.
+/// The median of a list; none if it is empty.
 pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }
 
-/// Runs wrk on CPU 1; returns the requests that were answered, and fails if one was not.
+/// Runs wrk on CPU 1; returns the number of answered requests, and fails if one was not answered.
 ///
-/// Each request is made by a script, which costs the load generator enough to be the bottleneck before any proxy is: a
-/// proxy that is saturated finds more events each time it looks, and so looks cheaper than it is at any lower load.
+/// A script makes each request, so that the load generator is the bottleneck before any proxy is: a saturated proxy finds
+/// more events each time it looks, and so seems cheaper than it is at any lower load.
 pub(super) fn load(address: SocketAddr, path: &str, seconds: u32) -> anyhow::Result<f64> {
     let script = crate::root::root()?.join("bench/load.lua");
     let output = Command::new("taskset")
@@ -155,9 +155,9 @@ pub(super) fn start_nginx(
     start(cpu, Path::new("nginx"), &args, address)
 }
 
-/// Names the program to measure; without it, it is built as it is released, but for the training.
+/// Names the program to measure; without it, the program is built as for a release, but without the training.
 pub(super) const PROGRAM: &str = "FOREBAY_BIN";
-/// Set, programs of other profiles are measured, too.
+/// If set, programs of other profiles are measured as well.
 pub(super) const ANY_PROFILE: &str = "FOREBAY_BENCH_ANY_PROFILE";
 
 /// Whether the program to measure was named. Its agent is beside it.
@@ -178,7 +178,7 @@ pub(super) fn program() -> anyhow::Result<PathBuf> {
     Ok(program.into())
 }
 
-/// Builds what is measured, and these.
+/// Builds the program to measure, and these others.
 pub(super) fn build(others: &[&str]) -> anyhow::Result<()> {
     let mut wanted = others.to_vec();
     if !named() {
@@ -199,7 +199,7 @@ pub(super) fn binary(name: &str) -> anyhow::Result<PathBuf> {
     Ok(target.join("dist").join(name))
 }
 
-/// Forebay with nothing to serve yet; the address is its API's.
+/// Forebay without any load balancer; the address is its API's.
 pub(super) fn forebay_alone(program: &Path, dir: &Path, pool: &str, cpu: &str) -> anyhow::Result<Running> {
     std::fs::create_dir_all(dir)?;
     let mut command = Command::new("taskset");
@@ -270,7 +270,7 @@ pub(super) fn end(mut running: Running) -> anyhow::Result<()> {
         "it has ended already"
     );
     let began = Instant::now();
-    // It writes its profile meanwhile.
+    // The program writes its profile meanwhile.
     let status = loop {
         if let Some(status) = running.child.try_wait()? {
             break status;

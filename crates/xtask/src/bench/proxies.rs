@@ -1,18 +1,18 @@
-//! The proxies that Forebay is measured beside: each with one thread on CPU 0, keep-alive on both sides, backends in turn, and
-//! X-Forwarded-For, -Proto and -Port set.
+//! The proxies that Forebay is compared with: each with one thread on CPU 0, keep-alive on both sides, backends in turn,
+//! and X-Forwarded-For, -Proto and -Port set.
 
 use super::processes::{Running, binary, free, start, start_nginx};
 use crate::run::is_installed;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// Where bench/install.sh puts what is no package of the system.
+/// Path of a program that bench/install.sh installs outside the system's packages.
 fn installed(path: &str) -> anyhow::Result<Option<PathBuf>> {
     let path = crate::root::root()?.join("target/peers").join(path);
     Ok(path.is_file().then_some(path))
 }
 
-/// The layer.
+/// The bare relay.
 pub(super) fn relay(backends: &[SocketAddr]) -> anyhow::Result<Running> {
     let address = free()?;
     let args: Vec<String> = std::iter::once(&address)
@@ -27,7 +27,7 @@ pub(super) fn nginx(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Runni
     nginx_with(dir, address, &format!("listen {address} backlog=4096;"), backends)
 }
 
-/// nginx as a proxy, listening as `listen` says.
+/// nginx as a proxy, with this `listen` configuration.
 pub(super) fn nginx_with(
     dir: &Path,
     address: SocketAddr,
@@ -44,7 +44,7 @@ pub(super) fn nginx_with(
     start_nginx(dir, "proxy", "0", &inside, address)
 }
 
-/// None if it is not installed.
+/// HAProxy; none if it is not installed.
 pub(super) fn haproxy(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Option<Running>> {
     if !is_installed("haproxy") {
         return Ok(None);
@@ -67,7 +67,7 @@ pub(super) fn haproxy(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Opt
     start("0", Path::new("haproxy"), &args, address).map(Some)
 }
 
-/// None if it is not installed.
+/// Pingora; none if it is not installed.
 pub(super) fn pingora(backends: &[SocketAddr]) -> anyhow::Result<Option<Running>> {
     let Some(program) = installed("release/pingora-peer")? else {
         return Ok(None);
@@ -80,7 +80,7 @@ pub(super) fn pingora(backends: &[SocketAddr]) -> anyhow::Result<Option<Running>
     start("0", &program, &args, address).map(Some)
 }
 
-/// None if it is not installed.
+/// Envoy; none if it is not installed.
 pub(super) fn envoy(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Option<Running>> {
     let Some(program) = installed("envoy")? else {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! `cargo xtask bench tls`: CPU time per TLS handshake, full and resumed, and per request over HTTPS and HTTP/2, beside nginx with the same
-//! certificate, version, cipher and session settings.
+//! `cargo xtask bench tls`: CPU time per TLS handshake, full and resumed, and per request over HTTPS and HTTP/2, compared
+//! with nginx with the same certificate, version, cipher and session settings.
 
 use super::balancer::make_balancer;
 use super::meter::Meter;
@@ -14,18 +14,18 @@ use std::process::Command;
 
 const SUITE: &str = "TLS_AES_128_GCM_SHA256";
 
-/// What makes a load.
+/// The generator of a load.
 #[derive(Clone, Copy)]
 pub(super) enum Load {
     /// `openssl s_time` with these options.
     Handshakes(&'static [&'static str]),
     /// `wrk` over kept connections.
     Requests,
-    /// `h2load`: 32 connections with 4 streams each, so that none comes to the 10,000 requests at which Forebay ends it.
+    /// `h2load`: 32 connections with 4 streams each, so that none reaches the 10,000 requests after which Forebay ends it.
     Streams,
 }
 
-/// What is measured, and how much less than nginx Forebay may do of it.
+/// The measured loads, and the least ratio of nginx's cost to Forebay's.
 pub(super) const LOADS: &[(&str, Load, f64)] = &[
     (
         "full TLS 1.3 handshake",
@@ -171,7 +171,7 @@ pub(super) fn load(address: SocketAddr, seconds: u32, kind: Load) -> anyhow::Res
     Ok(line.split_whitespace().next().unwrap_or_default().parse()?)
 }
 
-/// What h2load counted: `requests: 9 total, 9 started, 9 done, 9 succeeded, 0 failed, 0 errored, 0 timeout`.
+/// The count of h2load's line `requests: 9 total, 9 started, 9 done, 9 succeeded, 0 failed, 0 errored, 0 timeout`.
 fn streams(said: &str) -> anyhow::Result<f64> {
     let line = said.lines().find(|line| line.starts_with("requests: "));
     let line = line.with_context(|| format!("no count in: {said}"))?;
@@ -218,8 +218,8 @@ pub(super) fn certificate(dir: &Path) -> anyhow::Result<(std::path::PathBuf, std
     Ok((certificate, key))
 }
 
-/// KiB of resident memory per idle connection over TLS, each after one request: connections of `openssl s_client` would
-/// cost a process each, so Python holds them.
+/// KiB of resident memory per idle connection over TLS, each after one request. Python holds the connections, because
+/// `openssl s_client` would need a process for each.
 fn idle_memory(proxy: &Running, count: usize) -> anyhow::Result<f64> {
     let script = crate::root::root()?.join("bench/idle_tls.py");
     let mut holder = Command::new("python3")
@@ -230,7 +230,7 @@ fn idle_memory(proxy: &Running, count: usize) -> anyhow::Result<f64> {
         .spawn()?;
     let before = resident_kib(proxy)?;
     let mut line = String::new();
-    // It says when it is ready to connect, and again when all connections are open.
+    // The script reports when it is ready to connect, and again when all connections are open.
     std::io::Write::write_all(holder.stdin.as_mut().context("no input")?, b"go\n")?;
     std::io::BufRead::read_line(
         &mut std::io::BufReader::new(holder.stdout.take().context("no output")?),

@@ -1,4 +1,4 @@
-//! Loads that show the compiler which way requests take: those of the benches.
+//! The benches' loads, which show the compiler the paths of requests.
 
 use super::agent;
 use super::balancer::make_balancer;
@@ -8,7 +8,7 @@ use crate::run::is_installed;
 use anyhow::ensure;
 use std::path::Path;
 
-/// Puts a Forebay and an agent under load that note what they do and write it down when they end.
+/// Puts a Forebay and an agent under load. Both record a profile and write it when they end.
 pub(crate) fn train(program: &Path, beside: &Path) -> anyhow::Result<()> {
     for needed in ["wrk", "h2load", "nginx", "taskset", "openssl"] {
         ensure!(
@@ -38,7 +38,7 @@ pub(crate) fn train(program: &Path, beside: &Path) -> anyhow::Result<()> {
     let pair = Some((pair.0.as_str(), pair.1.as_str()));
     running.address = make_balancer(running.address, &backends.addresses, pair, false, None)?;
     tls::load(running.address, SECONDS, Load::Requests)?;
-    // Shorter: a connection ends after 10,000 requests, as ALB's do, and a load that meets that counts failures.
+    // Shorter, because a connection ends after 10,000 requests, as ALB's do, and a load that reaches that counts failures.
     tls::load(running.address, 2, Load::Streams)?;
     for (_, kind, _) in tls::LOADS {
         tls::load(running.address, 1, *kind)?;

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-/// An archive with these entries: a name, and bytes, or a link's target after `->`.
+/// An archive with these entries: a name with its content, or a link's target after `->`.
 fn zip(entries: &[(&str, &str)]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in entries {
@@ -100,7 +100,7 @@ fn nothing_leads_out() {
         &[("x", "->/etc/passwd")],
         &[("x", "->../x")],
         &[("a/x", "->../../x")],
-        // By a link to itself, dots would count less than they do.
+        // Through a link to itself, dots would seem to go up less than they do.
         &[("a/l", "->."), ("a/x", "->l/l/l/../../../..")],
         &[("l", "->a"), ("l/x", "")],
         &[("x", "a"), ("x/y", "b")],
@@ -114,7 +114,7 @@ fn nothing_leads_out() {
     store.keep(&zip(&[("a/b/x", "->../../y"), ("y", "")])).unwrap();
 }
 
-/// What the writer would not write: names are changed afterwards, to others of their length.
+/// Entries that the writer refuses: names are replaced afterwards, by others of the same length.
 fn zip_lenient(entries: &[(&str, &str)]) -> Vec<u8> {
     let stand_in = |place: usize, name: &str| format!("{place}{}", &"_________________"[..name.len() - 1]);
     let renamed: Vec<(String, &str)> = entries
@@ -155,7 +155,7 @@ fn real_bytes_count_not_headers() {
     }
     let mut bytes = writer.finish().unwrap().into_inner();
     assert!(matches!(store.keep(&bytes), Err(CodeError::TooLarge)));
-    // The same with headers that claim a byte.
+    // The same with headers that claim one byte.
     let central = bytes.windows(4).rposition(|four| four == b"PK\x01\x02").unwrap();
     bytes[central + 24..central + 28].copy_from_slice(&1u32.to_le_bytes());
     bytes[22..26].copy_from_slice(&1u32.to_le_bytes());

@@ -1,4 +1,4 @@
-//! How an invocation gets to its runtime, and its time begins.
+//! How an invocation reaches its runtime, and when its timeout begins.
 
 use super::Engine;
 use super::parts::{Bound, Delivery, Due, Next};
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 impl Engine {
-    /// Gives an invocation to an environment that is there. Its time runs from now, or from when the environment has started.
+    /// Gives an invocation to an existing environment. Its timeout runs from now, or from when the environment has started.
     pub(super) fn bind(&mut self, id: u64, invocation: u64) {
         if let Some(environment) = self.environments.get_mut(&id) {
             environment.bound = Some(Bound {
@@ -25,14 +25,14 @@ impl Engine {
                 && let Some(delivery) = self.delivery(id)
                 && let Err(delivery) = waiting.send(delivery)
             {
-                // Whoever asked is gone, and asks again or ends.
+                // The request that waited is gone; the runtime sends another, or ends.
                 drop(delivery);
                 self.undelivered(id);
             }
         }
     }
 
-    /// Takes an invocation from an environment that has not started: another was free first.
+    /// Takes an invocation from an environment that has not started yet, because another was free first.
     pub(super) fn unbind(&mut self, id: u64) {
         let bound = self.environments.get_mut(&id).and_then(|one| one.bound.take());
         if let Some(timer) = bound.and_then(|bound| bound.timer) {
@@ -40,7 +40,7 @@ impl Engine {
         }
     }
 
-    /// Has the time of an environment's invocation run, if it does not yet.
+    /// Starts the timeout of an environment's invocation, if it is not running yet.
     pub(super) fn begin(&mut self, id: u64) {
         let Some(environment) = self.environments.get(&id) else {
             return;
@@ -82,7 +82,7 @@ impl Engine {
         Some(delivery)
     }
 
-    /// Whoever was asked whether an environment's invocation is to begin does not want it any more.
+    /// Called when the invoker, asked whether the invocation should begin, does not want it any more.
     pub(in crate::functions) fn unwanted(&mut self, id: u64) {
         let Some(bound) = self.environments.get_mut(&id).and_then(|one| one.bound.take()) else {
             return;
@@ -103,7 +103,7 @@ impl Engine {
         }
     }
 
-    /// The runtime asks for the next invocation.
+    /// Called when the runtime asks for the next invocation.
     pub(in crate::functions) fn next(&mut self, id: u64) -> Next {
         let Some(environment) = self.environments.get_mut(&id) else {
             return Next::Refused;
@@ -133,7 +133,7 @@ impl Engine {
         Next::Later(receiver)
     }
 
-    /// Whether this is the invocation that an environment has.
+    /// Whether this is the environment's current invocation.
     pub(in crate::functions) fn has(&self, id: u64, request_id: &str) -> bool {
         self.environments.get(&id).is_some_and(|environment| {
             let bound = environment.bound.as_ref().filter(|bound| bound.is_delivered);

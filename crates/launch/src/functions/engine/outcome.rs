@@ -1,4 +1,4 @@
-//! What comes of an invocation: what its runtime says, or what became of its environment.
+//! The end of an invocation: by its runtime's answer, or by the end of its environment.
 
 use super::Engine;
 use super::parts::Cause;
@@ -9,31 +9,31 @@ use forebay_functions::{FunctionError, Invoked, Rest, Runtime};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// The most of what a function has said that is read at once when its invocation ends.
+/// Most pieces of output that are read at once when an invocation ends.
 const DRAINED: usize = 64;
-/// What Python says without AWS's client.
+/// Python's message when AWS's client is missing.
 const MISSING: &str = "No module named awslambdaric";
 
 impl Engine {
-    /// The runtime has answered an invocation that `has` knows.
+    /// Called when the runtime has answered an invocation that `has` knows.
     pub(in crate::functions) fn answered(&mut self, id: u64, payload: Vec<u8>) {
         self.finish(id, payload, None, None);
         self.rest(id);
     }
 
-    /// The runtime has said that an invocation failed.
+    /// Called when the runtime has reported that an invocation failed.
     pub(in crate::functions) fn failed(&mut self, id: u64, payload: Vec<u8>) {
         self.finish(id, payload, Some(FunctionError::Unhandled), None);
         self.rest(id);
     }
 
-    /// The runtime's answer was larger than it may be.
+    /// Called when the runtime's answer was larger than allowed.
     pub(in crate::functions) fn answered_too_much(&mut self, id: u64) {
         self.fail(id, Failure::AnswerTooLarge, None);
         self.rest(id);
     }
 
-    /// The runtime has said that it cannot run. False if it has run already.
+    /// Called when the runtime has reported that it cannot start. False if it has started already.
     pub(in crate::functions) fn failed_to_begin(&mut self, id: u64, document: Vec<u8>) -> bool {
         let can = self.environments.get(&id).is_some_and(|one| !one.is_ready);
         if can {
@@ -42,7 +42,7 @@ impl Engine {
         can
     }
 
-    /// After an invocation.
+    /// Decides what an environment does after an invocation.
     pub(super) fn rest(&mut self, id: u64) {
         match self.pool.finished(self.now(), id) {
             Rest::Idle => {}
@@ -72,7 +72,7 @@ impl Engine {
         self.fail(id, failure, hint);
     }
 
-    /// What may help, where that is plain.
+    /// A hint what may help, in known cases.
     fn hint(&self, id: u64, failure: &Failure) -> Option<&'static str> {
         let environment = self.environments.get(&id)?;
         let says = environment.tail.bytes();
@@ -81,7 +81,7 @@ impl Engine {
             .any(|window| window == MISSING.as_bytes());
         let is_start = !environment.is_ready && matches!(failure, Failure::Ended(_));
         (is_missing && is_start && environment.spec.runtime == Runtime::Python).then_some(
-            "functions in Python need AWS's client of the Runtime API: install it for this Python with `pip install awslambdaric`, \
+            "functions in Python need AWS's Runtime API client: install it for this Python with `pip install awslambdaric`, \
              or put it into the function's code",
         )
     }
@@ -160,7 +160,7 @@ impl Engine {
         }));
     }
 
-    /// Reads what an environment has said until now, so that it stands before what is said of it.
+    /// Reads an environment's output so far, so that it precedes the report in the log.
     pub(super) fn drain(&mut self, id: u64) {
         let Some(output) = self.environments.get(&id).and_then(|one| one.output.clone()) else {
             return;

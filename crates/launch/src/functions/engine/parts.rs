@@ -1,4 +1,4 @@
-//! What the engine knows of environments and invocations.
+//! The engine's types for environments and invocations.
 
 use crate::functions::log::Tail;
 use crate::functions::words::Failure;
@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-/// What goes to a runtime that asks for the next invocation.
+/// An invocation in the form sent to a runtime.
 pub(in crate::functions) struct Delivery {
     pub(in crate::functions) request_id: String,
     pub(in crate::functions) deadline_ms: u64,
@@ -21,27 +21,27 @@ pub(in crate::functions) struct Delivery {
     pub(in crate::functions) trace: String,
     pub(in crate::functions) client_context: Option<String>,
     pub(in crate::functions) payload: Bytes,
-    /// Whom to ask whether it is to begin.
+    /// Asked whether the invocation should still begin.
     pub(in crate::functions) begin: Option<Begin>,
 }
 
 /// The answer to a runtime that asks for the next invocation.
 pub(in crate::functions) enum Next {
-    /// Here it is.
+    /// An invocation is ready.
     Now(Delivery),
-    /// It comes.
+    /// An invocation will come.
     Later(oneshot::Receiver<Delivery>),
-    /// It has one, or is about to end.
+    /// The environment has one already, or is about to end.
     Refused,
 }
 
 /// Why an environment is ended.
 pub(super) enum Cause {
-    /// Nobody needs it.
+    /// It is not needed any more.
     Retired,
     /// Its invocation failed in this way.
     Failed(Failure),
-    /// It said at its start that it cannot run.
+    /// It reported at its start that it cannot run.
     Init(Vec<u8>),
 }
 
@@ -59,14 +59,14 @@ pub(super) struct Pending {
     pub(super) request_id: String,
     pub(super) begin: Option<Begin>,
     pub(super) done: Done,
-    /// It was given to an environment that ended before it took it. That happens once.
+    /// It was given to an environment that ended before receiving it. Tolerated once.
     pub(super) was_lost: bool,
 }
 
 pub(super) struct Bound {
     pub(super) invocation: u64,
     pub(super) is_delivered: bool,
-    /// When its time began to run, and what ends it.
+    /// When its timeout began to run, and the timer that ends it.
     pub(super) began: Option<Instant>,
     pub(super) timer: Option<AbortHandle>,
 }
@@ -77,19 +77,19 @@ pub(super) struct Environment {
     pub(super) waiting: Option<oneshot::Sender<Delivery>>,
     pub(super) began: Instant,
     pub(super) is_ready: bool,
-    /// Whether it has started, or has had its time for that.
+    /// It has started, or its time to start is over.
     pub(super) is_init_over: bool,
-    /// How long its start took, until an invocation has told.
+    /// How long its start took; reported with the first invocation.
     pub(super) init: Option<Duration>,
     pub(super) init_timer: Option<AbortHandle>,
-    /// Lets another start when this one has.
+    /// Held while it starts, so that not too many do at once.
     pub(super) permit: Option<OwnedSemaphorePermit>,
     pub(super) kill: Rc<Notify>,
     pub(super) cause: Option<Cause>,
     pub(super) shim: i32,
     pub(super) peak: Arc<AtomicU64>,
     pub(super) tail: Tail,
-    /// The line that it has begun.
+    /// Its unfinished log line.
     pub(super) line: Vec<u8>,
     pub(super) output: Option<Rc<pipe::Receiver>>,
 }

@@ -1,4 +1,4 @@
-//! Long courses of random events over small files, with restarts: nothing is lost, nothing comes back, and the log stays short.
+//! Long random runs over small files, with restarts: nothing is lost, nothing comes back, and the log stays short.
 
 use super::{ORDERED, WORK, ask, at, open, send};
 use crate::messages::Engine;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 const SEGMENT: u64 = 4096;
 
-/// A receipt, and of which message.
+/// A receipt and its message.
 type Given = (QueueId, Receipt, u128);
 
 struct Course<'a> {
@@ -17,11 +17,11 @@ struct Course<'a> {
     engine: Engine,
     rng: Rng,
     ms: i64,
-    /// Bodies of messages that are there.
+    /// Bodies of existing messages.
     there: BTreeMap<u128, Vec<u8>>,
     receipts: Vec<Given>,
     next: u128,
-    /// The same two as they were at the last commit.
+    /// Both as they were at the last commit.
     committed: (BTreeMap<u128, Vec<u8>>, Vec<Given>),
 }
 
@@ -41,7 +41,7 @@ impl Course<'_> {
                 let most = 1 + self.rng.below(10) as usize;
                 let given = self.engine.receive(now, queue, &ask(most)).unwrap();
                 for message in given.messages {
-                    // What was sent in the same commit is read after it.
+                    // A message sent in the same commit is read, too.
                     self.receipts.push((queue, message.receipt, message.id.0));
                 }
             }
@@ -118,7 +118,7 @@ fn nothing_is_lost_and_nothing_comes_back() {
             }
         }
         assert_eq!(found, course.there, "seed {seed}");
-        // Everything is gone: so are the files, but for the one that is written.
+        // All messages are gone, and so are the files except the one that is being written.
         course.engine.commit(at(0)).unwrap();
         course.engine.sweep(now).unwrap();
         assert!(
@@ -129,7 +129,7 @@ fn nothing_is_lost_and_nothing_comes_back() {
     }
 }
 
-/// A few messages that nobody receives stand in front of a million that come and go: the files do not pile up behind them.
+/// A few messages that are never received stay in front of a million that come and go: files must not pile up behind them.
 #[test]
 fn old_messages_are_copied_on() {
     let place = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What a crash leaves: the log cut at every byte of its last frames, and each of their bytes spoilt.
+//! What a crash leaves: the log truncated at every byte of its last frames, and each of their bytes damaged.
 
 use super::{DEAD, ORDERED, WORK, ask, at, counts, open, receive, send};
 use std::fs;
@@ -20,7 +20,7 @@ fn seen(directory: &Path) -> Seen {
     [WORK, ORDERED, DEAD].map(|queue| counts(&mut engine, at(5000), queue))
 }
 
-/// A log of some frames: how long it was after each commit, and what was there then.
+/// A log of some frames, with its length after each commit and the messages at that time.
 fn written(directory: &Path) -> Vec<(u64, Seen)> {
     let (mut engine, _) = open(directory, 1 << 20, at(0));
     let mut after = Vec::new();
@@ -68,7 +68,7 @@ fn a_log_that_was_cut_anywhere_has_what_was_committed_before() {
     let after = written(place.path());
     let whole = fs::read(&files(place.path())[0]).unwrap();
     assert_eq!(whole.len() as u64, after[7].0);
-    // Every byte of the last frames, and some of those before.
+    // Every byte of the last frames, and some of the earlier ones.
     let lengths = (0..=whole.len()).filter(|length| *length as u64 > after[4].0 || length % 8 == 0);
     for length in lengths {
         let other = tempfile::tempdir().unwrap();
@@ -82,7 +82,7 @@ fn a_log_that_was_cut_anywhere_has_what_was_committed_before() {
         if length % 64 > 0 {
             continue;
         }
-        // What comes next is not lost behind the cut.
+        // What is written next is not lost behind the truncated frame.
         let (mut engine, _) = open(other.path(), 1 << 20, at(5000));
         send(&mut engine, at(5000), DEAD, 7, b"after");
         engine.commit(at(0)).unwrap();
@@ -108,7 +108,7 @@ fn a_spoilt_frame_ends_its_file() {
         fs::write(&path, &spoilt).unwrap();
         assert_eq!(seen(place.path()), before, "spoilt at {at}");
     }
-    // Zeros behind the end are nothing.
+    // Zeros at the end do not count.
     let mut longer = whole.clone();
     longer.extend([0; 64]);
     fs::write(&path, &longer).unwrap();
@@ -141,7 +141,7 @@ fn a_failed_commit_leaves_what_was_written_before() {
     assert_eq!(found, [1, 2, 4]);
 }
 
-/// A frame that is whole and says what nobody here knows is another Forebay's: it is not left out.
+/// A complete frame with unknown content is from another version of Forebay: it must not be skipped.
 #[test]
 fn what_another_forebay_wrote_is_not_left_out() {
     let place = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! A process that is killed while it sends and deletes: what it was told is there is there, and what it was told is gone is gone.
+//! A process that is killed while it sends and deletes: what was acknowledged as sent exists, and what was acknowledged as
+//! deleted does not.
 
 use super::{ORDERED, ask, open, queues, send};
 use crate::messages::{Bounds, Engine, Messages, Unanswered};
@@ -10,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Where the other process has its log, and which ids it begins with.
+/// The other process's log, and the first of its ids.
 const DIRECTORY: &str = "FOREBAY_TEST_KILLED";
 const FIRST: &str = "FOREBAY_TEST_KILLED_FIRST";
 const SENDERS: u128 = 4;
@@ -24,7 +25,7 @@ fn call<R: Send + 'static>(
     answer.recv().unwrap()
 }
 
-/// Sends from some threads and deletes from another one, and says so, until it is killed.
+/// Sends from some threads and deletes from another, and reports both, until it is killed.
 fn work(directory: &Path, first: u128) {
     let engine = Engine::open(Wall(0), directory, Bounds::default(), &queues(), 7);
     let (messages, _) = Messages::start(engine.unwrap().0).unwrap();
@@ -54,7 +55,7 @@ fn work(directory: &Path, first: u128) {
     }
 }
 
-/// What is there an hour later, in the order in which it is received. Nothing is written, so nothing is changed.
+/// The messages an hour later, in the order of receipt. Nothing is written, so nothing changes.
 fn there(directory: &Path) -> Vec<u128> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now = Wall(since.as_micros() as i64) + Duration::from_secs(3600);
@@ -102,7 +103,7 @@ fn a_killed_process_loses_nothing_and_brings_nothing_back() {
         }
         process.kill().unwrap();
         process.wait().unwrap();
-        // What it had said before it died.
+        // What it had reported before it was killed.
         lines.map_while(Result::ok).for_each(note);
         let found = there(place.path());
         let present: BTreeSet<u128> = found.iter().copied().collect();
@@ -113,7 +114,7 @@ fn a_killed_process_loses_nothing_and_brings_nothing_back() {
         assert_eq!(lost, None, "round {round}");
         let back = said["deleted"].intersection(&present).next();
         assert_eq!(back, None, "round {round}");
-        // In the order in which each of them was sent, in its group.
+        // In each group, in the order in which they were sent.
         let mut last: BTreeMap<(u128, u128), u128> = BTreeMap::new();
         for id in found {
             let before = last.insert((id % SENDERS, id % 3), id);

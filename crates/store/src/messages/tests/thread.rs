@@ -1,4 +1,4 @@
-//! The thread: many callers, receives that wait, and the end.
+//! Tests of the thread: many callers, waiting receives, and its end.
 
 use super::{ORDERED, WORK, ask, at, open, queues, send};
 use crate::messages::{Bounds, Engine, Given, Messages, Unanswered, Waiting};
@@ -105,7 +105,7 @@ fn all_that_was_acknowledged_is_there_afterwards() {
     for caller in callers {
         caller.join().unwrap();
     }
-    // No word of the end: what the files have at this moment is what a crash would leave.
+    // Without an orderly end: the files at this moment are what a crash would leave.
     let copy = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(place.path()).unwrap() {
         let entry = entry.unwrap();
@@ -126,7 +126,7 @@ fn a_held_log_is_another_process_s_until_it_is_given_back() {
     let (_waits, answer) = wait(&messages, ORDERED, 1, LONG);
     let now = call(&messages, |_, now| now).unwrap();
     let held = messages.hold().unwrap();
-    // Who waited is told that there is nothing, and may ask again.
+    // Waiting receives end without messages, and their callers may ask again.
     assert!(answer.recv_timeout(LONG).unwrap().messages.is_empty());
     let (mut other, found) = open(place.path(), 1 << 20, at(0));
     assert_eq!(found.messages, 1);

@@ -1,4 +1,4 @@
-//! Requests of known outcomes through exchanges of two nodes, and what CloudWatch is told of them.
+//! Requests of known outcomes through exchanges of two nodes, and the datapoints that come of them.
 
 use super::*;
 use crate::exports::ExportCounters;
@@ -27,7 +27,7 @@ impl Headers for NoHeaders {
 const BALANCER: &str = "arn:aws:elasticloadbalancing:local-1:000000000000:loadbalancer/app/b/1";
 const GROUP: &str = "arn:aws:elasticloadbalancing:local-1:000000000000:targetgroup/g/2";
 
-/// A load balancer with nodes in zones `a` and `b`, before a group with a target in each.
+/// A load balancer with nodes in zones `a` and `b`, and a group with a target in each.
 fn blueprint() -> Blueprint {
     let path = |path: &str| vec![Condition::PathPattern(TextMatch::Wildcards(vec![path.into()]))];
     let fixed = Action::FixedResponse(FixedResponse {
@@ -76,20 +76,20 @@ fn blueprint() -> Blueprint {
     }
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// A target answers with this status after so many milliseconds.
+    /// A target answers with this status after this many milliseconds.
     Answered(u16, u64),
-    /// Its first target refuses the connection, another one answers 200 after 10 ms.
+    /// The first target refuses the connection; another one answers 200 after 10 ms.
     Elsewhere,
-    /// Both targets refuse it.
+    /// Both targets refuse the connection.
     Refused,
-    /// A rule answers 404.
+    /// A rule's fixed response answers 404.
     Fixed,
-    /// A rule answers 301.
+    /// A rule's redirect answers 301.
     Moved,
-    /// It is no HTTP.
+    /// The request is not HTTP.
     Malformed,
 }
 
@@ -146,7 +146,7 @@ impl World {
         })
     }
 
-    /// Plays one that comes to node 0 or 1.
+    /// Plays a request of this outcome at node 0 or 1.
     fn play(&mut self, at: usize, kind: Kind) {
         let World {
             snapshot,
@@ -207,7 +207,7 @@ impl World {
     }
 }
 
-/// Names and dimensions of what was told, with how much all nodes have of it together.
+/// Names and dimensions of datapoints, with their sums over all nodes.
 fn summed(datapoints: &[Datapoint]) -> BTreeMap<String, Vec<(f64, f64)>> {
     let mut summed: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
     for datapoint in datapoints {
@@ -233,7 +233,7 @@ fn summed(datapoints: &[Datapoint]) -> BTreeMap<String, Vec<(f64, f64)>> {
     summed
 }
 
-/// The same as lines, numbers of two digits behind the point.
+/// Those sums as lines, with two decimals.
 fn lines(datapoints: &[Datapoint]) -> Vec<String> {
     let shown = summed(datapoints);
     let line = |(name, values): (String, Vec<(f64, f64)>)| {
@@ -255,7 +255,7 @@ fn lines(datapoints: &[Datapoint]) -> Vec<String> {
 #[test]
 fn requests_of_known_outcomes_are_told_exactly() {
     let mut world = World::new();
-    // What was before is not told again.
+    // What was counted before is not reported again.
     world.play(0, Kind::Answered(200, 5));
     let before = world.metrics();
     for kind in [
@@ -299,7 +299,8 @@ fn nothing_is_told_of_what_does_not_change_but_what_always_is() {
         .into_iter()
         .filter(|name| !told.iter().any(|one| one.name == *name))
         .collect();
-    // The group is not limited, the listener has no certificate, and no Auto Scaling group is planned, by what arrives or by a backlog.
+    // The group is not limited, the listener has no certificate, and no Auto Scaling group is planned by its load or by a
+    // backlog.
     assert_eq!(
         untold,
         [
@@ -323,7 +324,7 @@ fn nothing_is_told_of_what_does_not_change_but_what_always_is() {
     );
 }
 
-/// Each node's requests are a datapoint, so that Minimum and Maximum are over nodes.
+/// Each node's requests are a separate datapoint, so that Minimum and Maximum are over nodes.
 #[test]
 fn each_node_has_a_datapoint_of_its_own() {
     let mut world = World::new();
@@ -350,7 +351,7 @@ fn each_node_has_a_datapoint_of_its_own() {
     assert_eq!(requests(&["LoadBalancer", "TargetGroup"]), counts);
 }
 
-/// A group that no rule forwards to any more keeps its counters: what it counted while one did is not told again.
+/// A group that no rule forwards to any more keeps its counters: what it counted before is not reported again.
 #[test]
 fn a_group_that_loses_its_load_balancer_does_not_begin_anew() {
     let mut world = World::new();
@@ -401,7 +402,7 @@ proptest! {
     }
 }
 
-/// Two listeners with one certificate are two datapoints, not twice its days.
+/// One certificate on two listeners gives two datapoints, not twice its days.
 #[test]
 fn days_of_a_certificate_are_not_added_up() {
     let mut now = World::new().metrics();

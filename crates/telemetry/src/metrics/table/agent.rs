@@ -7,7 +7,7 @@ use crate::metrics::metric::{Metric, Read};
 pub(super) const ROWS: &[Metric] = &[
     gauge(
         "forebay_agent_limit",
-        "Requests that may be at the application at once",
+        "Most requests that may be at the application at once",
         Read::Agent(|of, to| to.add(u64::from(of.permit_issuer.permits.limit))),
     ),
     gauge(
@@ -17,7 +17,7 @@ pub(super) const ROWS: &[Metric] = &[
     ),
     gauge(
         "forebay_agent_permits",
-        "Permits that nodes hold",
+        "Permits that nodes hold and have not used",
         Read::Agent(|of, to| to.add(u64::from(of.permit_issuer.permits.outstanding))),
     ),
     gauge(
@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Metric] = &[
     ),
     gauge(
         "forebay_agent_waiting",
-        "Requests that wait at nodes, as they last told",
+        "Requests that wait at nodes, as the nodes last reported",
         Read::Agent(|of, to| to.add(of.permit_issuer.permits.waiting)),
     ),
     counter(
@@ -52,12 +52,12 @@ pub(super) const ROWS: &[Metric] = &[
     ),
     counter(
         "forebay_agent_probes",
-        "Health checks let in without one",
+        "Health checks let in without a permit",
         Read::Agent(|of, to| to.add(of.permit_issuer.probes)),
     ),
     counter(
         "forebay_agent_refused",
-        "Requests not let in",
+        "Requests rejected, by reason",
         Read::Agent(|of, to| {
             let permits = &of.permit_issuer.permits;
             to.add_of(["missing"], of.permit_issuer.missing);
@@ -69,7 +69,7 @@ pub(super) const ROWS: &[Metric] = &[
     .by(&[Reason]),
     counter(
         "forebay_agent_log_lines_dropped",
-        "Lines of its own log that were left out: too many of a kind, or standard error did not take them",
+        "Lines of its own log left out because there were too many of a kind, or because standard error was too slow",
         Read::Agent(|of, to| to.add(of.log_lines_dropped)),
     ),
     counter(

@@ -1,4 +1,4 @@
-//! Names by which others read the page.
+//! Names of metrics that other code reads from the page.
 
 /// Whether a target is healthy.
 pub const TARGET_HEALTHY: &str = "forebay_target_healthy";
@@ -10,59 +10,59 @@ pub const TARGET_REQUESTS: &str = "forebay_target_requests";
 pub const TARGET_CONNECTION_ERRORS: &str = "forebay_target_connection_errors";
 /// Answers of a target.
 pub const TARGET_ANSWERS: &str = "forebay_target_answers";
-/// How long a target takes.
+/// Response times of a target.
 pub const TARGET_RESPONSE_SECONDS: &str = "forebay_target_response_seconds";
-/// What is left of a target's weight.
+/// Weight of a target, after slow start and mitigation.
 pub const TARGET_WEIGHT: &str = "forebay_target_weight";
-/// Requests that wait.
+/// Requests that wait for a slot.
 pub const SURGE_QUEUE_LENGTH: &str = "forebay_surge_queue_length";
-/// Slots in use and free.
+/// Slots in use, and free ones.
 pub const SLOTS: &str = "forebay_slots";
 /// Requests that were refused a slot.
 pub const SPILLOVER: &str = "forebay_spillover";
-/// Requests that waited.
+/// Requests that waited and got a slot.
 pub const QUEUED: &str = "forebay_queued";
-/// Requests whose client left.
+/// Requests whose client left while they waited.
 pub const QUEUE_LEFT: &str = "forebay_queue_left";
-/// How long requests waited.
+/// Waits of requests for a slot.
 pub const QUEUE_WAIT_SECONDS: &str = "forebay_queue_wait_seconds";
-/// Control channels that stand.
+/// Open control channels.
 pub const TARGET_CONTROL_ACTIVE_CHANNELS: &str = "forebay_target_control_active_channels";
-/// Capacity that a planned group wants.
+/// Desired capacity of a planned group.
 pub const PLANNER_DESIRED: &str = "forebay_planner_desired_capacity";
-/// Capacity that its planner finds needed.
+/// Capacity that its planner finds necessary.
 pub const PLANNER_NEEDED: &str = "forebay_planner_needed_capacity";
-/// Capacity that serves.
+/// Capacity in service.
 pub const PLANNER_READY: &str = "forebay_planner_ready_capacity";
-/// Capacity that is on its way.
+/// Capacity that was ordered and is not in service yet.
 pub const PLANNER_PENDING: &str = "forebay_planner_pending_capacity";
-/// From a change of the load to slots for it.
+/// Time from a change of the load until there are slots for it.
 pub const PLANNER_LEAD_SECONDS: &str = "forebay_planner_lead_seconds";
-/// Requests a second that come.
+/// Requests a second that arrive.
 pub const PLANNER_ARRIVAL_RATE: &str = "forebay_planner_arrival_rate";
-/// The longest wait that is foretold.
+/// The longest wait that is predicted.
 pub const PLANNER_LONGEST_WAIT_SECONDS: &str = "forebay_planner_longest_wait_seconds";
-/// By how much that may grow.
+/// By how much that wait may grow before a request is refused.
 pub const PLANNER_MARGIN_SECONDS: &str = "forebay_planner_margin_seconds";
-/// What all metrics of groups that are sized by a backlog begin with.
+/// The prefix of all metrics of groups that are sized by a backlog.
 pub const BACKLOG: &str = "forebay_backlog_";
 /// Messages that may be received from such a group's queue.
 pub const BACKLOG_VISIBLE: &str = "forebay_backlog_visible_messages";
-/// Messages that were received from it and are not done.
+/// Messages that were received from it and not deleted yet.
 pub const BACKLOG_IN_FLIGHT: &str = "forebay_backlog_in_flight_messages";
 /// Visible messages that will be late.
 pub const BACKLOG_LATE: &str = "forebay_backlog_late_messages";
-/// From a message's receive to its delete.
+/// Time from a message's receive to its delete.
 pub const BACKLOG_PROCESSING_SECONDS: &str = "forebay_backlog_processing_seconds";
-/// Visible messages for each instance.
+/// Visible messages per instance.
 pub const BACKLOG_PER_INSTANCE: &str = "forebay_backlog_per_instance";
-/// Messages that one can do within the latency.
+/// Messages that an instance can process within the target latency.
 pub const BACKLOG_ACCEPTABLE_PER_INSTANCE: &str = "forebay_backlog_acceptable_per_instance";
-/// Capacity that the group wants.
+/// Desired capacity of the group.
 pub const BACKLOG_DESIRED: &str = "forebay_backlog_desired_capacity";
 /// Capacity that its backlog needs.
 pub const BACKLOG_NEEDED: &str = "forebay_backlog_needed_capacity";
-/// Capacity that works.
+/// Capacity in service.
 pub const BACKLOG_READY: &str = "forebay_backlog_ready_capacity";
-/// Capacity that is on its way.
+/// Capacity that was ordered and is not in service yet.
 pub const BACKLOG_PENDING: &str = "forebay_backlog_pending_capacity";

@@ -1,4 +1,4 @@
-//! What a server's nodes count beside the rest: what CloudWatch asks for by load balancer, target group and zone.
+//! Metrics that nodes count only for CloudWatch's queries by load balancer, target group and zone.
 
 use super::row::{L, L_LT, LEVELS, LT, T_ALONE, T_LT, by_code, counter, gauge, histogram, sum};
 use super::server::LATENCIES;
@@ -7,16 +7,16 @@ use crate::metrics::dimension::Dimension::{self, *};
 use crate::metrics::metric::{Metric, Read, Unit};
 use forebay_node::Why as NoSlot;
 
-/// By load balancer alone, zones together; and by why.
+/// By load balancer alone, over all zones; and by that and reason.
 const L_REASON: &[&[Dimension]] = &[&[LoadBalancer], &[LoadBalancer, Reason]];
 
 /// By load balancer alone.
 const L_WHOLE: &[&[Dimension]] = &[&[LoadBalancer]];
 
-/// By load balancer, and by that and target group: zones together.
+/// By load balancer, and by that and target group, over all zones.
 const LOAD_BALANCER_AND_GROUP: &[&[Dimension]] = &[&[LoadBalancer], &[LoadBalancer, TargetGroup]];
 
-/// What is asked of times.
+/// The statistics of times.
 const TIMES: &[Statistic] = &[Statistic::Average, Statistic::Percentile];
 
 pub(super) const ROWS: &[Metric] = &[
@@ -69,7 +69,7 @@ pub(super) const ROWS: &[Metric] = &[
     .cloudwatch(&[sum("HTTP_Redirect_Url_Limit_Exceeded_Count", L)]),
     counter(
         "forebay_processed_bytes",
-        "Bytes of heads and bodies from clients and to them, as the access log has them, of requests that ended \
+        "Bytes of heads and bodies from clients and to them, counted as in the access log, of requests that ended \
          (ProcessedBytes)",
         Read::LoadBalancer(|of, to| {
             to.add_of(["received"], of.counts.received_bytes);
@@ -81,7 +81,7 @@ pub(super) const ROWS: &[Metric] = &[
     .cloudwatch(&[sum("ProcessedBytes", L)]),
     counter(
         "forebay_lambda_processed_bytes",
-        "Those of them that went to functions and came from them (LambdaTargetProcessedBytes)",
+        "Processed bytes that went to functions or came from them (LambdaTargetProcessedBytes)",
         Read::LoadBalancer(|of, to| to.add(of.counts.lambda_bytes)),
     )
     .unit(Unit::Bytes)
@@ -101,7 +101,7 @@ pub(super) const ROWS: &[Metric] = &[
     .cloudwatch(&[sum("IPv6RequestCount", L)]),
     counter(
         "forebay_app_non_sticky_requests",
-        "Non-sticky requests whose group goes by an application's cookie (AppCookieNonStickinessCount)",
+        "Non-sticky requests whose group's stickiness uses an application's cookie (AppCookieNonStickinessCount)",
         Read::LoadBalancer(|of, to| to.add(of.counts.app_non_sticky)),
     )
     .cloudwatch(&[sum("AppCookieNonStickinessCount", L)]),
@@ -113,18 +113,18 @@ pub(super) const ROWS: &[Metric] = &[
     .cloudwatch(&[sum("DroppedInvalidHeaderRequestCount", &[&[LoadBalancer, AvailabilityZone]])]),
     counter(
         "forebay_charged_rule_evaluations",
-        "Rules looked at beyond the first ten of a request: what LCUs are made of",
+        "Rules evaluated beyond the first ten of a request, which LCUs charge for",
         Read::LoadBalancer(|of, to| to.add(of.counts.charged_evaluations)),
     ),
     counter(
         "forebay_group_arrivals",
-        "Requests that a target group was to answer, whether or not a target was chosen",
+        "Requests routed to a target group, whether or not a target was chosen",
         Read::TargetGroup(|of, to| to.add(of.counts.arrivals)),
     )
     .cloudwatch(&[sum("Arrivals", T_LT).own()]),
     counter(
         "forebay_group_requests",
-        "Requests for which a target was chosen, each once however often it was sent (RequestCount)",
+        "Requests for which a target was chosen, each counted once even if it was sent again (RequestCount)",
         Read::TargetGroup(|of, to| to.add(of.counts.requests)),
     )
     .cloudwatch(&[
@@ -133,19 +133,19 @@ pub(super) const ROWS: &[Metric] = &[
     ]),
     counter(
         "forebay_group_grpc_requests",
-        "Those of them that were gRPC's (GrpcRequestCount)",
+        "gRPC requests for which a target was chosen (GrpcRequestCount)",
         Read::TargetGroup(|of, to| to.add(of.counts.grpc_requests)),
     )
     .cloudwatch(&[sum("GrpcRequestCount", T_LT)]),
     counter(
         "forebay_group_fail_open_requests",
-        "Those of them that came while too few targets were healthy (UnhealthyRoutingRequestCount)",
+        "Requests for which a target was chosen while too few targets were healthy (UnhealthyRoutingRequestCount)",
         Read::TargetGroup(|of, to| to.add(of.counts.fail_open)),
     )
     .cloudwatch(&[sum("UnhealthyRoutingRequestCount", LT)]),
     counter(
         "forebay_group_answers",
-        "Answers of a group's targets, those it has no longer too (HTTPCode_Target_*)",
+        "Answers of a group's targets, including targets that it no longer has (HTTPCode_Target_*)",
         Read::TargetGroup(|of, to| by_code(&of.counts.answers, to)),
     )
     .by(&[Code])
@@ -169,25 +169,25 @@ pub(super) const ROWS: &[Metric] = &[
     .cloudwatch(&[sum("TargetTLSNegotiationErrorCount", L_LT)]),
     counter(
         "forebay_group_lambda_user_errors",
-        "Requests to a function that failed because of it, or of the request (LambdaUserError)",
+        "Requests to a function that failed because of the function or of the request (LambdaUserError)",
         Read::TargetGroup(|of, to| to.add(of.counts.lambda_user_errors)),
     )
     .cloudwatch(&[sum("LambdaUserError", T_ALONE)]),
     counter(
         "forebay_group_lambda_internal_errors",
-        "Requests to a function that failed because it could not be asked, or did not answer (LambdaInternalError)",
+        "Requests to a function that failed because it could not be invoked or did not answer (LambdaInternalError)",
         Read::TargetGroup(|of, to| to.add(of.counts.lambda_internal_errors)),
     )
     .cloudwatch(&[sum("LambdaInternalError", T_ALONE)]),
     histogram(
         "forebay_group_response_seconds",
         LATENCIES,
-        "Time until the head of an answer of a group's targets came, by its status; no line for what never came \
+        "Time until the head of an answer of a group's targets came, by its status; a status that never came has no line \
          (TargetResponseTime)",
         Read::TargetGroup(|of, to| {
             let codes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
             for (code, times) in codes.into_iter().zip(&of.counts.times[1..]) {
-                // A line for each bucket of each status, of which most groups see two.
+                // Histograms of statuses that never came are left out: most groups see two of the five.
                 if !times.buckets.is_empty() {
                     to.add_of([code], times.clone());
                 }
@@ -204,13 +204,13 @@ pub(super) const ROWS: &[Metric] = &[
     ]),
     gauge(
         "forebay_group_waiting",
-        "Requests that wait for a slot, as their nodes count them (SurgeQueueLength)",
+        "Requests that wait for a slot, counted by node (SurgeQueueLength)",
         Read::TargetGroup(|of, to| to.add(of.counts.waiting)),
     )
     .cloudwatch(&[sum("SurgeQueueLength", L_LT).with(&[Statistic::Maximum])]),
     counter(
         "forebay_group_spillover",
-        "Requests that got no slot, as their nodes count them, by reason (SpilloverCount)",
+        "Requests that got no slot, counted by node, by reason (SpilloverCount)",
         Read::TargetGroup(|of, to| {
             for why in NoSlot::ALL {
                 to.add_of([why.word()], of.counts.spillover[why as usize]);
@@ -233,7 +233,7 @@ pub(super) const ROWS: &[Metric] = &[
     .cloudwatch(&[sum("SlotDemand", T_ALONE).with(LEVELS).own().always()]),
     gauge(
         "forebay_slot_utilization",
-        "Share of a group's slots that is in use; none while it has no slot",
+        "Share of a group's slots in use; not reported while the group has no slots",
         Read::Gate(|of, to| {
             let slots = of.figures.slots();
             if slots > 0 {

@@ -1,26 +1,26 @@
-//! How a row of the table is written: what is usual is left out.
+//! How a row of the table is written: constructors with the usual values.
 
 use crate::metrics::cloudwatch::{CloudWatch, NAMESPACE, OWN_NAMESPACE, Part, Statistic};
 use crate::metrics::dimension::Dimension::{self, AvailabilityZone, LoadBalancer, TargetGroup};
 use crate::metrics::metric::{Kind, Metric, Read, Unit, Values};
 
-/// CloudWatch's sets of dimensions: by load balancer, and by that and zone.
+/// CloudWatch's dimensions: by load balancer, and by that and zone.
 pub(super) const L: &[&[Dimension]] = &[&[LoadBalancer], &[LoadBalancer, AvailabilityZone]];
 /// By load balancer and target group, and by those and zone.
 pub(super) const LT: &[&[Dimension]] = &[
     &[LoadBalancer, TargetGroup],
     &[LoadBalancer, AvailabilityZone, TargetGroup],
 ];
-/// By target group, and by that and zone; and by these and load balancer.
+/// By target group, and by that and zone; and each of these with the load balancer.
 pub(super) const T_LT: &[&[Dimension]] = &[
     &[TargetGroup],
     &[AvailabilityZone, TargetGroup],
     &[LoadBalancer, TargetGroup],
     &[LoadBalancer, AvailabilityZone, TargetGroup],
 ];
-/// By target group, and by that and load balancer: of what nodes have together.
+/// By target group, and by that and load balancer, over all nodes.
 pub(super) const T_ALONE: &[&[Dimension]] = &[&[TargetGroup], &[LoadBalancer, TargetGroup]];
-/// By load balancer, by that and target group, and by those and zone.
+/// By load balancer, by that and target group, and each of these with the zone.
 pub(super) const L_LT: &[&[Dimension]] = &[
     &[LoadBalancer],
     &[LoadBalancer, AvailabilityZone],
@@ -28,7 +28,7 @@ pub(super) const L_LT: &[&[Dimension]] = &[
     &[LoadBalancer, AvailabilityZone, TargetGroup],
 ];
 
-/// What is asked of what rises and falls.
+/// The statistics of levels.
 pub(super) const LEVELS: &[Statistic] = &[Statistic::Average, Statistic::Minimum, Statistic::Maximum];
 
 const fn row(name: &'static str, kind: Kind, meaning: &'static str, read: Read) -> Metric {
@@ -64,7 +64,7 @@ pub(super) const fn histogram(
     row(name, Kind::Histogram(bounds), meaning, read)
 }
 
-/// A metric of CloudWatch whose values are added up.
+/// A CloudWatch metric whose values are added up.
 pub(super) const fn sum(name: &'static str, dimensions: &'static [&'static [Dimension]]) -> CloudWatch {
     CloudWatch {
         namespace: NAMESPACE,
@@ -77,7 +77,7 @@ pub(super) const fn sum(name: &'static str, dimensions: &'static [&'static [Dime
 }
 
 impl CloudWatch {
-    /// AWS has no such metric.
+    /// Moves the metric to Forebay's namespace, because AWS has no such metric.
     pub(super) const fn own(mut self) -> CloudWatch {
         self.namespace = OWN_NAMESPACE;
         self
@@ -133,7 +133,7 @@ impl Metric {
     }
 }
 
-/// Answers by hundreds of their status, of which 1xx is none.
+/// Answers by class of status. 1xx is left out: it is not a final answer.
 pub(super) fn by_code(counts: &[u64; 6], to: &mut Values) {
     for (code, &count) in ["2xx", "3xx", "4xx", "5xx"].into_iter().zip(&counts[2..]) {
         to.add_of([code], count);

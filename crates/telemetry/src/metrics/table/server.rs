@@ -1,4 +1,4 @@
-//! A server's metrics.
+//! Metrics of a server.
 
 use super::names;
 use super::row::{L, LEVELS, LT, T_ALONE, by_code, counter, gauge, histogram, sum};
@@ -33,18 +33,18 @@ pub(super) const ROWS: &[Metric] = &[
     .cloudwatch(&[sum("NewConnectionCount", L)]),
     counter(
         "forebay_connections_rejected",
-        "Client connections refused because as many were open as may be (RejectedConnectionCount)",
+        "Client connections refused because the limit of open connections was reached (RejectedConnectionCount)",
         Read::LoadBalancer(|of, to| to.add(of.counts.rejected)),
     )
     .cloudwatch(&[sum("RejectedConnectionCount", L)]),
     counter(
         "forebay_proxy_headers_refused",
-        "Connections and requests refused for their PROXY header: it was wrong or missing where it must be, or there where it must not",
+        "Connections and requests refused for their PROXY header: malformed, missing where it is required, or present where it is not allowed",
         Read::LoadBalancer(|of, to| to.add(of.counts.proxy_refused)),
     ),
     counter(
         "forebay_rule_evaluations",
-        "Rules looked at (RuleEvaluations)",
+        "Rules evaluated (RuleEvaluations)",
         Read::LoadBalancer(|of, to| to.add(of.counts.rule_evaluations)),
     )
     .cloudwatch(&[sum("RuleEvaluations", &[&[LoadBalancer]])]),
@@ -55,14 +55,14 @@ pub(super) const ROWS: &[Metric] = &[
     ),
     counter(
         "forebay_non_sticky_requests",
-        "Requests to sticky groups whose client was not known, or could not stay with its target \
+        "Requests to sticky groups whose client was not known or could not stay with its target \
              (NonStickyRequestCount)",
         Read::LoadBalancer(|of, to| to.add(of.counts.non_sticky)),
     )
     .cloudwatch(&[sum("NonStickyRequestCount", L)]),
     counter(
         "forebay_memory_refusals",
-        "Requests answered 503 because buffers hold as much memory as they may (--max-buffer-memory)",
+        "Requests answered 503 because buffers reached their memory limit (--max-buffer-memory)",
         Read::LoadBalancer(|of, to| to.add(of.counts.no_memory)),
     ),
     counter(
@@ -79,7 +79,7 @@ pub(super) const ROWS: &[Metric] = &[
     .cloudwatch(&[sum("ActiveConnectionCount", L)]),
     counter(
         "forebay_own_answers",
-        "Answers made here (HTTPCode_ELB_*)",
+        "Answers that did not come from a target (HTTPCode_ELB_*)",
         Read::LoadBalancer(|of, to| by_code(&of.counts.own, to)),
     )
     .by(&[Code])
@@ -90,7 +90,7 @@ pub(super) const ROWS: &[Metric] = &[
     ]),
     counter(
         "forebay_retries",
-        "Requests sent again because a connection failed unused",
+        "Requests sent again because a connection failed before it was used",
         Read::LoadBalancer(|of, to| {
             to.add_of(["Stale"], of.counts.stale_retries);
             to.add_of(["Refused"], of.counts.connect_retries);
@@ -133,7 +133,7 @@ pub(super) const ROWS: &[Metric] = &[
     histogram(
         names::TARGET_RESPONSE_SECONDS,
         LATENCIES,
-        "Time until the head of a target's answer, of requests that were a success (TargetResponseTime)",
+        "Time until the head of a target's answer, for requests that succeeded (TargetResponseTime)",
         Read::Target(|of, to| to.add(of.latencies.clone())),
     ),
     gauge(
@@ -146,19 +146,19 @@ pub(super) const ROWS: &[Metric] = &[
         .always()]),
     gauge(
         "forebay_mitigated_targets",
-        "Targets whose weight is cut for that (MitigatedHostCount)",
+        "Targets whose weight is reduced because of that (MitigatedHostCount)",
         Read::Targets(|of, to| to.add(of.is_mitigated)),
     )
     .cloudwatch(&[sum("MitigatedHostCount", LT).with(LEVELS).always()]),
     gauge(
         names::TARGET_WEIGHT,
-        "Share of an equal share that a target gets: slow start, mitigation",
+        "Fraction of an equal share that a target gets, after slow start and mitigation",
         Read::Target(|of, to| to.add(of.weight.share())),
     )
     .unit(Unit::Ratio),
     gauge(
         "forebay_healthy_state_dns",
-        "1 while enough targets are healthy for names to lead here (HealthyStateDNS)",
+        "1 while enough targets are healthy for DNS to lead here (HealthyStateDNS)",
         Read::Zone(|of, to| to.add(of.is_in_dns)),
     )
     .cloudwatch(&[
@@ -167,7 +167,7 @@ pub(super) const ROWS: &[Metric] = &[
     ]),
     gauge(
         "forebay_healthy_state_routing",
-        "1 while healthy targets alone get the traffic (HealthyStateRouting); 0: fail open",
+        "1 while only healthy targets get traffic (HealthyStateRouting); 0: fail open",
         Read::Zone(|of, to| to.add(of.is_routed_to_healthy)),
     )
     .cloudwatch(&[
@@ -232,7 +232,7 @@ pub(super) const ROWS: &[Metric] = &[
     ),
     counter(
         names::QUEUED,
-        "Requests that got one after a wait",
+        "Requests that got a slot after a wait",
         Read::Gate(|of, to| to.add(of.figures.queued)),
     ),
     counter(
@@ -243,10 +243,10 @@ pub(super) const ROWS: &[Metric] = &[
     histogram(
         names::QUEUE_WAIT_SECONDS,
         WAITS,
-        "How long those waited that got a slot after a wait",
+        "Time that requests waited before they got a slot",
         Read::Gate(|of, to| {
             let waits = &of.figures.waits;
-            // Of these buckets only the ends are known here; none is wider than a ninth of its end.
+            // Only the ends of these buckets are known here; none is wider than a ninth of its end.
             let buckets = waits.buckets().map(|(to, count)| Bucket {
                 from: to * 8 / 9,
                 to,
@@ -275,13 +275,13 @@ pub(super) const ROWS: &[Metric] = &[
     .cloudwatch(&[sum("TargetControlRequestRejectCount", L)]),
     counter(
         "forebay_target_control_new_channels",
-        "Control channels made (TargetControlNewChannelCount)",
+        "Control channels opened (TargetControlNewChannelCount)",
         Read::Channels(|of, to| to.add(of.opened)),
     )
     .cloudwatch(&[sum("TargetControlNewChannelCount", L)]),
     counter(
         "forebay_target_control_channel_errors",
-        "Control channels that broke or could not be made (TargetControlChannelErrorCount)",
+        "Control channels that failed or could not be opened (TargetControlChannelErrorCount)",
         Read::Channels(|of, to| to.add(of.errors)),
     )
     .cloudwatch(&[sum("TargetControlChannelErrorCount", L)]),
@@ -294,7 +294,7 @@ pub(super) const ROWS: &[Metric] = &[
     .cloudwatch(&[sum("TargetControlProcessedBytes", L)]),
     gauge(
         names::TARGET_CONTROL_ACTIVE_CHANNELS,
-        "Control channels that stand: one to each agent, however many nodes the load balancer has \
+        "Open control channels: one to each agent, however many nodes the load balancer has \
          (TargetControlActiveChannelCount)",
         Read::Channels(|of, to| to.add(of.active as u64)),
     )
@@ -317,7 +317,7 @@ pub(super) const ROWS: &[Metric] = &[
     .by(&[Log, Sink]),
     counter(
         "forebay_log_lines_dropped",
-        "Log lines lost because a file or a reader took no more",
+        "Log lines lost because a file or a reader was too slow or failed",
         Read::Logs(|of, to| {
             for lines in &of.lines {
                 to.add_of([lines.log.word(), lines.sink.word()], lines.dropped);
@@ -327,7 +327,7 @@ pub(super) const ROWS: &[Metric] = &[
     .by(&[Log, Sink]),
     counter(
         "forebay_log_files_deleted",
-        "Log files deleted because their time was over (--log-retention)",
+        "Log files deleted at the end of their retention (--log-retention)",
         Read::Logs(|of, to| {
             for (log, count) in &of.deleted {
                 to.add_of([log.word()], *count);
@@ -337,22 +337,22 @@ pub(super) const ROWS: &[Metric] = &[
     .by(&[Log]),
     counter(
         "forebay_spans",
-        "OpenTelemetry spans that the collector took",
+        "OpenTelemetry spans that the collector accepted",
         Read::Logs(|of, to| to.add(of.spans_sent)),
     ),
     counter(
         "forebay_spans_dropped",
-        "OpenTelemetry spans lost because the collector was slow, away or did not want them",
+        "OpenTelemetry spans lost because the collector was too slow, could not be reached or rejected them",
         Read::Logs(|of, to| to.add(of.spans_dropped)),
     ),
     counter(
         "forebay_process_log_lines_dropped",
-        "Lines of the process's own log left out: too many of a kind, or standard error did not take them",
+        "Lines of the process's own log left out because there were too many of a kind, or because standard error was too slow",
         Read::Process(|of, to| to.add(of.lines_dropped)),
     ),
     gauge(
         "forebay_health",
-        "1 for the status that the health page has, 0 for the others",
+        "1 for the current status on the health page, 0 for the others",
         Read::Process(|of, to| {
             for standing in Standing::ALL {
                 to.add_of([standing.word()], standing == of.standing);
