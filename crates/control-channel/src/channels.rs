@@ -191,8 +191,8 @@ async fn channel(shared: Rc<Shared>, order: ChannelOrder, mut changes: watch::Re
     }
 }
 
-/// An open channel. When it is dropped, whatever its agent granted is void: the agent revokes a node's permits when the
-/// channel ends, so a permit used after that would exceed the agent's limit.
+/// An open channel. When it is dropped, whatever its agent granted is void: the agent drops a node's permits when the
+/// channel ends, and would reject a request that uses one of them.
 struct Established<'a> {
     shared: &'a Shared,
     order: &'a ChannelOrder,
