@@ -11,6 +11,7 @@ use bytes::Bytes;
 use forebay_admission::permits::{Output, Session};
 use forebay_node::PermitIssuer;
 use forebay_units::Mono;
+use forebay_units::lock::lock;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{Method, Request, Response, StatusCode};
@@ -22,7 +23,7 @@ use std::io;
 use std::net::TcpListener;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
@@ -90,7 +91,7 @@ impl Server {
     /// Shows this certificate to whoever connects from now on. Open connections stay.
     pub fn show(&self, identity: Identity) -> io::Result<()> {
         let config = tls::server(identity.chain, identity.key).map_err(io::Error::other)?;
-        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = config;
+        *lock(&self.tls) = config;
         Ok(())
     }
 }
@@ -167,7 +168,7 @@ async fn serve(server: Rc<ServerState>, listener: tokio::net::TcpListener, tls: 
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => connections.enter(|node| {
-                let config = Arc::clone(&tls.lock().unwrap_or_else(PoisonError::into_inner));
+                let config = Arc::clone(&lock(&tls));
                 let (server, tls) = (Rc::clone(&server), TlsAcceptor::from(config));
                 let task = tokio::task::spawn_local(async move {
                     if let Err(error) = connection(server, stream, tls, node).await {

@@ -3,7 +3,8 @@
 use crate::decode::Bodies;
 use crate::{Beside, Credentials, Hosts, Writer};
 use forebay_units::Rng;
-use std::sync::{Mutex, PoisonError};
+use forebay_units::lock::lock;
+use std::sync::Mutex;
 use tokio::sync::watch;
 
 /// Options of API calls.
@@ -68,13 +69,13 @@ impl ApiContext {
 
     /// Random numbers for the ids of what one call creates.
     pub(crate) fn drawn(&self) -> Rng {
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ids = lock(&self.ids);
         Rng::named(ids.next_u64(), "message-ids")
     }
 
     /// A request id in the form of a version 4 UUID.
     pub(crate) fn request_id(&self) -> String {
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ids = lock(&self.ids);
         let random = u128::from(ids.next_u64()) << 64 | u128::from(ids.next_u64());
         uuid::Builder::from_random_bytes(random.to_be_bytes())
             .into_uuid()

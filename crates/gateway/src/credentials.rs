@@ -2,12 +2,13 @@
 //!
 //! A profile holds one key. The file is read again whenever it changes, so a new key is valid from the next call on.
 
+use forebay_units::lock::lock;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// The largest file that is read; it has room for thousands of keys.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -111,7 +112,7 @@ impl Credentials {
 
     /// Makes the next call read the file again.
     pub(crate) fn forget(&self) {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).mark = None;
+        lock(&self.cache).mark = None;
     }
 
     /// The secret of an access key id. If the file is missing or cannot be read, nobody is admitted.
@@ -119,7 +120,7 @@ impl Credentials {
         let mark = fs::metadata(&self.path)
             .ok()
             .map(|file| (file.ino(), file.len(), file.mtime(), file.mtime_nsec()));
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = lock(&self.cache);
         if mark.is_none() || cache.mark != mark {
             cache.secrets = match tighten(&self.path).and_then(|()| read(&self.path)) {
                 Ok(text) => {
@@ -146,7 +147,7 @@ pub fn create(path: &Path, profile: &str) -> Result<Key, CredentialsError> {
     if !is_profile(profile) {
         return Err(CredentialsError::Name(profile.to_owned()));
     }
-    let _lock = lock(path)?;
+    let _lock = lock_file(path)?;
     let mut text = read(path)?;
     if profiles(&text).iter().any(|(name, _)| name == profile) {
         return Err(CredentialsError::Exists(profile.to_owned()));
@@ -223,7 +224,7 @@ pub fn find(path: &Path, profile: &str) -> Result<Option<Key>, CredentialsError>
 
 /// Removes a profile from the file; everything else stays as it is.
 pub fn delete(path: &Path, profile: &str) -> Result<(), CredentialsError> {
-    let _lock = lock(path)?;
+    let _lock = lock_file(path)?;
     let text = read(path)?;
     if !profiles(&text).iter().any(|(name, _)| name == profile) {
         return Err(CredentialsError::Absent(profile.to_owned()));
@@ -337,7 +338,7 @@ fn read(path: &Path) -> Result<String, CredentialsError> {
 }
 
 /// Keeps other processes from changing the file until the lock is dropped.
-fn lock(path: &Path) -> Result<File, CredentialsError> {
+fn lock_file(path: &Path) -> Result<File, CredentialsError> {
     let path = sibling(path, "lock");
     let failed = |cause| CredentialsError::Io {
         verb: "locking",

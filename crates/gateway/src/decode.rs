@@ -3,13 +3,14 @@
 use crate::front::FrontConnection;
 use flate2::read::MultiGzDecoder;
 use forebay_awswire::{ApiError, Call, HttpRequest, Protocol, Refusal, Service};
+use forebay_units::lock::lock;
 use http::header::{CONTENT_ENCODING, EXPECT};
 use http::request::Parts;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use std::borrow::Cow;
 use std::io::Read as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -89,7 +90,7 @@ impl Bodies {
     }
 
     fn free(&self) -> MutexGuard<'_, Vec<Box<[u8]>>> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.free)
     }
 }
 

@@ -3,6 +3,7 @@
 //! same front.
 
 use bytes::Bytes;
+use forebay_units::lock::lock;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
@@ -124,10 +125,7 @@ impl Front {
     }
 
     fn open_connections(&self) -> MutexGuard<'_, BTreeMap<u64, OpenConnection>> {
-        self.0
-            .open_connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.open_connections)
     }
 
     /// Adds a connection, which may be one more than allowed.

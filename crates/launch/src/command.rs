@@ -4,6 +4,7 @@ use crate::errors::Tried as _;
 use crate::launcher::{Facts, Launcher, StartError};
 use forebay_control::fleet::{SeenInstance, SeenPhase, WantedInstance};
 use forebay_model::INSTANCE_TOKEN;
+use forebay_units::lock::lock;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -87,7 +88,7 @@ impl CommandLauncher {
     }
 
     fn noted(&self) -> MutexGuard<'_, BTreeMap<String, Noted>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen)
     }
 
     fn note(&self, id: &str, run: u32, phase: SeenPhase) {

@@ -2,11 +2,12 @@
 
 use crate::errors::Tried as _;
 use crate::launcher::Poke;
+use forebay_units::lock::lock;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// A thread that waits; it ends when this is dropped.
 pub(crate) struct Ends {
@@ -30,7 +31,7 @@ impl Ends {
 
     /// Sets the function to call.
     pub(crate) fn tell(&self, poke: Poke) {
-        *self.poke.lock().unwrap_or_else(PoisonError::into_inner) = Some(poke);
+        *lock(&self.poke) = Some(poke);
     }
 
     /// Waits for this process, too.
@@ -59,7 +60,7 @@ fn wait(new: &Receiver<OwnedFd>, mut woken: PipeReader, poke: &Mutex<Option<Poke
         let mut ended = has_ended.into_iter();
         watched.retain(|_| !ended.next().unwrap_or(false));
         watched.extend(new.try_iter());
-        let told = poke.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let told = lock(&poke).clone();
         if let (true, Some(told)) = (any, told) {
             told();
         }

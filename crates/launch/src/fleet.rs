@@ -6,6 +6,7 @@
 use crate::decide::{Step, is_alive, next};
 use crate::launcher::{Launcher, Poke, StartError};
 use forebay_control::fleet::{SeenInstance, SeenPhase, Usage, WantedInstance, WantedPhase};
+use forebay_units::lock::lock;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -201,7 +202,7 @@ impl Entry {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn decide(&self) {

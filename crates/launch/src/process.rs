@@ -14,13 +14,14 @@ use crate::user::{RunAs, Whose};
 use base64::Engine as _;
 use forebay_control::fleet::{SeenInstance, SeenPhase, Usage, WantedInstance};
 use forebay_model::INSTANCE_TOKEN;
+use forebay_units::lock::lock;
 use rustix::process::Signal;
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 /// Most time until a shim has begun.
@@ -249,10 +250,7 @@ impl ProcessLauncher {
         let began = Instant::now();
         loop {
             if record.run().is_some_and(|run| run.run >= wanted.run) {
-                self.shims
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(child);
+                lock(&self.shims).push(child);
                 return Ok(());
             }
             if matches!(child.try_wait(), Ok(Some(_))) {
@@ -283,7 +281,7 @@ impl ProcessLauncher {
     }
 
     fn reap(&self) {
-        let mut shims = self.shims.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shims = lock(&self.shims);
         shims.retain_mut(|shim| matches!(shim.try_wait(), Ok(None)));
     }
 

@@ -6,6 +6,7 @@ use crate::launcher::Facts;
 use crate::metadata::{Metadata, RoleKeys};
 use crate::network::{METADATA, Networks};
 use forebay_control::fleet::WantedInstance;
+use forebay_units::lock::{read, write};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -14,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -94,11 +95,7 @@ impl Service {
 
     /// Sets all current instances.
     pub(crate) fn know(&self, instances: &[WantedInstance]) {
-        let mut known = self
-            .shared
-            .instances
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = write(&self.shared.instances);
         // Unchanged ones are kept.
         let mut new = BTreeMap::new();
         for instance in instances {
@@ -141,11 +138,7 @@ impl Service {
                 Err(error) => tracing::warn!(instance = id, %error, ?served, "cannot serve an instance"),
             }
         }
-        let mut known = self
-            .shared
-            .instances
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = write(&self.shared.instances);
         known
             .entry(id.clone())
             .or_insert_with(|| Arc::new(instance.clone()));
@@ -242,7 +235,7 @@ impl Shared {
         is_private: bool,
     ) -> hyper::Response<http_body_util::Full<bytes::Bytes>> {
         let instance = {
-            let instances = self.instances.read().unwrap_or_else(PoisonError::into_inner);
+            let instances = read(&self.instances);
             instances.get(id).cloned()
         };
         let Some(instance) = instance else {

@@ -2,12 +2,13 @@
 
 use crate::errors::Tried as _;
 use forebay_control::fleet::Shape;
+use forebay_units::lock::lock;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The largest file that is read.
@@ -87,7 +88,7 @@ impl ShapeFile {
     }
 
     fn look(&self, interval: Duration) -> Arc<Vec<Shape>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.kept);
         if let Some(path) = &self.path
             && kept.looked.elapsed() >= interval
         {

@@ -2,8 +2,9 @@
 
 use crate::launcher::{Launcher, StartError};
 use forebay_control::fleet::{SeenInstance, SeenPhase, WantedInstance};
+use forebay_units::lock::lock;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Simulates instances.
@@ -31,7 +32,7 @@ impl SimulatedLauncher {
     }
 
     fn instances(&self) -> MutexGuard<'_, BTreeMap<String, Simulated>> {
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.instances)
     }
 
     fn change(&self, id: &str, change: impl FnOnce(&mut Simulated)) -> Result<(), String> {

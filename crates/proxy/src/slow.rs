@@ -12,11 +12,12 @@ use forebay_functions::Functions;
 use forebay_model::{Anomaly, Blueprint, ProbeKind, TargetHealth, TargetTls};
 use forebay_node::logging::{Logger, ProbeFacts};
 use forebay_node::{Channels, Event, KeptHealth, Node, Output, ProbeResult, Snapshot, TargetId};
+use forebay_units::lock::lock;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -49,10 +50,6 @@ pub struct Served {
 struct Shared {
     node: Mutex<Node>,
     served: Mutex<Served>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Keys of session tickets, by their listeners' ARNs.

@@ -15,8 +15,9 @@ use forebay_scaling::backlog::{Plan, Planner, Verdict, Work};
 use forebay_signals::Summary;
 use forebay_telemetry::BacklogMetrics;
 use forebay_units::Wall;
+use forebay_units::lock::lock;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -164,12 +165,12 @@ impl Backlogs {
 
     /// Each group's last plan.
     pub(crate) fn plans(&self) -> Vec<BacklogMetrics> {
-        let plans = self.0.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let plans = lock(&self.0.plans);
         plans.clone()
     }
 
     fn queues(&self) -> MutexGuard<'_, BTreeMap<String, Told>> {
-        self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.queues)
     }
 
     /// Marks these queues as named. Only those are tracked.
@@ -326,12 +327,7 @@ impl Sizing {
             }
             plans.push(told(group, Some(plan), known));
         }
-        *self
-            .backlogs
-            .0
-            .plans
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = plans;
+        *lock(&self.backlogs.0.plans) = plans;
         orders
     }
 
@@ -355,7 +351,7 @@ impl Sizing {
         // A look without groups returns before it replaces the plans.
         if self.groups.is_empty() {
             let plans = &self.backlogs.0.plans;
-            plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            lock(&plans).clear();
         }
     }
 

@@ -8,11 +8,12 @@ use forebay_store::archive::Archive;
 use forebay_store::points::{Frame, PointFiles};
 use forebay_telemetry::DatapointMetrics;
 use forebay_units::Wall;
+use forebay_units::lock::{lock, read, write};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Duration, Instant};
 
 /// Time between two batches for the disk: the most that a crash loses, with as long again for writing.
@@ -128,7 +129,7 @@ impl KeptDatapoints {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// Leaves the files to another process. When it returns, everything that came before is on disk, unless the disk fails.
@@ -182,7 +183,7 @@ impl KeptDatapoints {
 
     /// One-second points in `seconds` that are not in memory any more. An unreadable file costs only its points.
     fn archived(&self, keys: &[Key], archiving: &[Point<Key>], seconds: &Range<i64>) -> Vec<BySecond> {
-        let archive = self.archive.read().unwrap_or_else(PoisonError::into_inner);
+        let archive = read(&self.archive);
         let of = |key: &Key| {
             let mut found = archive.read(key, seconds).unwrap_or_else(|error| {
                 tracing::error!(%error, "archived datapoints cannot be read");
@@ -275,7 +276,7 @@ impl Keeper {
     }
 
     fn clear(&mut self) -> io::Result<()> {
-        let mut archive = self.kept.archive.write().unwrap_or_else(PoisonError::into_inner);
+        let mut archive = write(&self.kept.archive);
         archive.shrink(0)?;
         self.files.clear()
     }
@@ -364,7 +365,7 @@ impl Keeper {
         if let Err(error) = self.files.expire(now) {
             tracing::error!(%error, "old datapoints cannot be deleted");
         }
-        let archive = self.kept.archive.read().unwrap_or_else(PoisonError::into_inner);
+        let archive = read(&self.kept.archive);
         let (archived, dropped) = (archive.bytes(), archive.dropped());
         drop(archive);
         let bytes = self.files.bytes().unwrap_or_default();
@@ -373,7 +374,7 @@ impl Keeper {
 
     fn archive(&self, seconds: &[Point<Key>], now: i64) {
         let archive = || {
-            let mut archive = self.kept.archive.write().unwrap_or_else(PoisonError::into_inner);
+            let mut archive = write(&self.kept.archive);
             archive.write(seconds)?;
             archive.expire(now - SECONDS_KEPT)?;
             // If the disk is full, the oldest of the finest points go first.

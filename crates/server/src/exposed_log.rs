@@ -2,9 +2,10 @@
 
 use forebay_process::log;
 use forebay_proxy::Served;
+use forebay_units::lock::lock;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use tracing::Level;
 
 /// Most lines at once; the rest is counted. The log itself accepts no more lines of a kind per second.
@@ -29,7 +30,7 @@ impl ExposedLog {
     /// Logs what is served now, as far as it is new.
     pub(crate) fn look(&self, served: &Served) {
         let now = defaults(served);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.told);
         let mut lines = news(&self.exposed, told.as_ref(), &now);
         if lines.len() > LINES {
             let more = lines.len() - LINES;

@@ -4,8 +4,9 @@
 
 use forebay_control::autoscaling::backlogs::Serving;
 use forebay_units::Wall;
+use forebay_units::lock::lock;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Most instances that are remembered; further ones are not measured.
@@ -17,7 +18,7 @@ pub(crate) struct FirstReceives(Mutex<BTreeMap<String, Instant>>);
 
 impl FirstReceives {
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Notes that an instance asks for messages; returns whether it is the first time.

@@ -10,10 +10,11 @@ use forebay_launch::{
     AccessKeys, CommandLauncher, Facts, Fleet, Images, Launcher, NetworkMode, Poke, ProcessLauncher,
     ProcessOptions, ShapeFile, SimulatedLauncher,
 };
+use forebay_units::lock::lock;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -297,7 +298,7 @@ impl Instances {
     }
 
     fn lock(&self) -> MutexGuard<'_, Running> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

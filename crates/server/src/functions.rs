@@ -9,10 +9,11 @@ use forebay_functions::{Done, Functions, Invocation, InvokeError};
 use forebay_gateway::FunctionCode;
 use forebay_launch::functions::{CodeStore, RuntimeOptions, RuntimeStats, Runtimes};
 use forebay_units::Wall;
+use forebay_units::lock::lock;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long an archive is kept that no function uses yet: the call that brought it may still be in progress.
@@ -85,7 +86,7 @@ impl HostedFunctions {
     }
 
     fn lately(&self) -> MutexGuard<'_, VecDeque<(Instant, String)>> {
-        let mut lately = self.new.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lately = lock(&self.new);
         while lately.front().is_some_and(|(since, _)| since.elapsed() > NEW) {
             lately.pop_front();
         }
@@ -98,7 +99,7 @@ impl HostedFunctions {
             return Vec::new();
         };
         let now = runtimes.stats();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.told);
         let points = function_metrics::datapoints(&told, &now, at);
         *told = now;
         points

@@ -11,8 +11,9 @@ use forebay_proxy::{Clock, DataPlane};
 use forebay_scaling::planner::{Demand, Plan, Planner, Verdict};
 use forebay_telemetry::PlannerMetrics;
 use forebay_units::Mono;
+use forebay_units::lock::lock;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -36,7 +37,7 @@ pub(crate) struct Plans {
 impl Plans {
     /// Each planned group's last plan.
     pub(crate) fn all(&self) -> Vec<PlannerMetrics> {
-        let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let plans = lock(&self.plans);
         plans.clone()
     }
 
@@ -70,14 +71,14 @@ struct Pressed {
 
 impl Pressed {
     fn tell(&self) {
-        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut since = lock(&self.since);
         since.get_or_insert_with(Instant::now);
         drop(since);
         self.notify.notify_one();
     }
 
     fn take(&self) -> Option<Instant> {
-        self.since.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.since).take()
     }
 }
 
@@ -202,7 +203,7 @@ impl Planners {
         }
         self.expect(now, &comings, &plans);
         let shown = &self.planning.plans;
-        *shown.plans.lock().unwrap_or_else(PoisonError::into_inner) = plans;
+        *lock(&shown.plans) = plans;
         shown.looks.record(began.elapsed());
         orders
     }
@@ -244,7 +245,7 @@ impl Planners {
         // A look without groups returns before it replaces the plans.
         if self.groups.is_empty() {
             let plans = &self.planning.plans.plans;
-            plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            lock(&plans).clear();
         }
     }
 

@@ -5,8 +5,9 @@
 use forebay_control::sqs::Holder;
 use forebay_queues::{QueueId, Receipt, Sequence};
 use forebay_units::Wall;
+use forebay_units::lock::lock;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 /// Most messages of one instance that are tracked; for more, the visibility timeout ends.
@@ -35,7 +36,7 @@ struct Held {
 
 impl Holders {
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 
     /// Starts to track an instance that waits for messages, so that it can be told to go.

@@ -5,8 +5,9 @@ use forebay_control::{Datapoint, Series};
 use forebay_queues::{Counts, Deleted, QueueId};
 use forebay_signals::Summary;
 use forebay_units::Wall;
+use forebay_units::lock::lock;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 const NAMESPACE: &str = "AWS/SQS";
@@ -38,7 +39,7 @@ pub(crate) struct Traffic {
 
 impl Counters {
     fn change(&self, queue: QueueId, change: impl FnOnce(&mut Counted)) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         let counted = all.entry(queue).or_default();
         counted.used = Some(Instant::now());
         change(counted);
@@ -71,7 +72,7 @@ impl Counters {
 
     /// Drops queues that were deleted.
     pub(crate) fn forget(&self, queues: &[QueueId]) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         for queue in queues {
             all.remove(queue);
         }
@@ -80,7 +81,7 @@ impl Counters {
     /// The events since the last call; none for an inactive queue.
     pub(crate) fn take(&self, queue: QueueId, figures: (Counts, Option<Duration>)) -> Option<Traffic> {
         let (counts, oldest) = figures;
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         let has_messages = counts.visible + counts.in_flight + counts.delayed > 0;
         if has_messages {
             all.entry(queue).or_default().used = Some(Instant::now());

@@ -14,10 +14,11 @@ use forebay_store::messages::{
     Bounds, Content, Engine, Given, HeldMessages, Messages, Refused, TaskRefusal, Unanswered, Waiting,
 };
 use forebay_units::Wall;
+use forebay_units::lock::{read, write};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -124,7 +125,7 @@ impl KeptMessages {
                 self.backlogs.removed(&queue.arn);
             }
         }
-        *self.arns.write().unwrap_or_else(PoisonError::into_inner) = after
+        *write(&self.arns) = after
             .values()
             .map(|queue| (queue.id, Arc::from(&*queue.arn)))
             .collect();
@@ -159,7 +160,7 @@ impl KeptMessages {
 
     /// The observer of a queue.
     fn observer(&self, queue: QueueId) -> Option<Observer> {
-        let arns = self.arns.read().unwrap_or_else(PoisonError::into_inner);
+        let arns = read(&self.arns);
         Some(Observer {
             arn: Arc::clone(arns.get(&queue)?),
             backlogs: self.backlogs.clone(),
@@ -169,7 +170,7 @@ impl KeptMessages {
     /// Reports a queue's current figures again.
     pub(crate) fn refresh(&self, arn: &str) {
         let found = {
-            let arns = self.arns.read().unwrap_or_else(PoisonError::into_inner);
+            let arns = read(&self.arns);
             arns.iter().find(|(_, known)| &***known == arn).map(|(id, _)| *id)
         };
         if let Some((queue, observer)) = found.and_then(|queue| Some((queue, self.observer(queue)?))) {
@@ -338,7 +339,7 @@ impl KeptMessages {
                 self.messages.call(look, |_| ());
             }
         }
-        let messages = given.messages.into_iter().map(read);
+        let messages = given.messages.into_iter().map(with_body);
         let messages = messages.collect::<Result<Vec<_>, MessageError>>()?;
         Ok(MessageOutcome::Received(Ok(messages)))
     }
@@ -451,7 +452,7 @@ fn ruled<T, E: std::error::Error>(done: Result<T, Refused<E>>) -> Result<Result<
 }
 
 /// A message with its content, which in most cases is in the page cache.
-fn read(message: Delivered<Content>) -> Result<Delivered<Vec<u8>>, MessageError> {
+fn with_body(message: Delivered<Content>) -> Result<Delivered<Vec<u8>>, MessageError> {
     let content = message.body.read().map_err(|error| {
         tracing::error!(%error, "the content of a message cannot be read");
         MessageError::Storage

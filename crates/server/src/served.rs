@@ -9,10 +9,11 @@ use forebay_control::{Drain, Left, Observations, Publish, State};
 use forebay_model::{Anomaly, Blueprint, HealthState, TargetHealth};
 use forebay_node::ResponseTimes;
 use forebay_proxy::DataPlane;
+use forebay_units::lock::lock;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 use tokio::sync::Notify;
 
@@ -84,7 +85,7 @@ impl Publisher {
 impl Publish for Publisher {
     fn publish(&self, state: &Arc<State>) {
         let stored = Instant::now();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last);
         self.instances
             .publish(last.as_ref().map(|(old, _)| &**old), state);
         if let Some(messages) = self.messages.get() {

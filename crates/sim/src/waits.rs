@@ -1,8 +1,9 @@
 //! Requests that wait for a slot, and which of their tickets were woken, in order.
 
 use forebay_node::Ticket;
+use forebay_units::lock::lock;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 
 /// Numbers of waits that are over.
@@ -16,7 +17,7 @@ struct Bell {
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
-        let mut calls = self.calls.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = lock(&self.calls.0);
         calls.push_back(self.wait);
     }
 }
@@ -58,7 +59,7 @@ impl<T> Waits<T> {
         loop {
             let calls = &self.calls.0;
             let wait = {
-                let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut calls = lock(&calls);
                 calls.pop_front()?
             };
             if let Some(trip) = self.trips.remove(&wait) {

@@ -1,5 +1,6 @@
 //! A file's bytes in memory, so that writing to them does not change the file.
 
+use forebay_units::lock::lock;
 use redb::StorageBackend;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -19,7 +20,7 @@ impl Copy {
     }
 
     fn bytes(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

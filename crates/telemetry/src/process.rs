@@ -1,7 +1,8 @@
 //! The kernel's figures of this process.
 
+use forebay_units::lock::lock;
 use std::fs;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Ticks in a second of `/proc` (proc_pid_stat(5)): the same on every machine that this runs on.
@@ -76,7 +77,7 @@ fn open_descriptors() -> Option<u64> {
     if told > 0 {
         return Some(told);
     }
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut last = lock(&LAST);
     match *last {
         Some((at, count)) if at.elapsed() < COUNTED => Some(count),
         _ => {

@@ -4,6 +4,7 @@
 
 mod bounded;
 pub mod digits;
+pub mod lock;
 mod rng;
 mod time;
 pub mod wildcard;

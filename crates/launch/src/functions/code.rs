@@ -4,13 +4,14 @@ use super::archive::{self, CodeError};
 use crate::errors::Tried as _;
 use crate::image;
 use crate::processes::ProcessId;
+use forebay_units::lock::lock;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Prefix of entries whose creation or removal is not finished.
 const SCRATCH: &str = ".new-";
@@ -170,7 +171,7 @@ impl CodeStore {
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, usize>> {
-        self.inner.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner.held)
     }
 
     fn archive(&self, sha: &str) -> PathBuf {

@@ -15,11 +15,12 @@ use super::stats::{FunctionStats, RuntimeStats};
 use super::words::Failure;
 use forebay_functions::{Cold, Done, FunctionSpec, Invocation, InvokeError, Placed, Pool, PoolLimits};
 use forebay_units::Mono;
+use forebay_units::lock::lock;
 use parts::{Bound, Cause, Due, Environment, Pending};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -91,7 +92,7 @@ impl Engine {
             self.refuse(invocation, InvokeError::NotFound);
         }
         let stats = &self.shared.stats;
-        let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stats = lock(&stats);
         let pool = &self.pool;
         stats
             .functions
@@ -157,7 +158,7 @@ impl Engine {
         if self.pool.knows(arn) {
             return;
         }
-        let mut stats = self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stats = lock(&self.shared.stats);
         if stats
             .functions
             .get(arn)
@@ -392,7 +393,7 @@ impl Engine {
     }
 
     fn count(&self, arn: &str, change: impl FnOnce(&mut FunctionStats)) {
-        let mut stats = self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stats = lock(&self.shared.stats);
         if let Some(one) = stats.functions.get_mut(arn) {
             change(one);
         } else {

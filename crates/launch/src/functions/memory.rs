@@ -2,6 +2,7 @@
 
 use crate::errors::Tried as _;
 use crate::processes;
+use forebay_units::lock::lock;
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -70,7 +71,7 @@ impl MemoryWatch {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn run(&self, exceeds: &impl Fn(u64)) {

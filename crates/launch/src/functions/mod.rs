@@ -27,13 +27,14 @@ use crate::errors::Tried as _;
 use engine::{Engine, Shared};
 use environment::Ground;
 use forebay_functions::{Done, FunctionSpec, Functions, Invocation, InvokeError, PoolLimits};
+use forebay_units::lock::lock;
 use log::Logs;
 use memory::MemoryWatch;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -138,7 +139,7 @@ impl Runtimes {
             // Fails when the thread ends, which is just as good.
             let _ = wait.recv();
         }
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.thread).take();
         if let Some(thread) = thread
             && thread.thread().id() != std::thread::current().id()
         {
@@ -148,7 +149,7 @@ impl Runtimes {
 
     /// The counters so far.
     pub fn stats(&self) -> RuntimeStats {
-        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut stats = lock(&self.stats).clone();
         stats.log_losses = self.losses.load(Ordering::Relaxed);
         stats
     }
@@ -174,7 +175,7 @@ impl Functions for Runtimes {
 impl Drop for Runtimes {
     fn drop(&mut self) {
         let on_its_own_thread = {
-            let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+            let thread = lock(&self.thread);
             thread
                 .as_ref()
                 .is_some_and(|thread| thread.thread().id() == std::thread::current().id())

@@ -7,12 +7,13 @@
 
 mod json;
 
+use forebay_units::lock::lock;
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::callsite::Identifier;
 use tracing::{Event, Level, Subscriber};
@@ -187,10 +188,6 @@ impl Queue {
         let busy = |waits: &mut Waits| waits.served && (waits.writing || !waits.text.is_empty());
         drop(self.written.wait_timeout_while(lock(&self.waits), within, busy));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A writer that puts one line into the queue.

@@ -3,8 +3,9 @@
 use crate::clock::Clock;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use forebay_units::Mono;
+use forebay_units::lock::lock;
 use rustls::server::ProducesTickets;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 /// How long a key issues tickets; it accepts them for as long again. This limits what a stolen key can decrypt.
@@ -113,7 +114,7 @@ impl Tickets {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Key>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.keys)
     }
 }
 

@@ -7,12 +7,13 @@ use crate::datapoints::KeptDatapoints;
 use forebay_control::{Datapoint, Datapoints as _, Series};
 use forebay_node::{ForeignClaim, ForeignWait, InFlight, Refusal, TargetId};
 use forebay_proxy::{Clock, DataPlane};
+use forebay_units::lock::lock;
 use forebay_units::{Rng, Wall};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -105,7 +106,7 @@ impl Foreign {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     fn forget(&self) {

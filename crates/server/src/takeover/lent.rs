@@ -8,13 +8,14 @@ use forebay_control::{Datapoint, State};
 use forebay_model::Blueprint;
 use forebay_node::{GroupGate, Refusal, SlotAuthority, TargetId, Why};
 use forebay_proxy::{Clock, DataPlane};
+use forebay_units::lock::lock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Interval at which requests at targets without a limit are counted.
@@ -60,7 +61,7 @@ impl Names {
                 read.targets.insert(view.id.0, named);
             }
         });
-        let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = lock(&names);
         // Requests may still be at targets that are gone, so their names are kept.
         let mut before = core::mem::take(&mut names.targets);
         before.append(&mut read.targets);
@@ -79,7 +80,7 @@ struct GroupAuthority {
 
 impl GroupAuthority {
     fn target(&self, target: u64) -> Option<Named> {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = lock(&self.names);
         names.targets.get(&target).cloned()
     }
 
@@ -97,7 +98,7 @@ impl SlotAuthority for GroupAuthority {
     fn claim(&self, number: u64, claim: &forebay_node::Claim) {
         let now = self.clock.now();
         let zone = {
-            let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            let names = lock(&self.names);
             let at = usize::try_from(claim.zone).unwrap_or(usize::MAX);
             names.zones.get(at).cloned().unwrap_or_default()
         };

@@ -24,11 +24,12 @@ use crate::spans::{Endpoint, Spans};
 use files::Files;
 use forebay_node::Sampling;
 use forebay_node::logging::{Always, LogWriter, Logger};
+use forebay_units::lock::lock;
 use live::Live;
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use writer::{Exits, ThreadLogWriter, WriterCommand};
@@ -202,8 +203,4 @@ fn spawn(
         .spawn(move || work(commands))?;
     threads.push((sender.clone(), thread));
     Ok(sender)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

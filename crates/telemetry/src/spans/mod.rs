@@ -11,11 +11,12 @@ use crate::endpoint::{NoEndpoint, of_signal};
 use crate::logs::LogCounters;
 use forebay_node::Sampling;
 use forebay_node::logging::{LogFacts, SpanFacts};
+use forebay_units::lock::lock;
 use hyper::Uri;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use sender::{ENDING, Sender};
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -92,7 +93,7 @@ impl Spans {
     /// Sends what was handed over, and ends. Log writers must have been flushed. Blocks, but only for a limited time.
     pub(crate) fn finish(&self) {
         self.ending.send_replace(true);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.thread).take();
         let Some(thread) = thread else { return };
         let deadline = Instant::now() + ENDING + Duration::from_secs(1);
         while !thread.is_finished() && Instant::now() < deadline {
