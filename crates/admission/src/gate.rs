@@ -302,13 +302,13 @@ impl<T: Clone, W> Gate<T, W> {
     }
 
     /// Takes back up to `count` unused permits, the oldest first; requests take the newest.
-    pub fn take_back(&mut self, _now: Mono, key: Key, count: usize) -> Vec<WorkId> {
+    pub fn take_back(&mut self, key: Key, count: usize) -> Vec<WorkId> {
         self.targets.take_back(key, count)
     }
 
     /// Voids a target's unused permits, because the channel to its agent is lost.
-    pub fn lost(&mut self, now: Mono, key: Key) {
-        self.take_back(now, key, usize::MAX);
+    pub fn lost(&mut self, key: Key) {
+        self.take_back(key, usize::MAX);
     }
 
     /// The target pushed back: it has one slot less until `until`. An open gate has no slots to lose.

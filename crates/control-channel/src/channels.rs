@@ -238,7 +238,7 @@ async fn attempt(
     } = opened.await.map_err(|_| Ended::Silent)??;
     *stood = Some(Instant::now());
     let (gate, agent) = (&order.gate, order.address);
-    gate.channel_up(order.target);
+    gate.channel_up();
     tracing::info!(%agent, "a control channel is open");
     let _standing = Established { shared, order };
     let mut talk = Talk {

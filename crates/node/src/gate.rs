@@ -212,11 +212,11 @@ impl GroupGate {
 
     /// Takes back up to `count` unused permits for an agent that recalls them.
     pub fn recall(&self, now: Mono, target: TargetId, count: usize) -> Vec<WorkId> {
-        self.with(Some(now), |gate, now| gate.take_back(now, target.0, count))
+        self.with(Some(now), |gate, _| gate.take_back(target.0, count))
     }
 
     /// Records that a channel to a target's agent is established.
-    pub fn channel_up(&self, _target: TargetId) {
+    pub fn channel_up(&self) {
         self.channels.active.fetch_add(1, Relaxed);
         self.channels.opened.fetch_add(1, Relaxed);
     }
@@ -226,7 +226,7 @@ impl GroupGate {
         self.channels.active.fetch_sub(1, Relaxed);
         // Void with their channel, so there is nothing to return.
         lock(&self.unused).remove(&target);
-        self.with(Some(now), |gate, now| gate.lost(now, target.0));
+        self.with(Some(now), |gate, _| gate.lost(target.0));
     }
 
     /// Number of requests that wait.

@@ -2,12 +2,13 @@
 //! group's planner is asked, and its order carried out.
 
 use crate::first_receives::{Counted, FirstReceives};
+use crate::orders::{costs_text, order};
 use forebay_control::Series;
 use forebay_control::State;
 use forebay_control::autoscaling::backlogs::{
     BacklogGroup, FirstReceive, ProcessingMetric, backlog_groups, record_first_receives,
 };
-use forebay_control::autoscaling::planning::{PlannedCapacity, carry_out};
+use forebay_control::autoscaling::planning::PlannedCapacity;
 use forebay_control::sqs::Holder;
 use forebay_gateway::{SharedPorts, Writer};
 use forebay_proxy::Clock;
@@ -255,7 +256,7 @@ async fn run(mut sizing: Sizing) {
     loop {
         let looked = Instant::now();
         let orders = sizing.look();
-        if !orders.is_empty() && !sizing.order(orders).await {
+        if !orders.is_empty() && !order(&sizing.writer, &sizing.ports, orders).await {
             tokio::time::sleep(PAUSE).await;
         }
         sizing.record().await;
@@ -379,17 +380,6 @@ impl Sizing {
             tracing::warn!(%error, "cannot record the first receives of instances");
         }
     }
-
-    /// Has orders carried out; returns whether they were.
-    async fn order(&self, orders: Vec<PlannedCapacity>) -> bool {
-        let observations = Arc::clone(&self.ports.observations);
-        let change = Box::new(move |state: &State, now| carry_out(state, &orders, &*observations, now));
-        let done = self.writer.change(change).await;
-        if let Err(error) = &done {
-            tracing::warn!(%error, "cannot change the desired capacity for a backlog");
-        }
-        done.is_ok()
-    }
 }
 
 impl Known {
@@ -438,16 +428,7 @@ fn average(summary: &Summary) -> f64 {
 
 fn told(group: &BacklogGroup, plan: Option<Plan>, known: &Known) -> BacklogMetrics {
     let maximum = plan.as_ref().map_or(0, |plan| plan.workers.fleet.maximum);
-    let costs = group.costs.map(|costs| match costs.each {
-        Some(each) => format!(
-            "{} an hour at most, {each} for each: {maximum} at most",
-            costs.limit
-        ),
-        None => format!(
-            "{} an hour at most, but no prices are declared (--shapes), so there is no bound",
-            costs.limit
-        ),
-    });
+    let costs = group.costs.map(|costs| costs_text(costs, maximum));
     BacklogMetrics {
         region: group.region.clone(),
         group: group.name.clone(),

@@ -27,6 +27,7 @@ mod functions;
 mod health_log;
 mod message_args;
 pub mod notify;
+mod orders;
 mod parts;
 mod place_args;
 mod places;

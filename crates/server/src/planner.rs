@@ -2,9 +2,10 @@
 //! refused, and has its orders carried out.
 
 use crate::fleet::Instances;
+use crate::orders::{costs_text, order};
 use forebay_control::State;
 use forebay_control::autoscaling::forecast;
-use forebay_control::autoscaling::planning::{PlannedCapacity, PlannedGroup, carry_out, planned_groups};
+use forebay_control::autoscaling::planning::{PlannedCapacity, PlannedGroup, planned_groups};
 use forebay_gateway::{SharedPorts, Writer};
 use forebay_node::{Coming, ResponseTimes};
 use forebay_proxy::{Clock, DataPlane};
@@ -150,7 +151,8 @@ async fn run(planning: Planning) {
         last = Instant::now();
         let orders = planners.look();
         if !orders.is_empty() {
-            if planners.order(orders).await {
+            let planning = &planners.planning;
+            if order(&planning.writer, &planning.ports, orders).await {
                 planners.planning.plans.orders.record(since.elapsed());
             } else {
                 // While nothing can be stored, every look would order the same again.
@@ -299,17 +301,6 @@ impl Planners {
         }
         demands
     }
-
-    /// Has orders carried out; returns whether they were.
-    async fn order(&self, orders: Vec<PlannedCapacity>) -> bool {
-        let observations = Arc::clone(&self.planning.ports.observations);
-        let change = Box::new(move |state: &State, now| carry_out(state, &orders, &*observations, now));
-        let done = self.planning.writer.change(change).await;
-        if let Err(error) = &done {
-            tracing::warn!(%error, "cannot change the desired capacity of planned groups");
-        }
-        done.is_ok()
-    }
 }
 
 /// The name of a target group, from its ARN.
@@ -318,16 +309,7 @@ fn name_of(arn: &str) -> &str {
 }
 
 fn told(group: &PlannedGroup, plan: Plan, known: &Known) -> PlannerMetrics {
-    let costs = group.costs.map(|costs| match costs.each {
-        Some(each) => format!(
-            "{} an hour at most, {each} for each: {} at most",
-            costs.limit, group.fleet.maximum
-        ),
-        None => format!(
-            "{} an hour at most, but no prices are declared (--shapes), so there is no bound",
-            costs.limit
-        ),
-    });
+    let costs = group.costs.map(|costs| costs_text(costs, group.fleet.maximum));
     PlannerMetrics {
         region: group.region.clone(),
         group: group.name.clone(),

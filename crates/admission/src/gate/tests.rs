@@ -346,7 +346,7 @@ fn permits_are_used_once_given_back_and_void_when_the_channel_is_lost() {
         panic!("has permits")
     };
     assert_eq!((slot.key, slot.permit), (1, Some(WorkId(3))));
-    assert_eq!(gate.take_back(MS(0), 1, 1), [WorkId(1)]);
+    assert_eq!(gate.take_back(1, 1), [WorkId(1)]);
     assert_eq!(
         gate.slots(1),
         Slots {
@@ -355,7 +355,7 @@ fn permits_are_used_once_given_back_and_void_when_the_channel_is_lost() {
             paused: 0
         }
     );
-    gate.lost(MS(0), 1);
+    gate.lost(1);
     gate.release(MS(1), 1, None);
     assert_eq!(gate.slots(1), Slots::default());
     let Verdict::Waits(place) = ask(&mut gate) else {

@@ -137,9 +137,7 @@ impl World {
                 self.nodes[node].gate.grant(self.now, target as u64, &ids);
             }
             ToNode::Recall(count) => {
-                let ids = self.nodes[node]
-                    .gate
-                    .take_back(self.now, target as u64, count as usize);
+                let ids = self.nodes[node].gate.take_back(target as u64, count as usize);
                 self.say(node, target, ToAgent::Return(ids));
             }
         }
@@ -235,7 +233,7 @@ impl World {
         }
         self.channels[at].epoch += 1;
         (self.channels[at].up, self.channels[at].usable) = (false, Mono::NEVER);
-        self.nodes[node].gate.lost(self.now, target as u64);
+        self.nodes[node].gate.lost(target as u64);
         self.drain(node);
         let (wait, epoch) = (self.between(25_000, 50_000), self.channels[at].epoch);
         self.after(

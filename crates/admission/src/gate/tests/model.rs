@@ -241,12 +241,12 @@ impl Play {
                 self.gate.grant(self.now, key, &ids);
             }
             Step::TakeBack(key, count) => {
-                let back = self.gate.take_back(self.now, key, count);
+                let back = self.gate.take_back(key, count);
                 let held = self.permits.entry(key).or_default();
                 assert_eq!(back, held.drain(..count.min(held.len())).collect::<Vec<_>>());
             }
             Step::Lost(key) => {
-                self.gate.lost(self.now, key);
+                self.gate.lost(key);
                 self.permits.remove(&key);
             }
             Step::Length(length) => {
