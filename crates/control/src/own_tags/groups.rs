@@ -1,4 +1,4 @@
-//! Tags by which a target group asks for what ALB does not have.
+//! Tags that give a target group features that AWS does not have.
 
 use crate::own_tags::queues::queue_of;
 use crate::records::Tags;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 const HTTP: &[Holder] = &[Holder::HttpGroup];
 const PROXY_PROTOCOL: &str = "forebay:proxy-protocol";
 
-/// The tags of a target group that change how its targets are chosen and spoken to.
+/// The tags of a target group that change how its targets are chosen and how requests are sent to them.
 pub(crate) const TAGS: &[Setting<GroupSettings>] = &[
     Setting::new(
         "forebay:algorithm",
@@ -88,7 +88,7 @@ pub(crate) const TAGS: &[Setting<GroupSettings>] = &[
     ),
 ];
 
-/// What is wrong with these tags on a target group with agents beside its targets (`controlled`), if something is.
+/// What is wrong with these tags on a target group, if anything. `controlled` says that agents run beside its targets.
 pub(crate) fn wrong_for(controlled: bool, tags: &Tags) -> Option<String> {
     let value = tags.get(PROXY_PROTOCOL)?;
     (controlled && value == "v2").then(|| {
@@ -102,7 +102,8 @@ pub(crate) fn wrong_for(controlled: bool, tags: &Tags) -> Option<String> {
 pub(crate) fn extend(settings: &mut GroupSettings, tags: Option<&Tags>) {
     settings.queue = queue_of(settings.control_port.is_some(), tags).map(Arc::new);
     apply_all(TAGS, settings, |key| tags?.get(key).map(String::as_str));
-    // Agents do not read PROXY headers. The API refuses the pair; a state that has it must not break connections to agents.
+    // Agents do not read PROXY headers. The API refuses the combination, but a state that already has it must not break
+    // connections to agents.
     settings.proxy_protocol &= settings.control_port.is_none();
 }
 
@@ -128,7 +129,7 @@ mod tests {
             assert_eq!(wrong_tag(key, value), None, "{key}={value}");
         }
         for (key, value) in [
-            // ALB's own are the attribute's business.
+            // The algorithms that AWS has are set by the attribute.
             ("forebay:algorithm", "round_robin"),
             ("forebay:algorithm", ""),
             ("forebay:slow-start", "901"),
