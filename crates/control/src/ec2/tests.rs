@@ -1,4 +1,4 @@
-//! EC2's operations, called as users do.
+//! EC2's operations, as clients call them.
 
 mod instance_types;
 mod launch_templates;
@@ -168,7 +168,7 @@ fn subnets_take_slices_and_give_them_back() {
     call(caller, "DeleteSubnet", json!({"SubnetId": first}));
     let again = subnet(caller, &vpc, "10.0.0.0/24");
     assert_eq!(caller.state.region("local-1").subnets[&again].slices, slice);
-    // Without a wish, zones are used evenly.
+    // Without a requested zone, zones are used evenly.
     subnet(caller, &vpc, "10.0.1.0/24");
     subnet(caller, &vpc, "10.0.2.0/24");
     let found = call(
@@ -225,7 +225,8 @@ fn pages_and_filters() {
     );
 }
 
-/// `cidr-block` of VPCs, the first call of Ansible's module, was an error, as were three in four of the names that AWS documents.
+/// Regression: `cidr-block` of VPCs, the first call of Ansible's module, was an error, as were three in four of the
+/// filters that AWS documents.
 #[test]
 fn filters_that_aws_documents_are_known() {
     let caller = &mut Caller::new();
@@ -242,7 +243,7 @@ fn filters_that_aws_documents_are_known() {
         let name = line.split(' ').next().unwrap();
         let mut input = json!({"Filters": named(name, &["no-such"])});
         if operation == "DescribeLaunchTemplateVersions" {
-            // Without a template it must say which versions.
+            // Without a template, the call must say which versions.
             input["Versions"] = json!(["$Latest"]);
         }
         let answer = call(caller, &operation, input);
@@ -454,7 +455,7 @@ fn routes_and_gateways() {
         json!({"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0"}),
     );
     assert_eq!(code(caller, "ReplaceRoute", route), "InvalidRoute.NotFound");
-    // The main association moves, and the former main table can go.
+    // The main association moves, and the former main table can be deleted.
     let main = call(
         caller,
         "DescribeRouteTables",
