@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Alarms on a page whose size is not given, and at most.
+/// The default and the largest page size.
 const PAGE_SIZE: usize = 50;
 const PAGE_LIMIT: usize = 100;
 
@@ -86,7 +86,7 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-/// Without a word, AWS tells of metric alarms only.
+/// By default, AWS describes metric alarms only.
 fn is_type(view: &View<'_>, asked: &[String], alarm: &Alarm) -> bool {
     if asked.is_empty() {
         return view.dialect() == Dialect::Moto || alarm.kind() == "MetricAlarm";

@@ -643,7 +643,7 @@ fn interface(caller: &mut Caller, id: &str) -> Value {
     call(caller, "DescribeNetworkInterfaces", input)["NetworkInterfaces"][0].clone()
 }
 
-/// A controller looks for a pod's address among the addresses and prefixes of its node's interface.
+/// Controllers look for a pod's address among the addresses and prefixes of its node's interface.
 #[test]
 fn prefix_of_a_pod_network_is_assigned_shown_and_found() {
     let caller = &mut Caller::new();
@@ -661,7 +661,7 @@ fn prefix_of_a_pod_network_is_assigned_shown_and_found() {
     let found = &found["Reservations"][0]["Instances"][0];
     assert_eq!(found["InstanceId"], json!(instance));
     assert_eq!(found["NetworkInterfaces"][0]["Ipv4Prefixes"], shown);
-    // Another node of the same cluster has pods of the same network.
+    // Another node of the same cluster has pods in the same network.
     let (_, other) = with_interface(caller);
     call(
         caller,
@@ -708,7 +708,7 @@ fn secondary_addresses_come_from_the_subnet_and_go_back() {
     let filter = named("addresses.private-ip-address", &[&assigned[1]]);
     let found = call(caller, "DescribeNetworkInterfaces", json!({"Filters": filter}));
     assert_eq!(found["NetworkInterfaces"][0]["NetworkInterfaceId"], json!(eni));
-    // It moves to another interface only if that is allowed.
+    // The address moves to another interface only if that is allowed.
     let (_, other) = with_interface(caller);
     let mut moved = json!({"NetworkInterfaceId": other, "PrivateIpAddresses": [assigned[1]]});
     assert_eq!(
@@ -729,7 +729,7 @@ fn secondary_addresses_come_from_the_subnet_and_go_back() {
     call(caller, "AssignPrivateIpAddresses", given);
     caller.state.check_invariants();
     call(caller, "TerminateInstances", json!({"InstanceIds": [instance]}));
-    // What the other instance has is left: its own address, and the one that moved.
+    // The other instance keeps its own address and the one that moved.
     assert_eq!(free(caller, &other), before - 1);
 }
 
@@ -822,7 +822,7 @@ fn addresses_and_prefixes_that_cannot_be_assigned() {
     caller.ok("DeleteLoadBalancer", json!({"LoadBalancerArn": balancer}));
 }
 
-/// An image of AWS's is none here: the instance is a record, and says so.
+/// One of AWS's images does not exist here: the instance is only a record, and says so.
 #[test]
 fn instance_that_never_boots_says_so() {
     let caller = &mut Caller::new();

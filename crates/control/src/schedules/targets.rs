@@ -1,4 +1,4 @@
-//! What a schedule may call, looked at when it is made.
+//! Checks what a schedule calls when the schedule is created.
 
 use super::records::Target;
 use super::universal::universal;
@@ -6,7 +6,7 @@ use crate::api::context::View;
 use forebay_schedules::RetryPolicy;
 use serde_json::Value;
 
-/// Why there can be no such target, for people.
+/// Checks a target. The error is for people.
 pub(crate) fn check(view: &View<'_>, target: &Target, of_rule: bool) -> Result<(), String> {
     let region = view.region();
     if let Some(arn) = &target.dead_letter
@@ -27,7 +27,7 @@ pub(crate) fn check(view: &View<'_>, target: &Target, of_rule: bool) -> Result<(
         let input = target.input.as_deref().unwrap_or("{}");
         let input: Value = serde_json::from_str(input)
             .map_err(|why| format!("Invalid RequestJson provided. Reason: {why}"))?;
-        // What its run fills in is a text or a number in any case.
+        // Placeholders that a run fills in are strings or numbers in any case, so they do not affect the check.
         return forebay_awswire::input_of(found.service, found.operation.name(), &input)
             .map(|_| ())
             .map_err(|error| format!("Invalid RequestJson provided. Reason: {}", error.message));
@@ -57,7 +57,7 @@ pub(crate) fn check(view: &View<'_>, target: &Target, of_rule: bool) -> Result<(
     ))
 }
 
-/// How often a run of a target is tried again.
+/// The retry policy of a target.
 pub(crate) fn retry_policy(target: &Target) -> Result<RetryPolicy, forebay_schedules::RetryError> {
     RetryPolicy::new(target.retries.map(i64::from), target.age_s.map(i64::from))
 }

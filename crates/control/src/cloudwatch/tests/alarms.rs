@@ -14,7 +14,7 @@ pub(super) fn with(mut input: Value, more: Value) -> Value {
     input
 }
 
-/// The names that an answer tells, of both kinds.
+/// The names in an answer, of both types.
 fn names(answer: &Value) -> Vec<String> {
     ["MetricAlarms", "CompositeAlarms"]
         .iter()

@@ -26,7 +26,7 @@ impl Caller {
         (error.code, error.message)
     }
 
-    /// Puts a value that counts for the minute before the present one.
+    /// Puts a value for the minute before the current one.
     pub(super) fn put(&mut self, name: &str, value: f64) {
         let at = self.seconds() - 60;
         let datum = json!({"MetricName": name, "Value": value, "Timestamp": at});
