@@ -31,7 +31,7 @@ static CALLS: LazyLock<BTreeSet<Called>> = LazyLock::new(|| {
             Some((words.next()?, words.next()?, words.next()?))
         })
         .collect();
-    assert!(!calls.is_empty(), "no call was told of: {told}");
+    assert!(!calls.is_empty(), "no call was reported: {told}");
     calls
 });
 

@@ -1,6 +1,5 @@
 //! Decides what each API call answers and what the state is afterwards, and derives from the state what the data plane
-//! serves.
-//! Does no I/O, reads no clock and draws no randomness of its own: all three are passed in.
+//! serves. Does no I/O, reads no clock and draws no randomness of its own: all three are passed in.
 //!
 //! Start with `operate` (one call in; an answer and perhaps a new state out), `tick` (what becomes due by time alone)
 //! and `ports` (what the crate needs from its caller). Then:

@@ -168,6 +168,6 @@ fn check_region(region: &str) -> Result<(), ApiError> {
     }
     Err(ApiError::sender(
         "ValidationError",
-        "The region of the signature's scope is no region name",
+        "The signature's scope does not contain a valid region name",
     ))
 }

@@ -169,7 +169,7 @@ pub struct NoDatapoints;
 impl Datapoints for NoDatapoints {
     fn put(&self, _points: Vec<Datapoint>) -> Result<(), PutError> {
         Err(PutError {
-            cause: "nobody keeps datapoints here".into(),
+            cause: "datapoints are not stored here".into(),
         })
     }
 
@@ -241,7 +241,9 @@ impl Actions for NobodyActs {
     }
 
     fn tell(&self, _topic: &str, _notification: &Notification) -> Result<(), ActionError> {
-        Err(ActionError("nobody tells topics anything here".to_owned()))
+        Err(ActionError(
+            "notifications cannot be sent to topics here".to_owned(),
+        ))
     }
 }
 

@@ -80,7 +80,8 @@ pub enum Dialect {
     Moto,
 }
 
-/// Everything that users have made. Cloning costs O(1).
+/// Everything that users have made. Cloning costs O(1), so each operation works on a copy of its own, and one that fails is
+/// simply dropped (docs/decisions/0001).
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     settings: Arc<Settings>,
@@ -251,6 +252,8 @@ impl State {
         let nothing = Region::default();
         for (name, region) in &new.regions {
             match old.regions.get(name) {
+                // A region that is still the same object has not been written to, so its rows need not be
+                // compared.
                 Some(before) if Arc::ptr_eq(before, region) => {}
                 before => region.changes_since(before.map_or(&nothing, |before| before), name, &mut changes),
             }
@@ -310,6 +313,7 @@ impl State {
                 .take_row(table, key, value)?;
         }
         let settings = Arc::new(settings.ok_or(RowError::NoSettings)?);
+        // Slices are derived rather than stored, so they cannot contradict the subnets.
         let slices = regions.values().flat_map(|region| region.subnets.values());
         let slices = slices
             .flat_map(|subnet| subnet.slices.iter().map(|&slice| (slice, subnet.id.clone())))

@@ -385,6 +385,6 @@ pub(crate) fn certificate_texts(name: &str) -> (String, String) {
 pub(crate) fn text(value: &Value) -> String {
     value
         .as_str()
-        .unwrap_or_else(|| panic!("{value} is no text"))
+        .unwrap_or_else(|| panic!("{value} is not a string"))
         .to_owned()
 }

@@ -118,7 +118,7 @@ pub fn told(state: &State, region: &str, group: &str, datapoints: &dyn Datapoint
             let capacity = match (hour, made.and_then(|made| made.problem.as_ref())) {
                 (Some(capacity), _) => format!("this hour needs {capacity}"),
                 (None, Some(problem)) => problem.clone(),
-                (None, None) => "it forecasts only, and is no floor".to_owned(),
+                (None, None) => "it only forecasts, and is not a floor".to_owned(),
             };
             let error = error(state, region, group, &policy.name, datapoints, now);
             let error = match error.map(|error| (error.percent, error.bias_percent, error.hours)) {
@@ -211,7 +211,7 @@ pub(super) fn load(region: &str, specification: &Value, group: &str) -> Result<L
             })
         }
         _ => Err(validation(
-            "Forebay forecasts predefined metric pairs and predefined load metrics alone.",
+            "Forebay forecasts only predefined metric pairs and predefined load metrics.",
         )),
     }
 }

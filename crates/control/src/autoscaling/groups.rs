@@ -161,7 +161,7 @@ pub(crate) fn set_desired(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         return Err(error(
             "ScalingActivityInProgress",
             format!(
-                "Scaling activity or cooldown of AutoScalingGroup {} is in progress; ask again, or without HonorCooldown.",
+                "Scaling activity or cooldown of AutoScalingGroup {} is in progress; try again later, or without HonorCooldown.",
                 known.name
             ),
         ));

@@ -64,6 +64,7 @@ pub(super) fn progress(view: &View<'_>, member: &Member) -> Progress {
     };
     let hooks = &view.region().hooks;
     match (hooks.get(&key(&member.group, &name)), wait.completed) {
+        // A result counts even if the hook has been deleted since.
         (_, Some(completed)) => came_to(completed),
         (None, None) => Progress::Continues(name),
         (Some(hook), None) => match times(hook).verdict(&wait, view.request.now) {
@@ -241,6 +242,7 @@ fn change(
     let means = |member: &Member| {
         member.waiting.as_ref().is_some_and(|waiting| {
             waiting.hook == hook
+                // A completed action cannot be completed again with another result.
                 && waiting.result.is_none()
                 && match token {
                     Some(token) => waiting.token == token,

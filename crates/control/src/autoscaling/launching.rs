@@ -150,6 +150,7 @@ pub(super) fn launch_as(pass: &mut Pass<'_, '_>, wish: &Wish<'_>) -> Option<Memb
     if problem.message.is_empty() {
         problem.message.clone_from(&problem.code);
     }
+    // A failed launch becomes an activity, too, as on AWS: it is the only place where users find the reason.
     let zone = wish.zone.map(str::to_owned);
     let zone = zone
         .or_else(|| pass.group.zones.first().cloned())
@@ -261,6 +262,7 @@ fn launch_in(
         activity: Some(number),
         refresh: wish.refresh.map(str::to_owned),
         replaces: None,
+        // For an instance of the warm pool, the start-up is measured from when it leaves the pool.
         ordered: (!wish.warmed).then(|| pass.now()),
         was_warm: false,
         id,

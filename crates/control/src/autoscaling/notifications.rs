@@ -25,7 +25,7 @@ pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     if group.notifications.len() >= LIMIT && !group.notifications.contains_key(topic) {
         return Err(error(
             "LimitExceeded",
-            format!("An Auto Scaling group can tell {LIMIT} topics at most."),
+            format!("An Auto Scaling group can notify {LIMIT} topics at most."),
         ));
     }
     let topic = topic.to_owned();

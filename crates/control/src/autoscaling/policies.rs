@@ -307,7 +307,7 @@ pub(crate) fn execute(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         return Err(error(
             "ScalingActivityInProgress",
             format!(
-                "A scaling activity or the cooldown of AutoScalingGroup {} is in progress; ask again, or without HonorCooldown.",
+                "A scaling activity or the cooldown of AutoScalingGroup {} is in progress; try again later, or without HonorCooldown.",
                 group.name
             ),
         ));

@@ -25,6 +25,7 @@ pub(super) fn advance(pass: &mut Pass<'_, '_>) {
         return;
     };
     let mut refresh = Refresh::clone(&found);
+    // A cancelled refresh ends only once nothing is moving any more: what it has begun with an instance, it finishes.
     if refresh.status == "Cancelling" {
         if !is_moving(pass) {
             end(pass, &mut refresh, "Cancelled");
@@ -43,6 +44,7 @@ pub(super) fn advance(pass: &mut Pass<'_, '_>) {
         Some(leg) => leg.progress(),
         None => Progress::new(&instances, &preferences, now),
     };
+    // A rollback ignores alarms: the cause of one may be exactly what is being rolled back.
     let alarmed = refresh.rollback.is_none() && is_alarmed(pass, &refresh);
     let desired = desired_count(pass, &members);
     let plan = look(&progress, &preferences, &instances, desired, alarmed, now);
@@ -241,6 +243,7 @@ fn follow(
                 return;
             }
             end(pass, refresh, "Successful");
+            // Only now, so that a refresh that fails leaves the group's configuration as it was.
             if let Some(source) = refresh.source.clone() {
                 pass.group.source = source;
             }
@@ -280,6 +283,7 @@ pub(super) fn turn(refresh: &mut Refresh, reason: &str, now: Wall) {
     "RollbackInProgress".clone_into(&mut refresh.status);
     refresh.reason = None;
     refresh.source = Some(refresh.before.clone());
+    // The way back is a leg of its own and counts its instances anew.
     refresh.leg = None;
 }
 

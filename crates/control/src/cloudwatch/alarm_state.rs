@@ -32,12 +32,12 @@ pub(crate) fn set_alarm_state(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         .as_ref()
         .is_some_and(|data| serde_json::from_str::<Value>(data).is_err())
     {
-        return Err(error("InvalidFormat", "StateReasonData is no valid JSON"));
+        return Err(error("InvalidFormat", "StateReasonData is not valid JSON"));
     }
     let missing = || error("ResourceNotFound", "Unknown").with_status(404);
     let mut alarm = (**tx.region().alarms.get(&input.alarm_name).ok_or_else(missing)?).clone();
     let state = State::named(&input.state_value)
-        .ok_or_else(|| validation(format!("'{}' is no state of an alarm", input.state_value)))?;
+        .ok_or_else(|| validation(format!("'{}' is not a state of an alarm", input.state_value)))?;
     let (before, now) = (alarm.state, tx.request.now);
     let region = tx.region_mut();
     set_state(region, &mut alarm, state, input.state_reason, data, now);

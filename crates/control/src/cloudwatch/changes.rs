@@ -173,6 +173,7 @@ fn run(region_name: &str, region: &mut Region, alarm: &mut Alarm, actions: &dyn 
     }
     for arn in alarm.actions(alarm.state).to_vec() {
         let ran = if is_scaling(&arn) {
+            // Part of the same change as the alarm's state (docs/decisions/0034), so a crash cannot separate the two.
             by_alarm(region, alarm, &arn, now).map_err(ActionError)
         } else {
             actions.run(&ordered(region_name, alarm, &arn))

@@ -69,7 +69,7 @@ pub(super) fn check(view: &View<'_>, name: &str, text: &str) -> Result<(), ApiEr
     let mut seen = BTreeSet::new();
     while let Some(child) = next.pop() {
         if child == name {
-            return Err(validation("AlarmRule must not lead back to its own alarm"));
+            return Err(validation("AlarmRule must not refer back to its own alarm"));
         }
         if seen.insert(child.clone()) {
             next.extend(children(view.region(), &child));
@@ -98,6 +98,7 @@ pub(super) fn verdicts(region: &Region, mut states: BTreeMap<String, State>) -> 
         }
     }
     let mut found: BTreeMap<&str, Verdict> = BTreeMap::new();
+    // A change takes at most as many rounds as there are composite alarms to get from the first to the last.
     for _ in 0..composites.len() {
         let mut changed = false;
         for (alarm, rule) in &composites {

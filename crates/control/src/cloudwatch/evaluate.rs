@@ -40,6 +40,7 @@ fn schedule(rule: &MetricRule, name: &str) -> (i64, i64) {
 
 fn is_due(rule: &MetricRule, name: &str, before: Wall, now: Wall) -> bool {
     let (step, offset) = schedule(rule, name);
+    // Comparing numbers of turns instead of times makes a late tick evaluate once, however many turns it has missed.
     let turn = |at: Wall| (at.seconds() - offset).div_euclid(step);
     turn(now) > turn(before)
 }

@@ -88,7 +88,7 @@ fn check_expression(text: &str, query: &MetricQuery, ids: &BTreeSet<&str>) -> Re
         Expression::parse(text).map_err(|error| validation(format!("{IN_EXPRESSION} '{id}': {error}")))?;
     if let Some(missing) = parsed.ids().find(|other| !ids.contains(other) || other == id) {
         return Err(validation(format!(
-            "{IN_EXPRESSION} '{id}': '{missing}' is no other query's id"
+            "{IN_EXPRESSION} '{id}': no other query has the id '{missing}'"
         )));
     }
     if query.period.is_some_and(|period| !is_period(period)) {
@@ -153,7 +153,7 @@ impl<'a> Evaluation<'a> {
             return known.clone();
         }
         let Some(query) = self.queries.iter().find(|query| query.id == id) else {
-            return Err(format!("nothing has the id '{id}'"));
+            return Err(format!("no query has the id '{id}'"));
         };
         // A query that refers back to itself finds this entry while it is being evaluated.
         let circle = Err(format!("{IN_EXPRESSION} '{id}': it refers to itself"));
@@ -161,7 +161,7 @@ impl<'a> Evaluation<'a> {
         let value = match (&query.metric_stat, &query.expression) {
             (Some(stat), _) => self.statistic(stat).map(Value::Series),
             (None, Some(text)) => self.expression(query, text),
-            (None, None) => Err(format!("query '{id}' asks for nothing")),
+            (None, None) => Err(format!("query '{id}' has neither a metric nor an expression")),
         };
         self.known.borrow_mut().insert(id.to_owned(), value.clone());
         value

@@ -52,9 +52,11 @@ pub(crate) fn readdress(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
         .get(id)
         .and_then(|tags| tags.get(OF_INSTANCE).cloned());
     let address = match told {
-        Some(text) => text
-            .parse()
-            .map_err(|_| bad(format!("The tag {OF_INSTANCE} is no IPv4 address: '{text}'")))?,
+        Some(text) => text.parse().map_err(|_| {
+            bad(format!(
+                "The tag {OF_INSTANCE} must be an IPv4 address, not '{text}'"
+            ))
+        })?,
         None => held(tx.region(), id).unwrap_or(instance.address),
     };
     if address != instance.address {

@@ -115,7 +115,7 @@ pub(crate) fn modify(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             (_, Some((_, Value::Bool(_)))) => {
                 let flag = text
                     .parse::<bool>()
-                    .map_err(|_| bad(format!("Value ({text}) is no boolean.")))?;
+                    .map_err(|_| bad(format!("Value ({text}) is not a boolean.")))?;
                 changed.attributes.insert(name, json!(flag));
             }
             ("instanceInitiatedShutdownBehavior", _) => {

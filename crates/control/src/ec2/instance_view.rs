@@ -43,7 +43,7 @@ fn state_reason(view: &View<'_>, instance: &Instance) -> Option<Value> {
     } else {
         let image = &instance.image_id;
         let text = format!(
-            "Server.NotBooted: there is no image '{image}' to boot. The instance is an address and stays one: run a process at {}.",
+            "Server.NotBooted: there is no image '{image}' to boot. The instance is only an address: run a process at {}.",
             instance.address
         );
         ("Server.NotBooted", text)

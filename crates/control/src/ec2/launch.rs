@@ -66,6 +66,7 @@ fn run_as_given(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     if let Some(first) = again.first() {
         return Ok(reservation(tx, &first.reservation_id, &again));
     }
+    // Reads cannot remove what is outdated, so writes do.
     bury(tx);
     let subnet = chosen_subnet(tx, given.subnet_id.as_deref())?;
     let security_groups = chosen_groups(tx, &subnet, &given)?;

@@ -104,6 +104,7 @@ fn next(instance: &Instance, seen: Option<&SeenInstance>) -> Option<Next> {
         ("stopping", Some(SeenPhase::Stopped { .. } | SeenPhase::Failed { .. })) => {
             Some(Next::plain("stopped"))
         }
+        // The launcher does not know the instance any more: nothing of it is left.
         ("shutting-down", None) if seen.is_none() => Some(Next::plain("terminated")),
         _ => None,
     }

@@ -93,7 +93,7 @@ fn interrupt(tx: &mut Tx<'_>, id: &str, tags: &[Value]) -> Result<(), ApiError> 
     if !instance.is_spot || !matches!(&*instance.state, "pending" | "running") {
         return Err(error(
             "IncorrectInstanceState",
-            format!("The instance '{id}' is no Spot Instance that runs: only such a one can be interrupted."),
+            format!("The instance '{id}' is not a running Spot Instance; only those can be interrupted."),
         ));
     }
     let interrupted = Instance {

@@ -35,9 +35,6 @@ impl State {
     pub fn blueprint_since(&self, old: &State, before: &Blueprint) -> Blueprint {
         let mut made: Vec<(u64, Arc<BalancerBlueprint>)> = Vec::new();
         let mut groups = Vec::new();
-        // Sharing lets the data plane see by pointer what has not changed, instead of comparing everything. Hence both steps:
-        // records that the change cannot have affected are not looked at, and what is rebuilt but equal is replaced by the
-        // old object (`shared`).
         // Server certificates belong to no region: a listener in any region may use them. They change seldom.
         let home = &self.settings().default_region;
         let uploaded = |state: &State| {
@@ -47,6 +44,9 @@ impl State {
                 .unwrap_or_default()
         };
         let uploads_differ = uploaded(self) != uploaded(old);
+        // Sharing lets the data plane see by pointer what has not changed, instead of comparing everything. Hence two
+        // steps below: what the change cannot have affected is not rebuilt, and what is rebuilt but equal is replaced
+        // by the old object (`shared`).
         let old_balancers: BTreeMap<&str, _> = before
             .balancers
             .iter()

@@ -114,7 +114,7 @@ impl Region {
                 || self.listeners.contains_key(arn)
                 || self.rules.contains_key(arn)
                 || self.target_groups.contains_key(arn);
-            assert!(known, "tags of {arn}, which is gone");
+            assert!(known, "tags of {arn}, which does not exist");
         }
     }
 }

@@ -264,12 +264,12 @@ fn apply_tls(view: &View<'_>, listener: &mut Listener, input: &ListenerInput) ->
         // A stored mode that is not enforced would let any client write the headers that targets trust.
         if mode == "passthrough" && view.dialect() == Dialect::Aws {
             return Err(configuration(
-                "Mutual authentication 'passthrough' is not built yet in Forebay: the mode can be 'off'",
+                "Mutual authentication 'passthrough' is not supported by Forebay yet: the mode must be 'off'",
             ));
         }
         let store = given.trust_store_arn.as_deref().filter(|arn| !arn.is_empty());
         if mode == "verify" || store.is_some() {
-            let text = "Trust stores are not supported by Forebay yet: mutual authentication can be 'off'";
+            let text = "Trust stores are not supported by Forebay yet: the mode of mutual authentication must be 'off'";
             return Err(ApiError::sender("TrustStoreNotFound", text));
         }
         listener.mutual_authentication = Some(MutualAuthentication {

@@ -112,6 +112,7 @@ pub(crate) fn create_load_balancer(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         tx.state.settings().domain
     );
     take_addresses(tx, &mut wanted)?;
+    // No node listens before this state has been committed and published.
     let answer = json!({"LoadBalancers": [balancer_value(&wanted, "provisioning", tx.dialect())]});
     let region = tx.region_mut();
     put_tags(region, &wanted.arn, tags);
@@ -306,6 +307,7 @@ fn asked_addresses(zone: &BalancerZone) -> Option<Value> {
 pub(crate) fn delete_load_balancer(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let input: SetInput = tx.input()?;
     let Ok(balancer) = tx.region().balancer(&input.load_balancer_arn).cloned() else {
+        // Deleting a load balancer that does not exist succeeds (API reference, DeleteLoadBalancer).
         return Ok(json!({}));
     };
     if attribute(&balancer.attributes, "deletion_protection.enabled") == Some("true") {

@@ -269,6 +269,7 @@ pub(crate) fn set_rule_priorities(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         return Err(validation("All rules must belong to the same listener"));
     }
     for listener in &listeners {
+        // Rules in the call may exchange priorities, so only the others can be in conflict with them.
         for other in tx.region().rules_of(listener) {
             let listed = wanted.iter().any(|rule| rule.arn == other.arn);
             if !listed && wanted.iter().any(|rule| rule.priority == other.priority) {

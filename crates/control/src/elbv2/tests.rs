@@ -303,7 +303,10 @@ fn tls_that_is_not_to_be_had() {
     input["MutualAuthentication"] = json!({"Mode": "passthrough", "TrustStoreArn": ""});
     let (code, message) = caller.fails("CreateListener", input);
     assert_eq!(code, "InvalidConfigurationRequest");
-    assert!(message.contains("'passthrough' is not built yet"), "{message}");
+    assert!(
+        message.contains("'passthrough' is not supported by Forebay yet"),
+        "{message}"
+    );
 }
 
 /// Regression: the error was an InvalidConfigurationRequest in words that are not AWS's.

@@ -73,7 +73,7 @@ pub(super) fn put(tx: &mut Tx<'_>) -> Answered {
     if text("EventPattern").is_some() {
         return Err(error(
             "InvalidEventPatternException",
-            "Event patterns are not built: there are no events but those of schedules. Give ScheduleExpression alone.",
+            "Event patterns are not supported by Forebay, whose only events are those of schedules: give ScheduleExpression alone.",
         ));
     }
     let expression = text("ScheduleExpression")

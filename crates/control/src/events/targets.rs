@@ -28,7 +28,7 @@ const REFUSED: [&str; 8] = [
 fn refuse(given: &Value) -> Result<(), ApiError> {
     if let Some(name) = REFUSED.iter().find(|name| !given[**name].is_null()) {
         return Err(invalid(format!(
-            "{name} belongs to a target that Forebay does not have."
+            "{name} is for a kind of target that Forebay does not support: leave it out."
         )));
     }
     Ok(())

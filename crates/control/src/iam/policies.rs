@@ -27,7 +27,7 @@ fn of_arn(view: &View<'_>, given: &Given) -> Result<Arc<ManagedPolicy>, ApiError
     let found = view.home().policies.get(arn).cloned();
     found.ok_or_else(|| {
         missing(format!(
-            "Policy {arn} was not found: AWS's own policies are known by name alone."
+            "Policy {arn} was not found: of AWS's own policies, only the names are known."
         ))
     })
 }

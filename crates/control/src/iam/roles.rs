@@ -88,7 +88,7 @@ fn refuse_boundary(given: &Given) -> Result<(), ApiError> {
     if given.permissions_boundary.is_some() {
         return Err(error(
             "InvalidInput",
-            "Permissions boundaries are not built, as nothing is enforced: leave PermissionsBoundary out.",
+            "Permissions boundaries are not supported by Forebay, which does not enforce policies: leave PermissionsBoundary out.",
         ));
     }
     Ok(())

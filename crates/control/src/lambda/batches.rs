@@ -46,7 +46,8 @@ pub fn failed_of(
             None => return all(),
         };
     }
-    // In a FIFO queue, messages after a failed one in its group must be tried again, too, to keep their order.
+    // With a FIFO queue, functions stop at the first failure (Lambda developer guide, "Implementing partial batch
+    // responses"), so the messages after it have not been processed either, whether the answer names them or not.
     if mapping.source.ends_with(".fifo")
         && let Some(first) = messages.iter().position(|message| failed.contains(&message.id))
     {

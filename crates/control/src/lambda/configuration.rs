@@ -126,7 +126,9 @@ fn refuse_what_is_not_built(input: &Value) -> Result<(), ApiError> {
         ("Publish", input["Publish"] == true),
     ];
     match refused.iter().find(|(_, given)| *given) {
-        Some((name, _)) => Err(invalid(format!("{name} is not built: leave it out."))),
+        Some((name, _)) => Err(invalid(format!(
+            "{name} is not supported by Forebay: leave it out."
+        ))),
         None => Ok(()),
     }
 }

@@ -106,7 +106,9 @@ pub(super) fn expected(view: &View<'_>) -> Result<Function, ApiError> {
 pub(super) fn update_code(tx: &mut Tx<'_>) -> Answered {
     let input = tx.request.input.clone();
     if input["Publish"] == true {
-        return Err(super::errors::invalid("Publish is not built: leave it out."));
+        return Err(super::errors::invalid(
+            "Publish is not supported by Forebay: leave it out.",
+        ));
     }
     let code = upload::given(&input)?;
     let mut function = expected(tx)?;

@@ -155,6 +155,7 @@ impl State {
                         name.to_owned(),
                         region.functions.clone(),
                         region.mappings.clone(),
+                        // A mapping works only while its queue exists.
                         region.queues.clone(),
                     )
                 })

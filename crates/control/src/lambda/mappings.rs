@@ -96,7 +96,9 @@ pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
 /// destinations that do not exist.
 fn refuse(input: &Value) -> Result<(), ApiError> {
     if let Some(name) = REFUSED.iter().find(|name| is_there(&input[**name])) {
-        return Err(invalid(format!("{name} is not built for queues: leave it out.")));
+        return Err(invalid(format!(
+            "{name} is not supported by Forebay for queues: leave it out."
+        )));
     }
     Ok(())
 }

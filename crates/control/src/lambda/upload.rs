@@ -63,9 +63,7 @@ impl Upload {
         };
         let zip = STANDARD.decode(&packed).unwrap_or_default();
         if zip.len() > MOST {
-            let text = format!(
-                "Unzipped size aside, an archive has {MOST} bytes at most when it is uploaded directly."
-            );
+            let text = format!("An archive that is uploaded directly can have {MOST} bytes at most.");
             return Err(error("CodeStorageExceededException", text));
         }
         Ok(Some(Upload { zip, inside }))
@@ -90,7 +88,7 @@ pub(super) fn given(place: &Value) -> Result<Code, ApiError> {
     for name in ["S3Bucket", "ImageUri"] {
         if !place[name].is_null() {
             return Err(invalid(format!(
-                "{name} is not served by Forebay: there is no S3 and there are no container images. Give the archive as ZipFile."
+                "{name} is not supported by Forebay, which has neither S3 nor container images: give the archive as ZipFile."
             )));
         }
     }

@@ -73,7 +73,7 @@ pub(crate) const TAGS: &[Setting<BacklogTags>] = &[
         "forebay:backlog-mode",
         SCALING,
         (OneOf(MODES), "on"),
-        "`on`: capacity is ordered and taken away; `dry-run`: what would be done is shown, and nothing is done",
+        "`on`: the group gets the capacity that is planned; `dry-run`: plans are shown and not carried out",
         |backlog, value| {
             let mode = value.text()?;
             backlog.is_on = mode != "off";
@@ -100,9 +100,9 @@ pub(crate) const TAGS: &[Setting<BacklogTags>] = &[
         SCALING,
         (
             Number("seconds", 0.001, LONGEST_PROCESSING),
-            "none: one instance finds out",
+            "none: a single instance measures it",
         ),
-        "seconds that a message takes, until that was measured",
+        "how many seconds a message takes, until it has been measured",
         |backlog, value| put(&mut backlog.settings.processing, value.number().map(Some)),
     ),
     Setting::new(
@@ -115,7 +115,7 @@ pub(crate) const TAGS: &[Setting<BacklogTags>] = &[
             ),
             "none",
         ),
-        "a metric whose newest value is the seconds that a message takes, in place of measuring",
+        "a metric whose newest value is the processing time of a message in seconds, in place of measuring it",
         |backlog, value| put(&mut backlog.metric, metric(value.text()?).map(Some)),
     ),
     Setting::new(
@@ -125,7 +125,7 @@ pub(crate) const TAGS: &[Setting<BacklogTags>] = &[
             Number("seconds", 0.0, LONGEST_START_UP),
             "the group's `DefaultInstanceWarmup`, or 30",
         ),
-        "how long an instance takes from its start to its first receive, until that was measured",
+        "how long an instance takes from its start to its first receive, until it has been measured",
         |backlog, value| {
             put(&mut backlog.settings.start_up, value.seconds())?;
             backlog.has_start_up = true;

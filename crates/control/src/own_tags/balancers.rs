@@ -53,7 +53,7 @@ pub(crate) const TAGS: &[Setting<Extended>] = &[
         "forebay:strict-paths",
         APPLICATION,
         (Switch, "on if the desync mitigation mode is `strictest`"),
-        "rules see escaped and doubled slashes as targets may, and what stays ambiguous is refused",
+        "rules see escaped and doubled slashes as targets may see them, and requests that remain ambiguous are refused",
         |balancer, value| {
             balancer.settings.paths = if value.flag()? {
                 PathMode::Strict
@@ -72,7 +72,7 @@ pub(crate) const TAGS: &[Setting<Extended>] = &[
             ),
             "none",
         ),
-        "names by which the load balancer is reached at exposed addresses; a leading full stop stands for any labels",
+        "names by which the load balancer is reached at exposed addresses; a leading dot matches any labels",
         |balancer, value| put(&mut balancer.names, names(value.text()?)),
     ),
     Setting::new(

@@ -41,7 +41,7 @@ pub(crate) const TAGS: &[Setting<GroupSettings>] = &[
         "forebay:sticky-load-ceiling",
         HTTP,
         (Number("", 1.0, 1000.0), "none"),
-        "a sticky target that holds more than this many times the mean load of its group is left for another",
+        "a request leaves its sticky target if that has more than this many times the mean load of its group",
         |group, value| {
             let percent = (value.number()? * 100.0).round() as u32;
             put(&mut group.sticky_ceiling_percent, Some(percent))
@@ -51,14 +51,14 @@ pub(crate) const TAGS: &[Setting<GroupSettings>] = &[
         "forebay:retries",
         HTTP,
         (Whole("", 0, 5), "0"),
-        "how many other targets a request is sent to, one after another, when its target failed it and sending it again is safe",
+        "how many other targets a request is tried at, one after another, when its target fails and a retry is safe",
         |group, value| put(&mut group.retries, value.whole()),
     ),
     Setting::new(
         "forebay:push-back",
         HTTP,
         (Switch, "off"),
-        "429 and 503 of a target mean that it had no free slot and did nothing",
+        "a 429 or 503 from a target means that it had no free slot and did not process the request",
         |group, value| put(&mut group.push_back, value.flag()),
     ),
     Setting::new(
@@ -79,7 +79,7 @@ pub(crate) const TAGS: &[Setting<GroupSettings>] = &[
         "forebay:target-tls-verify",
         HTTP,
         (Text(256), "off"),
-        "the name for which targets must show a certificate of an authority that the machine trusts; `off` takes any certificate, as ALB does",
+        "the name that targets' certificates must be valid for, issued by an authority that the machine trusts; `off` accepts any certificate, as ALB does",
         |group, value| {
             let name = value.text()?;
             group.verified_name = (name != "off").then(|| Arc::from(name));

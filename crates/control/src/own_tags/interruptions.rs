@@ -15,9 +15,9 @@ pub(crate) const TAGS: &[Setting<Option<Duration>>] = &[Setting::new(
     &[Holder::Instance],
     (
         Form("a number of seconds from 0 to 3600; AWS gives 120"),
-        "not taken away",
+        "not interrupted",
     ),
-    "the Spot Instance is told that it will be taken away, and ends this many seconds after the tag was set",
+    "the Spot Instance gets an interruption notice, and is interrupted this many seconds after the tag was set",
     |notice, value| {
         let seconds: u64 = value.text()?.parse().ok()?;
         let is_short = seconds <= LONGEST;

@@ -39,7 +39,7 @@ pub(crate) const TAGS: &[Setting<PlannerTags>] = &[
         "forebay:planner",
         SCALING,
         (OneOf(MODES), "off"),
-        "`on`: capacity is ordered and taken away; `dry-run`: what would be done is shown, and nothing is done",
+        "`on`: the group gets the capacity that is planned; `dry-run`: plans are shown and not carried out",
         |planner, value| {
             let mode = value.text()?;
             planner.is_on = mode != "off";
@@ -54,7 +54,7 @@ pub(crate) const TAGS: &[Setting<PlannerTags>] = &[
             Number("", 0.01, 1e6),
             "what agents or `forebay:concurrency` say, or what is measured",
         ),
-        "requests that an instance is to have in flight",
+        "how many requests an instance should have in flight",
         |planner, value| put(&mut planner.in_flight, value.number().map(Some)),
     ),
     Setting::new(
@@ -64,14 +64,14 @@ pub(crate) const TAGS: &[Setting<PlannerTags>] = &[
             Number("", 0.0, 10.0),
             "1 where requests may wait, 2 where they may not",
         ),
-        "standard deviations of the load that are held ready beyond its mean",
+        "how many standard deviations of the load are kept as headroom beyond its mean",
         |planner, value| put(&mut planner.settings.headroom, value.number().map(Some)),
     ),
     Setting::new(
         "forebay:planner-spare",
         SCALING,
         (Whole("", 0, 1000), "0"),
-        "instances beyond what is needed, for one that fails",
+        "spare instances beyond what is needed, in case one fails",
         |planner, value| put(&mut planner.settings.spare, value.whole()),
     ),
     Setting::new(
@@ -88,7 +88,7 @@ pub(crate) const TAGS: &[Setting<PlannerTags>] = &[
             Number("seconds", 0.0, LONGEST_START_UP),
             "the group's `DefaultInstanceWarmup`, or 30",
         ),
-        "how long an instance takes to start, until a start-up was measured",
+        "how long an instance takes to start, until a start-up has been measured",
         |planner, value| {
             put(&mut planner.settings.start_up, value.seconds())?;
             planner.has_start_up = true;

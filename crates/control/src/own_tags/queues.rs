@@ -29,7 +29,7 @@ pub(crate) const TAGS: &[Setting<QueueTags>] = &[
         SERVING,
         // The range that AWS's target control agent has.
         (AutoOr(1, 1000), "no limit"),
-        "requests in flight at each target, at most, for targets without an agent; `auto` learns the number",
+        "the most requests in flight at each target without an agent; `auto` learns the number",
         |queue, value| {
             queue.concurrency = Some(match value {
                 Given::Whole(limit) => Concurrency::Fixed(limit),
@@ -49,7 +49,7 @@ pub(crate) const TAGS: &[Setting<QueueTags>] = &[
         "forebay:queue-wait",
         SERVING,
         (Number("seconds", 0.001, 3600.0), "10"),
-        "seconds for which a request may wait",
+        "how many seconds a request may wait",
         |queue, value| put(&mut queue.wait, value.seconds().map(Some)),
     ),
     Setting::new(

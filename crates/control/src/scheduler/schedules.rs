@@ -83,7 +83,7 @@ fn target(view: &View<'_>) -> Result<Target, ApiError> {
     let given = &view.request.input["Target"];
     if let Some(name) = REFUSED.iter().find(|name| !given[**name].is_null()) {
         return Err(invalid(format!(
-            "{name} belongs to a target that Forebay does not have."
+            "{name} is for a kind of target that Forebay does not support: leave it out."
         )));
     }
     let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -110,7 +110,9 @@ fn given(view: &View<'_>, since: Wall) -> Result<EventSchedule, ApiError> {
     let (group, name) = place(view);
     named(view, &group)?;
     if input["KmsKeyArn"].as_str().is_some_and(|key| !key.is_empty()) {
-        return Err(invalid("KmsKeyArn is not built: there is no KMS. Leave it out."));
+        return Err(invalid(
+            "KmsKeyArn is not supported by Forebay, which has no KMS: leave it out.",
+        ));
     }
     Ok(EventSchedule {
         arn: own_arn(view, "scheduler", &format!("schedule/{group}/{name}")),

@@ -316,7 +316,7 @@ pub fn finish(
         (Err(error), RunPhase::DeadLetter { why, .. }) => RunPhase::Done {
             at: now,
             why: Some(format!(
-                "{why} (and the dead-letter queue took nothing: {})",
+                "{why} (and sending it to the dead-letter queue failed: {})",
                 error.message
             )),
         },

@@ -20,7 +20,7 @@ pub(crate) fn check(view: &View<'_>, target: &Target, of_rule: bool) -> Result<(
         let found = found?;
         if found.operation.needs_proof() && !view.request.is_proven {
             return Err(format!(
-                "{} changes what is run: under --no-auth only a call whose signature is right may have it called.",
+                "{} changes which code is run: under --no-auth, only a call with a valid signature may schedule it.",
                 found.operation.name()
             ));
         }
@@ -48,7 +48,7 @@ pub(crate) fn check(view: &View<'_>, target: &Target, of_rule: bool) -> Result<(
         };
     }
     Err(format!(
-        "Provided Arn is not in correct format, or of no target that Forebay has (functions, queues{}): {arn}",
+        "Provided Arn is not in correct format, or its target is not supported by Forebay (which has functions, queues{}): {arn}",
         if of_rule {
             ""
         } else {

@@ -67,7 +67,7 @@ pub(super) fn universal(arn: &str, find: Find) -> Option<Result<Universal, Strin
 fn read(name: &str, action: &str, find: Find) -> Result<Universal, String> {
     let Some(service) = service(name) else {
         return Err(format!(
-            "The service {name} of the target is not served by Forebay, or is not called so by AWS's SDKs."
+            "The target's service {name} is not supported by Forebay, or AWS's SDKs have another name for it."
         ));
     };
     let lower = action.to_lowercase();
@@ -78,7 +78,8 @@ fn read(name: &str, action: &str, find: Find) -> Result<Universal, String> {
     }
     // AWS requires the action to begin with a lower-case letter; upper case is accepted as well.
     let operation = find(service, action);
-    let operation = operation.ok_or_else(|| format!("{name} has no action {action} that Forebay serves."))?;
+    let operation =
+        operation.ok_or_else(|| format!("Forebay does not support the action {action} of {name}."))?;
     if ["CreateFunction", "UpdateFunctionCode"].contains(&operation.name()) {
         return Err(format!("{action} brings code, which no schedule does."));
     }

@@ -69,7 +69,7 @@ impl From<MessageError> for ApiError {
             MessageError::Busy => return error("RequestThrottled", "Too many calls wait. Try again."),
             MessageError::Storage => "The messages could not be written or read; nothing was changed.",
             MessageError::Stopping => "The service is stopping.",
-            MessageError::Nowhere => "No message is kept here.",
+            MessageError::Nowhere => "Messages are not available here.",
         };
         ApiError::receiver(503, "ServiceUnavailable", message)
     }

@@ -77,6 +77,8 @@ pub(super) fn receive(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
     };
     let wait = Duration::from_secs(wait);
     let holder = view.request.instance;
+    // A leaving instance would not finish new messages in time: they would only be delayed until they are visible
+    // again.
     if holder.is_some_and(|id| is_leaving(view.region(), id)) {
         return Ok(Asked::order(MessageOrder::Idle { wait }, |_| Ok(json!({}))));
     }

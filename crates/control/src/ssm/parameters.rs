@@ -101,7 +101,7 @@ fn fits(pattern: &str, value: &str) -> Result<(), ApiError> {
     let wrong = || {
         error(
             "InvalidAllowedPatternException",
-            format!("'{pattern}' is no regular expression that can be used."),
+            format!("'{pattern}' is not a valid regular expression."),
         )
     };
     let whole = regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
@@ -145,7 +145,7 @@ pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     {
         return Err(error(
             "PoliciesLimitExceededException",
-            "Parameter policies (expiration, notification) are not built: leave Policies out.",
+            "Parameter policies (expiration, notification) are not supported by Forebay: leave Policies out.",
         ));
     }
     let before = tx.region().parameters.get(name).cloned();
@@ -381,7 +381,7 @@ fn tagged(view: &View<'_>, given: &TagInput) -> Result<String, ApiError> {
         return Err(error(
             "InvalidResourceType",
             format!(
-                "Only resources of the type Parameter are kept here, and none of the type {}.",
+                "Resources of the type {} are not supported by Forebay, only those of the type Parameter.",
                 given.resource_type
             ),
         ));

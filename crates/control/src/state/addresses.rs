@@ -86,6 +86,7 @@ impl State {
         let free = match held.find_map(|&slice| self.free_in(region, slice, version)) {
             Some(address) => address,
             None => {
+                // The subnet's slices are used up. Another one keeps subnets from being limited to the size of a slice.
                 let slice = self.take_slice(subnet_id)?;
                 let Some(address) = self.free_in(region, slice, version) else {
                     self.free_slice(slice);

@@ -146,6 +146,8 @@ impl State {
                 if is_settled {
                     continue;
                 }
+                // A node with a pool address keeps it until a listed one has been taken: if there is none, it must not
+                // be left without any.
                 let mut found = self.take_from(region, balancer, &zone, version, origin);
                 if found.is_none() && held.is_none() && or_pool && origin == Origin::List {
                     found = self.take_from(region, balancer, &zone, version, Origin::Pool);

@@ -50,6 +50,8 @@ impl State {
         let regions: Vec<String> = self.regions().map(|(name, _)| name.to_owned()).collect();
         let mut in_use = Vec::new();
         for name in &regions {
+            // All zones are looked at, even after one is found in use, so that the error names everything that is in
+            // the way.
             for zone in zones(name, before).into_iter().skip(usize::from(count)) {
                 let held = self.existing_region(name).map(|region| held_in(region, &zone));
                 match held.filter(|held| !held.is_empty()) {

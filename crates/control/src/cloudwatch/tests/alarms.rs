@@ -239,8 +239,8 @@ fn composite_rules_name_what_is_there_and_lead_nowhere_back() {
     caller.watch("PutCompositeAlarm", composite("one", &format!("ALARM({arn})")));
     caller.watch("PutCompositeAlarm", composite("two", "NOT ALARM(one)"));
     for (name, rule, part) in [
-        ("one", "ALARM(two)", "must not lead back"),
-        ("self", "ALARM(self)", "must not lead back"),
+        ("one", "ALARM(two)", "must not refer back"),
+        ("self", "ALARM(self)", "must not refer back"),
         ("x", "ALARM(none)", "does not exist: none"),
         (
             "x",

@@ -278,7 +278,7 @@ fn wrong_queries_are_refused_or_say_what_is_wrong() {
         ),
         (
             json!([{"Id": "e", "Expression": "m1"}]),
-            "Error in expression 'e': 'm1' is no other query's id",
+            "Error in expression 'e': no other query has the id 'm1'",
         ),
     ] {
         let error = ask(queries, now - 60).unwrap_err();

@@ -231,14 +231,14 @@ fn what_is_no_widget_is_refused_with_the_reason() {
             "/metrics/0: Should have a namespace",
         ),
         (json!({"metrics": [["...", "x"]]}), "'...' stands for more"),
-        (json!({"metrics": [[".", "x"]]}), "'.' stands for nothing"),
+        (json!({"metrics": [[".", "x"]]}), "'.' has no counterpart"),
         (
             json!({"metrics": [["App", "Requests", {"id": "Q"}]]}),
             "not matching the expected pattern",
         ),
         (
             json!({"metrics": [[{"expression": "m9*2"}]]}),
-            "'m9' is no other query's id",
+            "no other query has the id 'm9'",
         ),
         (
             json!({"metrics": [[{"expression": "1+1"}]]}),

@@ -450,7 +450,7 @@ fn names(items: &[Value], previous: &[String], path: &str) -> Result<Vec<String>
         "." => previous
             .get(place)
             .cloned()
-            .ok_or_else(|| refused(path, "'.' stands for nothing in the metric before")),
+            .ok_or_else(|| refused(path, "'.' has no counterpart in the previous metric")),
         other => Ok(other.to_owned()),
     });
     let names = filled.collect::<Result<Vec<String>, ApiError>>()?;

@@ -71,7 +71,8 @@ fn condition_that_cannot_be_matched_in_bounded_time_is_refused_and_a_transform_s
     let (code, _) = caller.fails("CreateRule", rule(1, conditions("(a")));
     assert_eq!(code, "ValidationError");
     let huge = "(.{0,90}){0,90}x";
-    let refused = "the condition value '(.{0,90}){0,90}x' is too complex: it would have to be repeated less, or fewer times";
+    let refused =
+        "the condition value '(.{0,90}){0,90}x' is too complex: use fewer or smaller counted repetitions";
     let (code, message) = caller.fails("CreateRule", rule(1, conditions(huge)));
     assert_eq!((&*code, &*message), ("ValidationError", refused));
     let made = caller.ok("CreateRule", rule(1, conditions("^/a")));
