@@ -127,7 +127,7 @@ impl SeriesFilter {
 
 /// Datapoints could not be stored.
 #[derive(Debug, thiserror::Error)]
-#[error("the datapoints could not be kept")]
+#[error("the datapoints could not be stored")]
 pub struct PutError {
     /// The underlying error.
     #[source]

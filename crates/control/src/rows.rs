@@ -28,7 +28,7 @@ pub enum RowError {
         cause: serde_json::Error,
     },
     /// This version has no such table.
-    #[error("table '{0}' is unknown to this version")]
+    #[error("table '{0}' is unknown to this version: was the data written by a newer one?")]
     UnknownTable(String),
     /// The row's key has no region.
     #[error("row '{key}' of table '{table}' names no region")]

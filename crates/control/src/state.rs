@@ -71,7 +71,7 @@ fn default_zones() -> u8 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
-    /// AWS's.
+    /// AWS's behavior.
     #[default]
     Aws,
     /// The mock library moto's behavior, for test suites written against it. It accepts much that AWS refuses (a single
@@ -396,7 +396,7 @@ mod tests {
         };
         assert_eq!(
             wrong("no.such", "local-1/a", "{}").to_string(),
-            "table 'no.such' is unknown to this version"
+            "table 'no.such' is unknown to this version: was the data written by a newer one?"
         );
         assert!(
             wrong("ec2.vpc", "local-1/vpc-1", "{")

@@ -33,7 +33,7 @@ pub(super) fn is_settled(group: &Group, members: &[&Member], now: Wall) -> bool 
     }
 }
 
-/// Launches what is missing and takes away what is too much.
+/// Launches what is missing, and terminates what is too much.
 pub(super) fn adjust(pass: &mut Pass<'_, '_>) {
     if pass.group.deleting {
         return empty(pass);

@@ -1,4 +1,4 @@
-//! Tags of Auto Scaling groups.
+//! Tags of Auto Scaling groups, which also say whether new instances get them.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::validation;

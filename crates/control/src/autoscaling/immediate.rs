@@ -62,6 +62,7 @@ pub(crate) fn launch(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             more = more.max(wanted);
         }
     }
+    // Otherwise `capacity` would take the new instances out again.
     let desired = pass.group.desired.saturating_add(more);
     let why = format!("At {} a user request launched instances", pass.clock());
     desire(&mut pass.group, desired, &why);

@@ -1,4 +1,4 @@
-//! Which of its metrics a group collects.
+//! Enables and disables the collection of group metrics.
 
 use crate::api::context::Tx;
 use crate::api::errors::validation;

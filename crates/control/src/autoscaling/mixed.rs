@@ -134,7 +134,7 @@ impl Mixed {
         }
     }
 
-    /// All combinations of shape and purchase option that may be launched.
+    /// All shapes that may be launched, as on-demand or Spot, each once.
     pub(super) fn all(&self) -> Vec<Offer<'_>> {
         let names: BTreeSet<&str> = self.on_demand.iter().map(|known| &*known.shape.name).collect();
         let more = self

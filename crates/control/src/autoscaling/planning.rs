@@ -157,7 +157,7 @@ fn one(tx: &mut Tx<'_>, order: &PlannedCapacity) {
     settle::settle(tx, &order.group);
 }
 
-/// Whether a target tracking policy takes capacity away from this group.
+/// Whether a target tracking policy may scale this group in.
 fn is_tracked(region: &Region, group: &Group) -> bool {
     let mut policies = region.policies_of(&group.name);
     policies.any(|policy| {

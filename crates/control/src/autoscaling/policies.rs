@@ -1,4 +1,4 @@
-//! Scaling policies: put, described, deleted, executed by a call.
+//! Scaling policies: put, describe, delete and execute them.
 
 use crate::api::arns::own_arn;
 use crate::api::context::{Tx, View};

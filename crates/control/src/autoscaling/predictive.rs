@@ -120,6 +120,7 @@ fn forecast(region: &str, policy: &Policy, datapoints: &dyn Datapoints, now: Wal
             let needed = loads.iter().map(|load| capacity(*load, specification));
             (needed.collect(), None)
         }
+        // Stored like a forecast, so that the policy is not tried again each second.
         Err(problem) => (Vec::new(), Some(problem)),
     };
     let may_raise = given["MaxCapacityBreachBehavior"] == "IncreaseMaxCapacity";

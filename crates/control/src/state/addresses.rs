@@ -29,7 +29,7 @@ impl State {
         Some(free)
     }
 
-    /// Gives a deleted subnet's slice back.
+    /// Frees a deleted subnet's slice.
     pub fn free_slice(&mut self, slice: u32) {
         self.slices.remove(&slice);
     }
