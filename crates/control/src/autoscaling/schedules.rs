@@ -281,7 +281,8 @@ pub(super) fn run_due(tx: &mut Tx<'_>, group: &str) {
         if schedule.next.is_some_and(|next| next <= now) {
             run(tx, &schedule);
         }
-        // An expression that cannot be parsed any more is never due; it was checked when it was stored.
+        // Counted from now, so that missed times are not caught up one by one. An expression that cannot be parsed any
+        // more is never due; it was checked when it was stored.
         let next = if is_over {
             None
         } else {

@@ -1,5 +1,5 @@
 //! Rules of security groups: authorize, revoke, modify, describe. They are stored one by one; the older form,
-//! permissions, is derived.
+//! permissions, is derived. `said` parses the rules in calls.
 
 use crate::Region;
 use crate::api::arns::own_arn;

@@ -1,4 +1,4 @@
-//! EC2's operations, as clients call them.
+//! EC2's operations, as clients call them. In the folder: `instance_types`, `launch_templates`.
 
 mod instance_types;
 mod launch_templates;

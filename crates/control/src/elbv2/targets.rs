@@ -65,6 +65,7 @@ pub(crate) fn register_targets(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         }
         tx.region_mut().targets.insert(target.key(), Arc::new(target));
     }
+    // Counted afterwards, so that known targets count once. If this fails, nothing of the call is kept.
     check_counts(tx, &group)?;
     Ok(json!({}))
 }

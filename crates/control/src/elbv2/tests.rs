@@ -1,3 +1,6 @@
+//! Elastic Load Balancing's operations, as clients call them. In the folder: `answers`, `attributes`, `network` (load
+//! balancers), `rules`.
+
 use crate::elbv2::draining::{Drain, drains, finish_deregistration};
 use crate::testing::{Caller, REGION, text};
 use crate::{find, supported};

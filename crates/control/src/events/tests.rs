@@ -1,3 +1,5 @@
+//! EventBridge's operations, as clients call them, and the runs of rules.
+
 use crate::schedules::{Looking, ask, doing, look};
 use crate::testing::Caller;
 use crate::{Asked, MessageOrder, Ports};

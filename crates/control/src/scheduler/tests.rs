@@ -1,3 +1,5 @@
+//! EventBridge Scheduler's operations, as clients call them, and the runs of schedules.
+
 use crate::schedules::{Doing, Looking, ask, carry_out, doing, finish, look, next_look};
 use crate::testing::{Caller, REGION};
 use crate::{Asked, MessageOrder, Ports};

@@ -1,4 +1,7 @@
 //! Groups in virtual time, with a launcher and a data plane that do what a test says.
+//!
+//! Read `calls`, `lives` (instances come and go), `policies`, `mixed`, `weights`, `replacing`, `refreshes`, `predictive`,
+//! `planning`, `backlogs`, `immediate`, `dialect`, and `walk` (random sequences of events).
 
 mod backlogs;
 mod calls;

@@ -1,3 +1,5 @@
+//! Alarms: put, describe, set, delete.
+
 use super::{caller, stat};
 use crate::testing::{Caller, text};
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Datapoints: put, listed and read, also by queries.
+
 use super::{caller, stat};
 use serde_json::{Value, json};
 

@@ -1,3 +1,6 @@
+//! CloudWatch's operations and alarms: `data`, `alarms`, `evaluation`, `dialects`, `dashboards`, `insight_rules`,
+//! `widget`.
+
 mod alarms;
 mod dashboards;
 mod data;

@@ -1,3 +1,5 @@
+//! Graphs: what their definitions draw, and which definitions are refused.
+
 use super::caller;
 use crate::testing::Caller;
 use base64::Engine as _;

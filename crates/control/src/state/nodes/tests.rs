@@ -1,3 +1,5 @@
+//! Nodes with listed addresses, with pool addresses, and between the two.
+
 use super::*;
 use crate::testing::{Caller, REGION, text};
 use proptest::prelude::*;
