@@ -27,7 +27,7 @@ impl Choice {
     pub(super) fn say(&self, input: &mut Value) {
         if let Some(name) = &self.instance_type {
             input["InstanceType"] = json!(name);
-            // The requirements have been used to choose the shape. RunInstances refuses both together.
+            // The requirements have served to choose the shape; RunInstances does not know them.
             if let Some(input) = input.as_object_mut() {
                 input.remove("InstanceRequirements");
             }

@@ -15,8 +15,9 @@ use std::collections::BTreeMap;
 pub use forebay_scaling::ForecastError;
 
 pub(super) const HOUR: i64 = 3600;
-/// Hours of history that are read (as on AWS), and the most hours of a forecast in one answer.
+/// How many hours of history are read, as on AWS.
 const HISTORY: i64 = 14 * 24;
+/// The most hours of a forecast in one answer.
 const LONGEST: i64 = 30 * 24;
 
 /// A load: its metric, and the divisor that turns an hour's sum into the load that the target value is given for.

@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 /// Separates a group's name from the name of what it owns. Names cannot contain it.
 const SEPARATOR: char = '\u{1f}';
-/// The default and the largest page size.
+/// The default page size.
 const PAGE: usize = 50;
+/// The largest page size.
 const PAGE_LIMIT: usize = 100;
 
 /// The key of a record that a group owns.

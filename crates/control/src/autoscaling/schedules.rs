@@ -14,8 +14,9 @@ use forebay_units::Wall;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The most scheduled actions of a group, and in one call.
+/// The most scheduled actions of a group.
 const LIMIT: usize = 125;
+/// The most scheduled actions in one call.
 const BATCH: usize = 50;
 
 /// A time in a call, in seconds.

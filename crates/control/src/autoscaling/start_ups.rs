@@ -5,8 +5,9 @@ use crate::tables::Region;
 use core::time::Duration;
 use forebay_units::Wall;
 
-/// How many start-ups are kept for each launch class, and how many launch classes for each group.
+/// How many start-ups are kept for each launch class.
 const KEPT: usize = 100;
+/// How many launch classes are kept for each group.
 const CLASSES: usize = 20;
 /// The suffix of launch classes of instances from the warm pool.
 const WARM: &str = " from the warm pool";

@@ -10,8 +10,9 @@ use crate::state::Dialect;
 use forebay_awswire::{ApiError, Service};
 use serde_json::{Value, json};
 
-/// How many periods in a row the metric must be above the target, and how many below.
+/// How many periods in a row the metric must be above the target to scale out.
 const HIGH_PERIODS: u32 = 3;
+/// How many periods in a row the metric must be below the low threshold to scale in.
 const LOW_PERIODS: u32 = 15;
 /// The low alarm's threshold as a share of the target, so that a metric at its target does not make the group
 /// oscillate.

@@ -13,8 +13,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The default and the largest page size.
+/// The default page size.
 const PAGE_SIZE: usize = 50;
+/// The largest page size.
 const PAGE_LIMIT: usize = 100;
 
 #[derive(Deserialize)]

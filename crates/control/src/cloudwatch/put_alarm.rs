@@ -20,8 +20,9 @@ use std::sync::Arc;
 
 /// The most alarms of a region (AWS's quota).
 const ALARM_LIMIT: usize = 5000;
-/// The most seconds that all periods of an evaluation may last: a week if a period is an hour or more, else a day.
+/// The most seconds that all periods of an evaluation may last if a period is an hour or more.
 const WEEK: u64 = 7 * 86_400;
+/// The most seconds that all periods of an evaluation may last if a period is shorter.
 const DAY: u64 = 86_400;
 /// AWS's reason for the state of a new alarm.
 const UNCHECKED: &str = "Unchecked: Initial alarm creation";

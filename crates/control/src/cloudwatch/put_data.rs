@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 const METRIC_LIMIT: usize = 1000;
 /// The most values of one metric in one call.
 const VALUE_LIMIT: usize = 150;
-/// How far a timestamp may be in the past and in the future.
+/// How far a timestamp may be in the past.
 const BACK: Duration = Duration::from_secs(14 * 24 * 3600);
+/// How far a timestamp may be in the future.
 const AHEAD: Duration = Duration::from_secs(2 * 3600);
 
 #[derive(Deserialize)]

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 const PAGE: usize = 100;
 /// The most tags of an entity (AWS's quota).
 const TAGS: usize = 50;
-/// The most bytes of a trust policy, and of a managed or inline policy (AWS's quotas, which do not count white space;
-/// here it counts).
+/// The most bytes of a trust policy (AWS's quota, which does not count white space; here it counts).
 pub(super) const LONGEST_TRUST: usize = 8192;
+/// The most bytes of a managed or inline policy, likewise.
 pub(super) const LONGEST_POLICY: usize = 10_240;
 
 /// The characters that are encoded in documents: all but those that RFC 3986 leaves unreserved.

@@ -17,8 +17,9 @@ use std::sync::Arc;
 
 /// The prefix of AWS's public parameters with image ids.
 const IMAGES: &str = "/aws/service/ami-";
-/// The most bytes of a value, by tier.
+/// The most bytes of a value of the standard tier.
 const STANDARD: usize = 4096;
+/// The most bytes of a value of the advanced tier.
 const ADVANCED: usize = 8192;
 /// How many versions are kept. A new one drops the oldest.
 const VERSIONS: usize = 100;
