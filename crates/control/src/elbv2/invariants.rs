@@ -1,4 +1,4 @@
-//! Properties of every reachable state. Tests check them after random sequences of operations.
+//! Properties of every reachable state. Tests check them after each operation, and after random sequences.
 
 use crate::Region;
 use crate::elbv2::arns::{listener_prefix, rule_prefix};
