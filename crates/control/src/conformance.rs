@@ -1,7 +1,8 @@
-//! What all tests of this crate show together: every served operation answers, and errors bear AWS's codes. (That answers fit the
-//! model's output shapes, the caller of `testing` asserts at each call.)
+//! Checks over all tests of this crate together: every served operation succeeds at least once, and every error code is
+//! AWS's. (That answers match the model's output shapes is asserted at each call, by the caller in `testing`.)
 //!
-//! Calls are known only once all tests have run, so they are run once more, in a process that tells of each call.
+//! The set of calls is complete only once all tests have run, so they are run again in a child process that reports
+//! each call.
 
 use crate::supported;
 use crate::testing::{RECORD, RECORDED};
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// What became of a call: the service's scope, the operation, and `ok` or the error's code.
+/// A call's outcome: the service's signing name, the operation, and `ok` or the error's code.
 type Called = (String, String, String);
 
 static CALLS: LazyLock<BTreeSet<Called>> = LazyLock::new(|| {
@@ -30,11 +31,12 @@ static CALLS: LazyLock<BTreeSet<Called>> = LazyLock::new(|| {
             Some((words.next()?, words.next()?, words.next()?))
         })
         .collect();
-    assert!(!calls.is_empty(), "no call was told of: {told}");
+    assert!(!calls.is_empty(), "no call was reported: {told}");
     calls
 });
 
-/// Codes that AWS gives without documenting them in its model: `SCOPE OPERATION CODE: reason`, with `*` for any operation.
+/// Error codes that AWS returns without documenting them in its model: `SCOPE OPERATION CODE: reason`, with `*` for any
+/// operation.
 fn exceptions() -> BTreeMap<Called, String> {
     let lines = include_str!("undocumented_errors.txt").lines();
     lines
@@ -64,7 +66,7 @@ fn every_served_operation_is_answered_in_some_test() {
     assert_eq!(missing, [], "these have no test in which they succeed");
 }
 
-/// Codes that stand in the sources, whether a test makes an operation give them or not, by the folder that they stand in.
+/// Error codes in the sources, each with the folder that it is in, whether or not a test provokes them.
 #[expect(clippy::disallowed_methods, reason = "a test reads sources")]
 fn written() -> BTreeSet<(String, String)> {
     fn read(folder: &Path, top: &str, found: &mut BTreeSet<(String, String)>) {
@@ -90,7 +92,7 @@ fn written() -> BTreeSet<(String, String)> {
     found
 }
 
-/// The services whose operations stand in a folder; all, if they share it.
+/// The services whose operations are in a folder; all services if they share it.
 fn services_of(folder: &str) -> Vec<Service> {
     match folder {
         "tagging" => vec![Service::Tagging],
@@ -155,7 +157,7 @@ fn every_error_is_documented_or_a_known_exception() {
         };
     }
     assert!(unknown.is_empty(), "AWS documents none of these: {unknown:#?}");
-    // A code that no test sees stands for any operation of its service.
+    // A code that no test provokes counts for every operation of its service.
     let needless: Vec<&Called> = exceptions
         .keys()
         .filter(|key| !(used.contains(*key) || key.1 == "*" && is_written(&key.0, &key.2)))

@@ -1,4 +1,4 @@
-//! Events that a function failed for good, on their way to its dead-letter queue.
+//! Sends events that a function could not process to its dead-letter queue.
 
 use crate::api::arns::account_of;
 use crate::api::context::Request;
@@ -11,7 +11,7 @@ use forebay_awswire::{ApiError, Service};
 use forebay_units::{Rng, Wall};
 use serde_json::{Value, json};
 
-/// What is asked so that an event that failed for good goes to a dead-letter queue.
+/// The SendMessage that puts a failed event into the dead-letter queue `queue`.
 pub fn dead_letter(
     state: &State,
     region: &str,

@@ -1,54 +1,57 @@
-//! Instances that a launcher runs: as the state wants them, and as they were seen. Who wants one to run says so in the state; the launcher
-//! follows it and reports; `tick` takes what was reported over.
+//! What is exchanged with the launcher: the instances that should run, and the instances as they were last seen.
+//! Operations only write to the state; the launcher follows the state and reports; `tick` brings the reports into the
+//! state.
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use forebay_units::Wall;
 use std::collections::BTreeMap;
 
-/// What a launcher is to make of an instance.
+/// What a launcher should do with an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WantedPhase {
-    /// It runs.
+    /// Run it.
     Running,
-    /// It is started and does nothing: it waits in a warm pool, and goes on within milliseconds.
+    /// Start it and then suspend it: it waits in a warm pool, and resumes within milliseconds.
     Paused,
-    /// It has ended in peace, and may be started again: what it has written is kept.
+    /// End it gracefully and keep its files: it may be started again.
     Stopped,
-    /// It has ended, and nothing is left of it.
+    /// End it and remove everything that it has left.
     Gone,
 }
 
-/// An instance as it should be. A launcher ends and removes those that are in no list any more.
+/// An instance as it should be. A launcher ends and removes instances that are no longer listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedInstance {
-    /// `i-...`, unique among all regions.
+    /// The id, `i-...`, unique among all regions.
     pub id: String,
-    /// Which start this is, from 1. No run is ever started twice: one that has ended stays ended until a greater number is asked for.
+    /// The number of this start, from 1. No run is started twice: an instance that has ended stays ended until a higher
+    /// number is requested.
     pub run: u32,
-    /// What it should do.
+    /// What the launcher should do.
     pub phase: WantedPhase,
     /// Its region.
     pub region: String,
     /// Its zone.
     pub zone: String,
-    /// Its own address.
+    /// The instance's own address.
     pub address: Ipv4Addr,
-    /// The image that it is started from.
+    /// The id of its image.
     pub image_id: String,
-    /// Its shape.
+    /// The name of its shape.
     pub instance_type: String,
-    /// What is run before its image's command, base64 as it was given.
+    /// User data, base64-encoded as given; run before the image's command.
     pub user_data: Option<String>,
-    /// The instance profile whose role it has, by name.
+    /// The name of its instance profile, whose role it has.
     pub profile: Option<String>,
-    /// Whether it is one that may be taken away.
+    /// Whether it is a Spot Instance.
     pub is_spot: bool,
-    /// Its Auto Scaling group.
+    /// The name of its Auto Scaling group.
     pub group_name: Option<String>,
-    /// What state it is about to have in its group, such as `InService`: what the metadata service calls `target-lifecycle-state`.
+    /// The lifecycle state that it is moving to in its group, such as `InService`; the metadata service's
+    /// `target-lifecycle-state`.
     pub target_lifecycle_state: Option<String>,
-    /// When it is to be taken away, if that was announced.
+    /// When it will be interrupted, if that was announced.
     pub interrupted_at: Option<Wall>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
@@ -56,20 +59,20 @@ pub struct WantedInstance {
     pub launched: Wall,
 }
 
-/// How an instance was seen.
+/// What an instance was last seen doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeenPhase {
     /// It is being started.
     Starting,
     /// It runs.
     Running,
-    /// It is started and does nothing.
+    /// It is started and suspended.
     Paused,
-    /// It was told to end and has not ended.
+    /// It was asked to end and has not ended yet.
     Stopping,
-    /// It has ended, though it had run.
+    /// It ran, and has ended.
     Stopped {
-        /// Why, for people: its exit status and its last words.
+        /// Why, for people: its exit status and the end of its output.
         why: String,
     },
     /// It could not be started.
@@ -82,53 +85,53 @@ pub enum SeenPhase {
 /// An instance as it was seen last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenInstance {
-    /// Which start it was.
+    /// The number of the start that was seen.
     pub run: u32,
-    /// What it did.
+    /// What the instance was doing.
     pub phase: SeenPhase,
 }
 
-/// What an instance has used since it began.
+/// What an instance has used since it was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Processor time; none if nobody counts it.
+    /// Processor time; `None` if it is not measured.
     pub processor: Option<Duration>,
-    /// Bytes that came to it and left it; none if nobody counts them.
+    /// Bytes received and bytes sent; `None` if they are not measured.
     pub network: Option<(u64, u64)>,
 }
 
 /// What instances are started from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// `ami-...`
+    /// The id, `ami-...`.
     pub id: String,
-    /// Unique.
+    /// The name, unique among images.
     pub name: String,
-    /// What it is, for people.
+    /// A description for people.
     pub description: String,
-    /// When it was made.
+    /// When it was created.
     pub created: Wall,
 }
 
-/// A size of instance that this machine, or whoever runs the instances, offers: what AWS calls an instance type.
+/// A size of instance that this machine, or the launcher's program, offers: what AWS calls an instance type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
-    /// Such as `c6i.large`.
+    /// The name, such as `c6i.large`.
     pub name: String,
-    /// Processors.
+    /// The number of processors.
     pub vcpus: u32,
-    /// MiB.
+    /// Memory in MiB.
     pub memory_mib: u32,
     /// `x86_64` or `arm64`.
     pub architecture: String,
-    /// What an hour costs.
+    /// The on-demand price per hour.
     pub on_demand_price: f64,
-    /// What an hour of one that may be taken away costs; none if there are none.
+    /// The spot price per hour; `None` if there are no Spot Instances of this shape.
     pub spot_price: Option<f64>,
-    /// How many instances each zone has room for, by zone; a zone that is not named has none. Empty if room is not bounded.
+    /// How many instances each zone has room for. A zone that is not listed has none; an empty map means no limit.
     pub on_demand_capacity: BTreeMap<String, u32>,
-    /// The same of those that may be taken away.
+    /// How many Spot Instances each zone has room for, likewise.
     pub spot_capacity: BTreeMap<String, u32>,
-    /// Which share of those is taken away in a month, from 0 to 1.
+    /// The share of Spot Instances that are interrupted within a month, from 0 to 1.
     pub interruption_rate: f64,
 }

@@ -1,4 +1,4 @@
-//! Ids of new things, and of things that nobody made.
+//! Identifiers: random ones for new resources, and fixed ones for defaults that nobody created.
 
 use forebay_units::Rng;
 
@@ -20,7 +20,8 @@ pub(crate) fn uuid(rng: &mut Rng) -> String {
     )
 }
 
-/// An id that is the same each time for the same thing, so that a region which nobody has written to can be described.
+/// An id derived from its arguments, so that it is always the same: a region that nobody has written to can be
+/// described before it is stored.
 pub(crate) fn fixed_id(region: &str, prefix: &str, name: &str) -> String {
     let draw = Rng::named(0, &format!("{region}/{prefix}/{name}")).hex(17);
     format!("{prefix}-{draw}")

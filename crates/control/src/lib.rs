@@ -1,5 +1,20 @@
-//! Decides what an API call answers and what the state is afterwards; derives from the state what the data plane serves.
-//! Never does I/O, reads no clock, draws no randomness of its own: all three come in as arguments.
+//! Decides what each API call answers and what the state is afterwards, and derives from the state what the data plane
+//! serves. Does no I/O, reads no clock and draws no randomness of its own: all three are passed in.
+//!
+//! Start with `operate` (one call in; an answer and perhaps a new state out), `tick` (what becomes due by time alone)
+//! and `ports` (what the crate needs from its caller). Then:
+//! - `state`, `tables`, `rows`, `records`: the state, the tables of each region, and their rows in the store;
+//! - `api`: what all operations share: the operation context, ARNs, filters, pages, errors;
+//! - `settings`, `own_tags`: settings as tables, and the tags that are Forebay's own;
+//! - `elbv2`: load balancers, listeners, rules, target groups, and the blueprint for the data plane;
+//! - `autoscaling`, `ec2`: scaling groups and their instances, networks; `fleet` and `wanted` say which instances
+//!   should run;
+//! - `cloudwatch`: metrics, alarms, dashboards and graphs;
+//! - `sqs`, `messages`, `dead_letters`: queues, and what operations ask of their messages;
+//! - `schedules`: due runs, for the services `scheduler` and `events`;
+//! - `lambda`: functions, event source mappings and invocations;
+//! - `iam`, `acm`, `ssm`, `tagging`, `sts`, `shield`, `waf`: what clients of the services above need besides them;
+//! - `ids`: identifiers; `testing`, `conformance`: for tests.
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 pub mod acm;

@@ -1,5 +1,5 @@
-//! What operations ask of messages. These are no rows of the state: the log of messages is asked past the writer of the state, and each
-//! operation says what its answer is then.
+//! What operations ask of the message log and of functions. Messages are not rows of the state: such calls bypass the
+//! state's writer, and each operation supplies the closure that makes its answer from the outcome.
 
 use core::time::Duration;
 use forebay_awswire::ApiError;
@@ -11,115 +11,116 @@ use forebay_queues::{
 use forebay_units::Wall;
 use serde_json::Value;
 
-/// What is asked.
+/// What is asked of the message log.
 #[derive(Debug)]
 pub enum MessageOrder {
-    /// Send these.
+    /// Send messages.
     Send {
-        /// To this queue.
+        /// The queue that gets them.
         queue: QueueId,
-        /// Each with its content.
+        /// The messages with their bodies.
         letters: Vec<Letter<Vec<u8>>>,
     },
-    /// Receive.
+    /// Receive messages.
     Receive {
-        /// From this queue.
+        /// The queue they come from.
         queue: QueueId,
-        /// How many, for how long.
+        /// How many messages, and their visibility timeout.
         ask: Ask,
-        /// How long to wait if there is nothing.
+        /// How long to wait if there are none.
         wait: Duration,
-        /// The instance that is to have them: when it has ended, what it has not deleted is visible again.
+        /// The instance that receives them. When it has ended, messages that it has not deleted become visible again.
         holder: Option<String>,
     },
-    /// Wait for so long, for nothing: whoever asks is to have no messages any more. As `Receive` without any.
+    /// Wait and receive nothing. For a caller that must not get messages any more, this looks like a `Receive` from an
+    /// empty queue.
     Idle {
-        /// How long.
+        /// How long to wait.
         wait: Duration,
     },
-    /// Delete by these receipts.
+    /// Delete messages.
     Delete {
-        /// From this queue.
+        /// Their queue.
         queue: QueueId,
-        /// Each of a receive.
+        /// Their receipts.
         receipts: Vec<Receipt>,
     },
-    /// Hide these for so long from now on.
+    /// Change how long messages stay invisible.
     Hide {
-        /// Of this queue.
+        /// Their queue.
         queue: QueueId,
-        /// Each of a receive.
+        /// Their receipts, each with the new visibility timeout, which begins now.
         receipts: Vec<(Receipt, Duration)>,
     },
-    /// Delete all.
+    /// Delete all messages.
     Purge {
-        /// Of this queue.
+        /// The queue.
         queue: QueueId,
     },
-    /// Count.
+    /// Count the messages.
     Count {
-        /// In this queue.
+        /// The queue.
         queue: QueueId,
     },
-    /// Begin a move task.
+    /// Start a move task.
     Move {
-        /// From this queue.
+        /// The queue that messages are moved from.
         from: QueueId,
-        /// To that one; without, each message to where it came from.
+        /// The queue that they are moved to; if `None`, each goes back to where it came from.
         to: Option<QueueId>,
-        /// Messages a second.
+        /// The most messages per second.
         rate: Option<u32>,
     },
-    /// Stop a move task.
+    /// Cancel a move task.
     CancelMove {
-        /// From this queue.
+        /// The queue that messages are moved from.
         from: QueueId,
-        /// The one that was started then.
+        /// When the task was started; identifies it.
         started: Wall,
     },
-    /// Tell of the move tasks.
+    /// List move tasks.
     Moves {
-        /// From this queue.
+        /// The queue that messages are moved from.
         from: QueueId,
     },
 }
 
-/// Why a message is not taken in.
+/// Why a message was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSent {
-    /// There are as many messages as there may be, or bytes.
+    /// The limit on messages or on their bytes is reached.
     #[error("there is no room for more messages")]
     Full,
-    /// By the queue's rules.
+    /// The queue's rules forbid it.
     #[error(transparent)]
     Refused(SendRefusal),
 }
 
-/// What came of it.
+/// The outcome of a [`MessageOrder`].
 #[derive(Debug)]
 pub enum MessageOutcome {
-    /// Of `Send`: in the order of the letters.
+    /// The outcome of `Send`, in the order of the messages.
     Sent(Vec<Result<Accepted, NotSent>>),
-    /// Of `Receive`.
+    /// The outcome of `Receive`.
     Received(Result<Vec<Delivered<Vec<u8>>>, ReceiveRefusal>),
-    /// Of `Delete`: in the order of the receipts.
+    /// The outcome of `Delete`, in the order of the receipts.
     Deleted(Vec<Result<Deleted, DeleteRefusal>>),
-    /// Of `Hide`: in the order of the receipts.
+    /// The outcome of `Hide`, in the order of the receipts.
     Hidden(Vec<Result<(), VisibilityRefusal>>),
-    /// Of `Purge`: how many there were.
+    /// The outcome of `Purge`: how many messages there were.
     Purged(Result<usize, PurgeRefusal>),
-    /// Of `Count`.
+    /// The outcome of `Count`.
     Counted(Counts),
-    /// Of `Move`: when it was started; none if one runs already.
+    /// The outcome of `Move`: when the task was started; `None` if one is already running.
     MoveStarted(Option<Wall>),
-    /// Of `CancelMove`: how many it has moved; none if it does not run.
+    /// The outcome of `CancelMove`: how many messages were moved; `None` if the task is not running.
     MoveCancelled(Option<u64>),
-    /// Of `Moves`: the latest first.
+    /// The outcome of `Moves`, the latest task first.
     Moves(Vec<MoveTask>),
 }
 
 impl MessageOutcome {
-    /// Of something else than was asked: our bug.
+    /// The error for an outcome of another kind than the order's, which would be a bug.
     pub(crate) fn unexpected(&self) -> ApiError {
         ApiError::receiver(
             500,
@@ -129,36 +130,36 @@ impl MessageOutcome {
     }
 }
 
-/// Why nothing came of it.
+/// Why an order was not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// There is no such queue any more.
+    /// The queue does not exist any more.
     #[error("there is no such queue")]
     NoQueue,
-    /// The disk did not take it, or does not give it back; nothing of it counts.
+    /// The disk failed. Nothing of the order has taken effect.
     #[error("the messages could not be written or read")]
     Storage,
-    /// Too much waits.
+    /// Too many orders are waiting.
     #[error("too many calls wait for the messages")]
     Busy,
-    /// We stop.
+    /// Forebay is shutting down.
     #[error("the service is stopping")]
     Stopping,
-    /// No message is kept here.
-    #[error("no message is kept here")]
+    /// This process keeps no messages.
+    #[error("messages are not available here")]
     Nowhere,
 }
 
 type Answer = Box<dyn FnOnce(MessageOutcome) -> Result<Value, ApiError> + Send>;
 type InvokeAnswer = Box<dyn FnOnce(Result<Invoked, InvokeError>) -> Result<Value, ApiError> + Send>;
 
-/// What an operation asks past the writer.
+/// What an operation that bypasses the writer asks for.
 pub enum Asked {
-    /// Nothing: its answer is known.
+    /// Nothing: this is the answer.
     Answered(Value),
-    /// This; and what its answer is then.
+    /// An order to the message log, and the closure that makes the answer.
     Order(MessageOrder, Answer),
-    /// That a function is invoked; and what its answer is then.
+    /// An invocation of a function, and the closure that makes the answer.
     Invoke(Invocation, InvokeAnswer),
 }
 

@@ -1,4 +1,4 @@
-//! The door: one operation in, an answer and perhaps a next state out.
+//! The entry point of API calls: one operation in, an answer and perhaps a new state out.
 
 use crate::api::context::{Operation, OperationSpec, Request, Tx, View};
 use crate::messages::{Asked, MessageError};
@@ -12,22 +12,23 @@ use forebay_awswire::{ApiError, Service};
 use forebay_units::Rng;
 use serde_json::Value;
 
-/// What an operation leads to.
+/// The result of an operation.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The output, keyed by botocore's member names.
     pub answer: Value,
-    /// The state afterwards; none if nothing changed.
+    /// The new state; `None` if nothing changed.
     pub next: Option<State>,
 }
 
-/// A service and what it serves.
+/// A service and its operations.
 struct Served {
     service: Service,
     operations: &'static [OperationSpec],
 }
 
-// To add a service: an entry here in its place. To add an operation: its file, and an entry in its service's OPERATIONS.
+// To add a service: an entry at its place here. To add an operation: its file, and an entry in its service's
+// OPERATIONS.
 static SERVED: [Served; Service::ALL.len()] = [
     served(Service::Elbv2, elbv2::OPERATIONS),
     served(Service::Ec2, ec2::OPERATIONS),
@@ -47,7 +48,7 @@ static SERVED: [Served; Service::ALL.len()] = [
     served(Service::Events, events::OPERATIONS),
 ];
 
-// Entries are found by their place, so every service has one, in the order of `Service::ALL`.
+// Entries are indexed by service, so every service must have one, in the order of `Service::ALL`.
 const _: () = {
     let mut place = 0;
     while place < SERVED.len() {
@@ -60,13 +61,13 @@ const fn served(service: Service, operations: &'static [OperationSpec]) -> Serve
     Served { service, operations }
 }
 
-/// The operation of that name, if it is served.
+/// The operation of that name, if it is supported.
 pub fn find(service: Service, name: &str) -> Option<&'static OperationSpec> {
     let operations = SERVED[service as usize].operations;
     operations.iter().find(|operation| operation.name == name)
 }
 
-/// The same, whatever case the name is in.
+/// Like [`find`], but ignoring the case of the name.
 pub(crate) fn find_any(service: Service, name: &str) -> Option<&'static OperationSpec> {
     let operations = SERVED[service as usize].operations;
     operations
@@ -74,7 +75,7 @@ pub(crate) fn find_any(service: Service, name: &str) -> Option<&'static Operatio
         .find(|operation| operation.name.eq_ignore_ascii_case(name))
 }
 
-/// All operations that are served.
+/// All supported operations.
 pub fn supported() -> Vec<(Service, &'static str)> {
     SERVED
         .iter()
@@ -102,7 +103,7 @@ pub fn operate(
 }
 
 impl OperationSpec {
-    /// Carries the operation out on a copy of the state. If it errs it leaves nothing behind.
+    /// Carries the operation out on a copy of the state. If it fails, the state stays as it was.
     pub fn run(
         &self,
         state: &State,
@@ -121,10 +122,12 @@ impl OperationSpec {
                 answer: run(&view, ports.datapoints)?,
                 next: None,
             }),
-            // Whoever has messages asks by `ask`.
+            // These operations go through `ask`.
             Operation::Messages(_) => Err(MessageError::Nowhere.into()),
             Operation::Write(run) => {
                 let mut tx = Tx::new(view, rng);
+                // What the operation changed may concern Auto Scaling groups (an instance that was terminated, a
+                // group's new size). They settle in the same change, so that nobody sees a state in between.
                 let answer = run(&mut tx)?;
                 autoscaling::settle::follow(&mut tx);
                 Ok(Outcome {
@@ -137,7 +140,8 @@ impl OperationSpec {
 }
 
 impl OperationSpec {
-    /// What the operation asks of messages, and what it answers then. For those that do; `rng` draws their new ids.
+    /// What an operation asks of messages or functions, and how it answers. Only for operations that do; `rng` draws
+    /// new ids.
     pub fn ask(
         &self,
         state: &State,
@@ -164,6 +168,6 @@ fn check_region(region: &str) -> Result<(), ApiError> {
     }
     Err(ApiError::sender(
         "ValidationError",
-        "The region of the signature's scope is no region name",
+        "The signature's scope does not contain a valid region name",
     ))
 }

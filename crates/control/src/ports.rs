@@ -1,4 +1,4 @@
-//! What this crate asks of the hands above it.
+//! What this crate needs from its caller: observations, datapoints, a journal, and what carries out actions.
 
 use crate::State;
 use crate::elbv2::draining::Drain;
@@ -9,22 +9,23 @@ use forebay_signals::alarm;
 use forebay_units::Wall;
 use std::sync::Arc;
 
-/// Facts observed by the data plane, joined into answers. They are no part of the state.
+/// What the data plane and the launcher have observed. It is not part of the state.
 pub trait Observations: Send + Sync {
-    /// What is known of a target's health; none if it is not watched (yet).
+    /// A target's health; `None` if it is not watched (yet).
     fn target_health(&self, group_arn: &str, target_id: &str, port: u16) -> Option<TargetHealth>;
 
-    /// How a target compares with its peers; none if it is not compared.
+    /// How a target compares with its peers; `None` if it is not compared.
     fn target_anomaly(&self, _group_arn: &str, _target_id: &str, _port: u16) -> Option<Anomaly> {
         None
     }
 
-    /// What is left at each of these targets; none of one that the data plane does not know to drain (yet), which it may still pick.
+    /// What is still in flight at each of these targets. `None` for a target that the data plane does not know to be
+    /// draining (yet): it may still pick it.
     fn left_in_flight(&self, drains: &[Drain]) -> Vec<Option<Left>> {
         vec![None; drains.len()]
     }
 
-    /// How a launcher saw an instance last; none if it knows nothing of it (any more).
+    /// How a launcher last saw an instance; `None` if it does not know the instance (any more).
     fn instance(&self, _id: &str) -> Option<SeenInstance> {
         None
     }
@@ -34,28 +35,29 @@ pub trait Observations: Send + Sync {
         Vec::new()
     }
 
-    /// The shapes that instances can have; empty if none were declared.
+    /// The shapes that instances can have; empty if none are configured.
     fn shapes(&self) -> Vec<Shape> {
         Vec::new()
     }
 
-    /// Why what users send along (user data) may not be run here; none if it may.
+    /// Why user data may not be run here; `None` if it may.
     fn refuses_user_data(&self) -> Option<String> {
         None
     }
 
-    /// Requests in flight at each of these instances, or at whatever is registered by their ids, in all their groups.
+    /// How many requests are in flight at each of these instances, or at the targets that are registered by these ids,
+    /// in all groups together.
     fn in_flight(&self, target_ids: &[&str]) -> Vec<u32> {
         vec![0; target_ids.len()]
     }
 }
 
-/// What is left at a target that drains.
+/// What is still in flight at a draining target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Left {
-    /// Requests in flight.
+    /// The number of requests in flight.
     pub in_flight: u32,
-    /// Its delay is over by the data plane's own clock, which nobody sets: what is in flight is being ended.
+    /// Whether the delay is over by the data plane's monotonic clock, so that requests in flight are being aborted.
     pub is_cut: bool,
 }
 
@@ -69,7 +71,7 @@ impl Observations for NothingObserved {
     }
 }
 
-/// A metric: values that belong together over time.
+/// A series: the values of one metric with one set of dimensions over time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Series {
     /// The region it was put in.
@@ -78,40 +80,40 @@ pub struct Series {
     pub namespace: String,
     /// The metric's name.
     pub name: String,
-    /// Names and values, sorted by name; no name twice.
+    /// Dimensions as names and values, sorted by name; no name occurs twice.
     pub dimensions: Vec<(String, String)>,
 }
 
-/// What became known of a metric at one time.
+/// The values of a series at one time.
 #[derive(Clone, Debug)]
 pub struct Datapoint {
-    /// Of which metric.
+    /// The series.
     pub series: Series,
-    /// When.
+    /// The time of the values.
     pub at: Wall,
-    /// CloudWatch's name of the unit; none if it has none, which CloudWatch calls `None`.
+    /// CloudWatch's name of the unit; `None` for values without a unit, which CloudWatch also calls `None`.
     pub unit: Option<String>,
     /// The values.
     pub summary: Summary,
-    /// Whether it is to be kept by the second, not by the minute.
+    /// Whether it is stored with a resolution of one second rather than one minute.
     pub high_resolution: bool,
 }
 
-/// Which metrics are meant. What is not said fits everything.
+/// Selects series. Fields that are not set match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SeriesFilter {
-    /// Those of this namespace.
+    /// Only series of this namespace.
     pub namespace: Option<String>,
-    /// Those of this name.
+    /// Only series of this name.
     pub name: Option<String>,
-    /// Those with all of these dimensions, with any value where none is said. They may have others too.
+    /// Only series with all of these dimensions, with any value where none is given. They may have further dimensions.
     pub dimensions: Vec<(String, Option<String>)>,
-    /// Those that got datapoints at this time or later.
+    /// Only series with datapoints at this time or later.
     pub active_since: Option<Wall>,
 }
 
 impl SeriesFilter {
-    /// Whether it fits a metric, as far as the metric itself tells.
+    /// Whether it matches a series. `active_since` is not considered.
     pub fn fits(&self, series: &Series) -> bool {
         let is = |wanted: &Option<String>, found: &String| wanted.as_ref().is_none_or(|name| name == found);
         is(&self.namespace, &series.namespace)
@@ -123,23 +125,24 @@ impl SeriesFilter {
     }
 }
 
-/// Datapoints could not be kept.
+/// Datapoints could not be stored.
 #[derive(Debug, thiserror::Error)]
-#[error("the datapoints could not be kept")]
+#[error("the datapoints could not be stored")]
 pub struct PutError {
-    /// Why.
+    /// The underlying error.
     #[source]
     pub cause: Box<dyn core::error::Error + Send + Sync>,
 }
 
-/// Where datapoints are kept. They are no part of the state: they come by the thousand, and none is worth a synced transaction.
+/// Stores datapoints. They are not part of the state: they come by the thousand, and none is worth a synced
+/// transaction.
 pub trait Datapoints: Send + Sync {
-    /// Keeps these.
+    /// Stores datapoints.
     fn put(&self, points: Vec<Datapoint>) -> Result<(), PutError>;
 
-    /// A metric's values in periods of `period_seconds`, the first of which begins at `from` (a whole second; a whole minute where
-    /// periods are minutes), up to `to`, ascending, each with its beginning. Empty periods are left out. With a unit (`None` is one
-    /// too), only what was put with it; without, everything.
+    /// The values of a series in periods of `period_seconds` from `from` to `to`, ascending, each with the period's
+    /// beginning. `from` is a whole second, or a whole minute where periods are minutes. Empty periods are left out. If
+    /// `unit` is given, only values with that unit count (`None` is one, too); otherwise all do.
     fn read(
         &self,
         series: &Series,
@@ -149,24 +152,24 @@ pub trait Datapoints: Send + Sync {
         unit: Option<&str>,
     ) -> Vec<(Wall, Summary)>;
 
-    /// The units that a metric's datapoints have, `None` among them.
+    /// The units that a series' values have, including `None`.
     fn units(&self, series: &Series) -> Vec<String>;
 
-    /// The metrics of a region that the filter fits, sorted.
+    /// The series of a region that match the filter, sorted.
     fn list(&self, region: &str, filter: &SeriesFilter) -> Vec<Series>;
 
-    /// Forgets all.
+    /// Deletes everything.
     fn clear(&self);
 }
 
-/// A place where no datapoint is kept.
+/// Stores no datapoints.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoDatapoints;
 
 impl Datapoints for NoDatapoints {
     fn put(&self, _points: Vec<Datapoint>) -> Result<(), PutError> {
         Err(PutError {
-            cause: "nobody keeps datapoints here".into(),
+            cause: "datapoints are not stored here".into(),
         })
     }
 
@@ -185,47 +188,48 @@ impl Datapoints for NoDatapoints {
     fn clear(&self) {}
 }
 
-/// What an alarm wants done because of its state.
+/// An action that an alarm requests because of its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlarmAction {
     /// The alarm's region.
     pub region: String,
     /// The alarm's name.
     pub alarm_name: String,
-    /// The state that it is in.
+    /// The state that the alarm is in.
     pub state: alarm::State,
-    /// What is to be done.
+    /// The ARN of the action.
     pub arn: String,
-    /// What subscribers are told.
+    /// The text for subscribers of a topic.
     pub notification: Notification,
 }
 
-/// What subscribers of a topic are told of an alarm.
+/// What a topic's subscribers are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
-    /// In a line.
+    /// The subject line.
     pub subject: String,
-    /// In full: JSON, in CloudWatch's form.
+    /// The full text: JSON in CloudWatch's format.
     pub message: String,
-    /// Since when it is so, as AWS writes times.
+    /// When the state changed, in AWS's time format.
     pub timestamp: String,
 }
 
-/// An action was not carried out.
+/// An action could not be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ActionError(pub String);
 
-/// Who carries out what alarms want done. Called before the alarm's new state is on disk: if that fails, it is called again.
+/// Carries out the actions of alarms. Called before the alarm's new state is on disk: if writing fails, it is called
+/// again.
 pub trait Actions: Send + Sync {
-    /// Carries an action out, or sees to it that it will be, without waiting.
+    /// Carries an action out, or arranges for it, without waiting.
     fn run(&self, action: &AlarmAction) -> Result<(), ActionError>;
 
-    /// Tells a topic something, or sees to it that it will be told, without waiting.
+    /// Sends a notification to a topic, or arranges for it, without waiting.
     fn tell(&self, topic: &str, notification: &Notification) -> Result<(), ActionError>;
 }
 
-/// Nobody carries out actions.
+/// Ignores all actions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NobodyActs;
 
@@ -237,11 +241,13 @@ impl Actions for NobodyActs {
     }
 
     fn tell(&self, _topic: &str, _notification: &Notification) -> Result<(), ActionError> {
-        Err(ActionError("nobody tells topics anything here".to_owned()))
+        Err(ActionError(
+            "notifications cannot be sent to topics here".to_owned(),
+        ))
     }
 }
 
-/// What operations see beyond the state.
+/// What operations see besides the state.
 #[derive(Clone, Copy)]
 pub struct Ports<'a> {
     /// What the data plane has observed.
@@ -251,33 +257,34 @@ pub struct Ports<'a> {
 }
 
 impl Ports<'static> {
-    /// Nothing was observed, and no datapoint is kept.
+    /// Nothing was observed, and no datapoints are stored.
     pub const NOTHING: Ports<'static> = Ports {
         observations: &NothingObserved,
         datapoints: &NoDatapoints,
     };
 }
 
-/// Why a change could not be made durable. Nothing of it counts.
+/// A change could not be made durable, and has no effect.
 #[derive(Debug, thiserror::Error)]
 #[error("the change could not be written to disk")]
 pub struct JournalError {
-    /// What the disk or the file said.
+    /// The underlying error.
     #[source]
     pub cause: Box<dyn core::error::Error + Send + Sync>,
 }
 
-/// Where changes become durable.
+/// Makes changes durable.
 pub trait Journal: Send {
-    /// Writes what differs between the two. The change is on disk when this returns, whole, or not at all.
+    /// Writes the difference between two states. When this returns, all of it is on disk, or nothing if it failed.
     fn commit(&mut self, old: &State, new: &State) -> Result<(), JournalError>;
 
-    /// Leaves what is on disk to another process. The next commit takes it back, and makes it the new state whatever it is by then.
+    /// Hands the files over to another process. The next commit takes them back, and makes its state the stored one
+    /// whatever is stored by then.
     fn release(&mut self) {}
 }
 
-/// Who serves by the state.
+/// Makes the data plane serve a state.
 pub trait Publish: Send + Sync {
-    /// Returns once every worker picks by the new state.
+    /// Returns once every worker uses the new state.
     fn publish(&self, state: &Arc<State>);
 }

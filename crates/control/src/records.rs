@@ -1,10 +1,10 @@
-//! Records that belong to no service: all of them have tags and addresses.
+//! Records that all services share: tags and addresses.
 
 use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Tags of one resource.
+/// The tags of one resource.
 pub type Tags = BTreeMap<String, String>;
 
 /// A version of the Internet Protocol.
@@ -17,10 +17,10 @@ pub enum IpVersion {
 }
 
 impl IpVersion {
-    /// Both.
+    /// Both versions.
     pub const ALL: [IpVersion; 2] = [IpVersion::V4, IpVersion::V6];
 
-    /// An address's.
+    /// The version of an address.
     pub fn of(address: IpAddr) -> IpVersion {
         match address {
             IpAddr::V4(_) => IpVersion::V4,
@@ -28,7 +28,7 @@ impl IpVersion {
         }
     }
 
-    /// Its name.
+    /// The version's name.
     pub fn word(self) -> &'static str {
         match self {
             IpVersion::V4 => "IPv4",
@@ -37,14 +37,14 @@ impl IpVersion {
     }
 }
 
-/// Addresses that nodes in a zone have instead of those of the pools, by the zone's name, in the order in which they are taken.
+/// Addresses for nodes that are used instead of the pools', by zone, in the order in which they are taken.
 pub type NodeAddresses = BTreeMap<String, Vec<IpAddr>>;
 
-/// An address in use: of a pool, or one of those that were given for nodes.
+/// An address in use: from a pool, or one of those listed for nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
-    /// Whose slice it is part of, or for which subnet's node it is.
+    /// The subnet whose slice it is part of, or in which its node is.
     pub subnet_id: String,
-    /// ARN or id of who has it.
+    /// ARN or id of its owner.
     pub owner: String,
 }

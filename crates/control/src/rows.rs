@@ -1,4 +1,4 @@
-//! Rows, as the store keeps them: what differs between two states, and why stored rows may be no state.
+//! Rows as the store keeps them: the difference between two states, and errors of stored rows.
 
 use serde::Serialize;
 
@@ -9,11 +9,11 @@ pub struct RowChange {
     pub table: &'static str,
     /// The row's key, unique in the table.
     pub key: String,
-    /// Its JSON; none if the row is gone.
+    /// Its JSON; `None` if the row was deleted.
     pub value: Option<Vec<u8>>,
 }
 
-/// Why stored rows are no state.
+/// Why stored rows do not make a state.
 #[derive(Debug, thiserror::Error)]
 pub enum RowError {
     /// A row's value cannot be read.
@@ -23,14 +23,14 @@ pub enum RowError {
         table: String,
         /// The row's key.
         key: String,
-        /// What JSON said.
+        /// The JSON parser's error.
         #[source]
         cause: serde_json::Error,
     },
-    /// A table that this version does not know.
-    #[error("table '{0}' is unknown to this version")]
+    /// This version has no such table.
+    #[error("table '{0}' is unknown to this version: was the data written by a newer one?")]
     UnknownTable(String),
-    /// A key without a region.
+    /// The row's key has no region.
     #[error("row '{key}' of table '{table}' names no region")]
     NoRegion {
         /// The row's table.
@@ -38,12 +38,13 @@ pub enum RowError {
         /// The row's key.
         key: String,
     },
-    /// The row that holds the state's own facts is missing.
+    /// The row of the state's settings is missing.
     #[error("the row 'settings' of table 'state' is missing")]
     NoSettings,
 }
 
-/// A record's JSON. Our records hold nothing that JSON cannot (no map with keys other than strings).
+/// A record's JSON. This cannot fail: records contain nothing that JSON cannot represent (such as maps whose keys are
+/// not strings).
 pub(crate) fn json<T: Serialize>(record: &T) -> Vec<u8> {
     serde_json::to_vec(record).unwrap_or_else(|error| unreachable!("a record that JSON cannot hold: {error}"))
 }

@@ -1,4 +1,7 @@
-//! Everything that users have made, as one value.
+//! The state: everything that users have made, as one value.
+//!
+//! In the folder: `addresses` (the pools and their slices), `nodes` (the addresses of load balancer nodes), `zones`
+//! (how many zones each region has).
 
 use crate::ec2::defaults::default_region;
 use crate::ec2::records::ZONES;
@@ -17,43 +20,43 @@ mod addresses;
 pub(crate) mod nodes;
 pub(crate) mod zones;
 
-/// The table and key of the row that holds the state's own facts.
+/// The table and key of the row that holds the state's settings.
 const SETTINGS_TABLE: &str = "state";
 const SETTINGS_KEY: &str = "settings";
 
-/// The state's own facts.
+/// The state's settings, which belong to no region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Grows with every change.
+    /// Increases with every change.
     pub generation: u64,
-    /// Where subnets, nodes and instances take their addresses.
+    /// The pool that subnets, nodes and instances take their IPv4 addresses from.
     pub pool: Ipv4Net,
-    /// Where nodes take their IPv6 addresses, if they have any.
+    /// The pool that nodes take their IPv6 addresses from, if they have any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool6: Option<Ipv6Net>,
-    /// How many zones each region has.
+    /// The number of zones in each region.
     #[serde(default = "default_zones")]
     pub zones: u8,
-    /// Addresses that nodes have instead of those of the pools.
+    /// Addresses for nodes that are used instead of the pools'.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_addresses: NodeAddresses,
-    /// The region of those who name none.
+    /// The region of requests that name none, and of global services' resources.
     pub default_region: String,
-    /// Whose habits answers follow where they differ.
+    /// The dialect that answers follow.
     #[serde(default)]
     pub dialect: Dialect,
-    /// Quotas that were raised or lowered, by the API's name.
+    /// Quotas that differ from the default, by the API's name.
     #[serde(default)]
     pub quotas: BTreeMap<String, u32>,
-    /// What names of load balancers end with.
+    /// The domain of load balancers' DNS names.
     #[serde(default = "default_domain")]
     pub domain: String,
-    /// What keys of sticky cookies are derived from; zeros until it was drawn.
+    /// The secret that the keys of sticky cookies are derived from; zeros until it is drawn.
     #[serde(default)]
     pub(crate) secret: [u8; 32],
 }
 
-/// The domain of load balancers' names, if no other was given.
+/// The default domain of load balancers' DNS names.
 pub const DEFAULT_DOMAIN: &str = "elb.localhost";
 
 fn default_domain() -> String {
@@ -64,30 +67,31 @@ fn default_zones() -> u8 {
     ZONES
 }
 
-/// Whose habits answers follow.
+/// Whose behavior answers follow where AWS and moto differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
-    /// AWS's.
+    /// AWS's behavior.
     #[default]
     Aws,
-    /// The mock library moto's, for suites written against it: it accepts much that AWS refuses (one zone, rules without
-    /// conditions or actions, authentication without TLS, security groups and targets of other VPCs), echoes
-    /// conditions and actions as they were given, and deregisters an id without a port wherever it is registered.
+    /// The mock library moto's behavior, for test suites written against it. It accepts much that AWS refuses (a single
+    /// zone, rules without conditions or actions, authentication without TLS, security groups and targets of other
+    /// VPCs), describes conditions and actions as they were given, and deregisters an id without a port at every port.
     Moto,
 }
 
-/// Everything that users have made. Clone costs O(1).
+/// Everything that users have made. Cloning costs O(1), so each operation works on a copy of its own, and one that fails is
+/// simply dropped (docs/decisions/0001).
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     settings: Arc<Settings>,
     regions: imbl::OrdMap<String, Arc<Region>>,
-    /// Slices of the pool in use, by number. Derived from the subnets.
+    /// The pool's slices in use, by number. Derived from the subnets, and not stored.
     slices: imbl::OrdMap<u32, String>,
 }
 
 impl State {
-    /// A state in which nobody has made anything: the default region with its default VPC.
+    /// A state without any resources: the default region with its default VPC.
     pub fn new(default_region: &str, pool: Ipv4Net) -> State {
         let settings = Settings {
             generation: 1,
@@ -115,7 +119,7 @@ impl State {
         state
     }
 
-    /// The same with everything that users have made gone. The generation goes on growing.
+    /// This state without any resources. The generation continues, so that the new state counts as newer.
     pub fn reset(&self) -> State {
         State::with_settings(Settings {
             generation: self.settings.generation + 1,
@@ -123,7 +127,7 @@ impl State {
         })
     }
 
-    /// The same with another dialect and other quotas.
+    /// This state with another dialect and other quotas.
     pub fn configured(&self, dialect: Dialect, quotas: BTreeMap<String, u32>) -> State {
         let mut state = self.clone();
         if (self.settings.dialect, &self.settings.quotas) != (dialect, &quotas) {
@@ -138,7 +142,7 @@ impl State {
         state
     }
 
-    /// The same with this domain for names of load balancers to come; those that there are keep theirs.
+    /// This state with another domain for the names of future load balancers. Existing ones keep their names.
     pub fn in_domain(&self, domain: &str) -> State {
         let mut state = self.clone();
         if self.settings.domain != domain {
@@ -149,7 +153,7 @@ impl State {
         state
     }
 
-    /// The same with `drawn` (random) as the secret of sticky cookies, if it has none yet.
+    /// This state with `drawn` (random) as the secret of sticky cookies, if it has none yet.
     pub fn secured(&self, drawn: [u8; 32]) -> State {
         let mut state = self.clone();
         if self.settings.secret == [0; 32] {
@@ -160,7 +164,7 @@ impl State {
         state
     }
 
-    /// A number that stays the same for as long as this state is kept, and is another for each other Forebay.
+    /// A number that stays the same as long as this state is kept, and differs between installations.
     pub(crate) fn stable_seed(&self) -> u64 {
         self.settings.secret.chunks(8).fold(0, |own: u64, chunk| {
             let word = chunk
@@ -170,8 +174,8 @@ impl State {
         })
     }
 
-    /// Random numbers that are the same each time for this state, and others for each other state and for each other Forebay: ids must
-    /// not meet those of a neighbour on the same machine.
+    /// Random numbers that are reproducible for this state, and differ for every other state and installation. Ids of
+    /// instances must not collide with those of another Forebay on the same machine.
     pub(crate) fn drawn(&self, name: &str) -> Rng {
         Rng::named(
             self.stable_seed() ^ self.settings.generation.rotate_left(32),
@@ -179,22 +183,22 @@ impl State {
         )
     }
 
-    /// What keys of sticky cookies are derived from.
+    /// The secret that the keys of sticky cookies are derived from.
     pub fn secret(&self) -> Secret {
         Secret(self.settings.secret)
     }
 
-    /// A quota as it counts here.
+    /// A quota's value.
     pub fn quota(&self, quota: Quota) -> usize {
         self.settings.quotas.get(quota.name).copied().unwrap_or(quota.max) as usize
     }
 
-    /// Grows with every change.
+    /// A number that increases with every change.
     pub fn generation(&self) -> u64 {
         self.settings.generation
     }
 
-    /// The state's own facts.
+    /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -203,7 +207,7 @@ impl State {
         Arc::make_mut(&mut self.settings).generation += 1;
     }
 
-    /// A region; one that nobody has written to yet has its defaults.
+    /// A region. One that nobody has written to yet has its defaults.
     pub fn region(&self, name: &str) -> Arc<Region> {
         if let Some(region) = self.regions.get(name) {
             return Arc::clone(region);
@@ -223,7 +227,7 @@ impl State {
             .map(|(name, region)| (name.as_str(), &**region))
     }
 
-    /// A region, to change it; made with its defaults on first use.
+    /// A region, for changes; created with its defaults on first use.
     pub fn region_mut(&mut self, name: &str) -> &mut Region {
         if !self.regions.contains_key(name) {
             let made = default_region(name, &self.free_slices());
@@ -239,7 +243,7 @@ impl State {
         }
     }
 
-    /// The rows that differ from `old` to `new`.
+    /// The rows that differ between `old` and `new`.
     pub fn rows_changed(old: &State, new: &State) -> Vec<RowChange> {
         let mut changes = Vec::new();
         if old.settings != new.settings {
@@ -248,6 +252,8 @@ impl State {
         let nothing = Region::default();
         for (name, region) in &new.regions {
             match old.regions.get(name) {
+                // A region that is still the same object has not been written to, so its rows need not be
+                // compared.
                 Some(before) if Arc::ptr_eq(before, region) => {}
                 before => region.changes_since(before.map_or(&nothing, |before| before), name, &mut changes),
             }
@@ -274,7 +280,7 @@ impl State {
         core::iter::once(SETTINGS_TABLE).chain(TABLES.iter().copied())
     }
 
-    /// The state whose rows these are: table, key, JSON.
+    /// Rebuilds the state from its rows: table, key and JSON.
     pub fn from_rows<T, K, V>(rows: impl IntoIterator<Item = (T, K, V)>) -> Result<State, RowError>
     where
         T: AsRef<str>,
@@ -307,6 +313,7 @@ impl State {
                 .take_row(table, key, value)?;
         }
         let settings = Arc::new(settings.ok_or(RowError::NoSettings)?);
+        // Slices are derived rather than stored, so they cannot contradict the subnets.
         let slices = regions.values().flat_map(|region| region.subnets.values());
         let slices = slices
             .flat_map(|subnet| subnet.slices.iter().map(|&slice| (slice, subnet.id.clone())))
@@ -389,7 +396,7 @@ mod tests {
         };
         assert_eq!(
             wrong("no.such", "local-1/a", "{}").to_string(),
-            "table 'no.such' is unknown to this version"
+            "table 'no.such' is unknown to this version: was the data written by a newer one?"
         );
         assert!(
             wrong("ec2.vpc", "local-1/vpc-1", "{")

@@ -1,4 +1,4 @@
-//! One region's tables, and their rows as the store keeps them.
+//! The tables of a region, and their rows in the store.
 
 use crate::acm::records::Certificate;
 use crate::autoscaling::records::{
@@ -20,18 +20,18 @@ use imbl::ordmap::DiffItem;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Records by key. Clone costs O(1), lookup and change O(log n).
+/// Records by key. Cloning costs O(1), lookups and changes O(log n).
 pub type Table<T> = imbl::OrdMap<String, Arc<T>>;
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $field:ident: $record:ty = $name:literal;)*) => {
-        /// Everything one region has.
+        /// Everything in one region.
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct Region {
             $($(#[$doc])* pub $field: Table<$record>,)*
         }
 
-        /// Names of all tables that hold a region's rows.
+        /// The names of all tables that hold a region's rows.
         pub(crate) const TABLES: &[&str] = &[$($name),*];
 
         impl Region {
@@ -51,7 +51,8 @@ macro_rules! tables {
                 Ok(())
             }
 
-            /// Adds what differs between `old` and `self` to `changes`, keys prefixed with the region's name.
+            /// Appends the rows that differ between `old` and `self` to `changes`, their keys prefixed with the
+            /// region's name.
             pub(crate) fn changes_since(&self, old: &Region, name: &str, changes: &mut Vec<RowChange>) {
                 $(diff($name, name, &old.$field, &self.$field, changes);)*
             }
@@ -59,7 +60,7 @@ macro_rules! tables {
     };
 }
 
-// To add a table: one line here and a record that is Serialize + Deserialize + Clone + PartialEq + Debug.
+// To add a table: one line here, and a record that is Serialize + Deserialize + Clone + PartialEq + Debug.
 tables! {
     /// VPCs by id.
     vpcs: Vpc = "ec2.vpc";
@@ -67,23 +68,23 @@ tables! {
     subnets: Subnet = "ec2.subnet";
     /// Security groups by id.
     security_groups: SecurityGroup = "ec2.security-group";
-    /// Rules of security groups by id.
+    /// Security group rules by id.
     group_rules: GroupRule = "ec2.security-group-rule";
     /// Internet gateways by id.
     internet_gateways: InternetGateway = "ec2.internet-gateway";
     /// Route tables by id.
     route_tables: RouteTable = "ec2.route-table";
-    /// ACM's certificates by ARN.
+    /// ACM certificates by ARN.
     certificates: Certificate = "acm.certificate";
-    /// IAM's server certificates by name. Kept in the default region: IAM has none.
+    /// IAM server certificates by name, in the default region: IAM is global.
     server_certificates: ServerCertificate = "iam.server-certificate";
-    /// IAM's roles by name, in the default region as all that is IAM's.
+    /// IAM roles by name, in the default region like everything of IAM.
     roles: Role = "iam.role";
-    /// IAM's managed policies by ARN.
+    /// IAM managed policies by ARN.
     policies: ManagedPolicy = "iam.policy";
-    /// IAM's instance profiles by name.
+    /// IAM instance profiles by name.
     instance_profiles: InstanceProfile = "iam.instance-profile";
-    /// Systems Manager's parameters by name.
+    /// Systems Manager parameters by name.
     parameters: Parameter = "ssm.parameter";
     /// Queues by name.
     queues: Queue = "sqs.queue";
@@ -91,23 +92,23 @@ tables! {
     functions: Function = "lambda.function";
     /// Event source mappings by id.
     mappings: Mapping = "lambda.event-source-mapping";
-    /// Groups of EventBridge Scheduler's schedules by name, but for the default one.
+    /// EventBridge Scheduler's schedule groups by name, except the default one.
     schedule_groups: ScheduleGroup = "scheduler.group";
     /// EventBridge Scheduler's schedules by `GROUP/NAME`.
     event_schedules: EventSchedule = "scheduler.schedule";
     /// EventBridge's rules by name.
     event_rules: EventRule = "events.rule";
-    /// How far schedules and rules have come, by ARN.
+    /// Up to which time schedules and rules have been looked at, by ARN.
     schedule_clocks: ScheduleClock = "schedules.clock";
-    /// Their runs that are not over, by `ARN@TIME|TARGET`.
+    /// Runs of schedules and rules that have not ended, by `ARN@TIME|TARGET`.
     scheduled_runs: ScheduledRun = "schedules.run";
-    /// The latest of those that are.
+    /// The most recent runs that have ended.
     ended_runs: ScheduledRun = "schedules.ended-run";
     /// Instances by id.
     instances: Instance = "ec2.instance";
     /// Launch templates by id.
     launch_templates: LaunchTemplate = "ec2.launch-template";
-    /// Pool addresses in use, by address, and who has them.
+    /// Addresses in use, by address, with their owners.
     addresses: Address = "address";
     /// Tags by ARN (elbv2, acm, iam, cloudwatch) or id (ec2).
     tags: Tags = "tags";
@@ -123,9 +124,9 @@ tables! {
     targets: Target = "elbv2.target";
     /// Alarms by name.
     alarms: Alarm = "cloudwatch.alarm";
-    /// Entries of alarms' histories by name and number.
+    /// Alarm history entries by alarm name and number.
     alarm_history: HistoryEntry = "cloudwatch.alarm-history";
-    /// Dashboards by name. Kept in the default region: they belong to none.
+    /// Dashboards by name, in the default region: they are global.
     dashboards: Dashboard = "cloudwatch.dashboard";
     /// Contributor Insights rules by name.
     insight_rules: InsightRule = "cloudwatch.insight-rule";
@@ -133,7 +134,7 @@ tables! {
     scaling_groups: Group = "autoscaling.group";
     /// Instances of Auto Scaling groups by id.
     members: Member = "autoscaling.instance";
-    /// What happened to Auto Scaling groups by `GROUP|NUMBER`.
+    /// Activities of Auto Scaling groups by `GROUP|NUMBER`.
     activities: Activity = "autoscaling.activity";
     /// Launch configurations by name.
     launch_configurations: LaunchConfiguration = "autoscaling.launch-configuration";
@@ -145,7 +146,7 @@ tables! {
     schedules: Schedule = "autoscaling.schedule";
     /// Instance refreshes by `GROUP|NUMBER`.
     refreshes: Refresh = "autoscaling.refresh";
-    /// What topics are still to be told, by number.
+    /// Notifications that are still to be sent to topics, by number.
     notices: Notice = "autoscaling.notice";
 }
 

@@ -1,4 +1,6 @@
-//! A caller for tests: holds a state and calls operations on it.
+//! A caller for tests, which holds a state and calls operations on it.
+//!
+//! In the folder: `messages` (messages in memory).
 
 mod messages;
 
@@ -27,22 +29,22 @@ pub(crate) struct Caller {
     pub(crate) datapoints: Remembered,
     pub(crate) observed: Observed,
     messages: messages::InMemory,
-    /// Whose keys the caller has.
+    /// The instance whose credentials the caller uses, if any.
     pub(crate) instance: Option<String>,
-    /// Whether the caller has proven who it is.
+    /// Whether the caller has proven its identity.
     pub(crate) is_proven: bool,
     /// What functions answer.
     pub(crate) function: fn(Invocation) -> Result<Invoked, InvokeError>,
     rng: Rng,
 }
 
-/// What a launcher and the data plane have seen; nothing, unless a test says so.
+/// What the launcher and the data plane have seen: nothing, unless a test sets it.
 #[derive(Default)]
 pub(crate) struct Observed {
     pub(crate) images: Mutex<Vec<Image>>,
     pub(crate) shapes: Mutex<Vec<Shape>>,
     pub(crate) seen: Mutex<BTreeMap<String, SeenInstance>>,
-    /// Of each target, by its id.
+    /// Health of targets, by target id.
     pub(crate) health: Mutex<BTreeMap<String, HealthState>>,
     pub(crate) in_flight: Mutex<BTreeMap<String, u32>>,
     pub(crate) refuses_user_data: Mutex<Option<String>>,
@@ -105,12 +107,12 @@ impl Caller {
         }
     }
 
-    /// Calls an operation; what it changes is kept, and can be read back from its rows.
+    /// Calls an operation. Its change is kept, after a round trip through the state's rows.
     pub(crate) fn call(&mut self, operation: &str, input: Value) -> Result<Value, ApiError> {
         self.call_of(Service::Elbv2, operation, input)
     }
 
-    /// The same for any service.
+    /// Like `call`, for any service.
     pub(crate) fn call_of(
         &mut self,
         service: Service,
@@ -167,12 +169,12 @@ impl Caller {
         Ok(answer)
     }
 
-    /// A function that load balancers may invoke; its ARN.
+    /// Creates a function that load balancers may invoke, and returns its ARN.
     pub(crate) fn function_named(&mut self, name: &str) -> String {
         let statement = json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}});
         let trust = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
         let role = json!({"RoleName": "run", "AssumeRolePolicyDocument": trust});
-        // It may be there already.
+        // The role may exist already.
         let _ = self.call_of(Service::Iam, "CreateRole", role);
         let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         let function = json!({
@@ -189,7 +191,7 @@ impl Caller {
         text(&made["FunctionArn"])
     }
 
-    /// What an operation of Lambda asks past the writer.
+    /// What an operation of Lambda asks for outside the writer.
     pub(crate) fn ask_of(
         &mut self,
         operation: &crate::OperationSpec,
@@ -211,7 +213,7 @@ impl Caller {
         operation.ask(state, &request, &self.observed, &mut self.rng)
     }
 
-    /// Messages of a queue, received.
+    /// Receives messages from a queue.
     pub(crate) fn received(
         &mut self,
         queue: forebay_queues::QueueId,
@@ -234,7 +236,7 @@ impl Caller {
             .unwrap_or_else(|error| panic!("{operation}: {error}"))
     }
 
-    /// Code and message of an operation that must fail, and must leave the state as it was.
+    /// Code and message of an operation that must fail, and must leave the state unchanged.
     pub(crate) fn fails(&mut self, operation: &str, input: Value) -> (String, String) {
         let before = self.state.clone();
         let error = self.call(operation, input).expect_err(operation);
@@ -274,7 +276,7 @@ impl Caller {
         text(&self.ok("CreateListener", input)["Listeners"][0]["ListenerArn"])
     }
 
-    /// A certificate that listeners can use.
+    /// Creates a certificate that listeners can use.
     pub(crate) fn certificate(&mut self) -> String {
         let input = certificate_input("example.com");
         let answer = self.call_of(Service::Acm, "ImportCertificate", input);
@@ -289,7 +291,7 @@ impl Caller {
     }
 }
 
-/// Keeps datapoints as they came.
+/// Keeps datapoints as they were put.
 #[derive(Default)]
 pub(crate) struct Remembered(Mutex<Vec<Datapoint>>);
 
@@ -354,9 +356,9 @@ impl Datapoints for Remembered {
     }
 }
 
-/// If this is set, each call is told on standard error: see `conformance`.
+/// If this variable is set, each call is reported on standard error: see `conformance`.
 pub(crate) const RECORD: &str = "FOREBAY_TEST_RECORD_CALLS";
-/// What such a line begins with; then the service's scope, the operation, and `ok` or an error's code.
+/// The prefix of such a line. The service's signing name, the operation, and `ok` or an error's code follow.
 pub(crate) const RECORDED: &str = "recorded call: ";
 
 fn record(service: Service, operation: &str, error: Option<&ApiError>) {
@@ -367,7 +369,7 @@ fn record(service: Service, operation: &str, error: Option<&ApiError>) {
     }
 }
 
-/// ImportCertificate's input for a new self-signed certificate.
+/// Input of ImportCertificate for a new self-signed certificate.
 pub(crate) fn certificate_input(name: &str) -> Value {
     let (certificate, key) = certificate_texts(name);
     let encode = |text: String| base64::engine::general_purpose::STANDARD.encode(text);
@@ -383,6 +385,6 @@ pub(crate) fn certificate_texts(name: &str) -> (String, String) {
 pub(crate) fn text(value: &Value) -> String {
     value
         .as_str()
-        .unwrap_or_else(|| panic!("{value} is no text"))
+        .unwrap_or_else(|| panic!("{value} is not a string"))
         .to_owned()
 }

@@ -1,4 +1,5 @@
-//! What happens by time alone: no call asks for it. `tick` decides, `apply` carries it out; both are pure, and someone above calls.
+//! What becomes due by time alone, without a call: `tick` decides, and `apply` carries it out. Both are pure; the
+//! caller supplies the clock.
 
 use crate::autoscaling;
 use crate::cloudwatch::changes::{self, AlarmCommand};
@@ -9,57 +10,58 @@ use crate::state::State;
 use core::time::Duration;
 use forebay_units::Wall;
 
-/// When a drain's delay is over the data plane cuts what is still in flight. So long it may take until that has ended.
+/// When a drain's delay is over, the data plane aborts the requests that are still in flight. This is how long that may
+/// take.
 const CUT_GRACE: Duration = Duration::from_secs(2);
 
-/// Something that is due. To add a kind: a variant, its verdict in [`tick`], its change in [`apply`].
+/// Something that is due. To add a kind: a variant, its condition in [`tick`], and its effect in [`apply`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// A target has drained: take it out of its group.
+    /// A target has drained and is removed from its group.
     FinishDeregistration {
-        /// Its group.
+        /// The group's ARN.
         group_arn: String,
-        /// The id it was registered by.
+        /// The id that the target was registered by.
         id: String,
-        /// Its port.
+        /// The target's port.
         port: u16,
-        /// Why it is over.
+        /// Why the drain has ended.
         why: DrainEnd,
     },
-    /// Something is to become of an alarm.
+    /// An alarm changes its state or its actions are due.
     Alarm(AlarmCommand),
-    /// A topic is to be told what has become of an Auto Scaling group.
+    /// A topic is notified of something that happened to an Auto Scaling group.
     Tell {
-        /// The region.
+        /// The topic's region.
         region: String,
         /// The notice's key.
         key: String,
     },
-    /// Something is to become of a region's instances, or of its Auto Scaling groups.
+    /// A region's instances or Auto Scaling groups need attention.
     Settle {
         /// The region.
         region: String,
     },
 }
 
-/// Why a drain is over.
+/// Why a drain has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainEnd {
-    /// No request is in flight any more.
+    /// No request is in flight.
     Idle,
-    /// Its deregistration delay has passed.
+    /// The deregistration delay is over.
     DelayOver,
 }
 
-/// All that is due at `now`, given what the data plane has observed; of what is due again and again (alarms), what came due since
-/// `before`, the time of the last call. Late calls are fine, and so are needless ones.
+/// Everything that is due at `now`, given what the data plane has observed. For recurring work (alarms), what became
+/// due since `before`, the time of the previous call. Calling late or too often does no harm.
 pub fn tick(state: &State, ports: &Ports<'_>, before: Wall, now: Wall) -> Vec<Command> {
     let mut commands = drained(state, ports, now);
     commands.extend(notices(state));
     let alarms = due(state, ports.datapoints, before, now);
     commands.extend(alarms.into_iter().map(Command::Alarm));
     let mut regions = autoscaling::due::due(state, ports, now);
-    // An alarm may change what a group should be.
+    // An alarm may change a group's capacity.
     let alarmed = commands.iter().filter_map(|command| match command {
         Command::Alarm(command) => Some(command.region()),
         _ => None,
@@ -85,7 +87,8 @@ fn notices(state: &State) -> impl Iterator<Item = Command> + use<'_> {
     })
 }
 
-/// The state without a notice, which is told now. Whoever cannot be told is not told later either: whoever tells logs that.
+/// The state without a notice, which is sent now. It is removed even if sending fails, so it is not retried; whoever
+/// sends it logs the failure.
 fn told(state: &State, region: &str, key: &str, actions: &dyn Actions) -> State {
     let known = state.existing_region(region);
     let Some(notice) = known.and_then(|region| region.notices.get(key)) else {
@@ -112,7 +115,8 @@ fn drained(state: &State, ports: &Ports<'_>, now: Wall) -> Vec<Command> {
 }
 
 fn drain_end(drain: Drain, left: Option<Left>, now: Wall) -> Option<Command> {
-    // Somebody may have set the wall clock: whoever is still at work has its delay by the data plane's clock, too.
+    // The wall clock may have been set forward. A target with requests in flight has its full delay by the data plane's
+    // monotonic clock, too.
     let is_cut = left.is_none_or(|left| left.is_cut);
     let why = if left.is_some_and(|left| left.in_flight == 0) {
         DrainEnd::Idle
@@ -129,7 +133,8 @@ fn drain_end(drain: Drain, left: Option<Left>, now: Wall) -> Option<Command> {
     })
 }
 
-/// The state after these commands. One whose object has changed its mind meanwhile (a target that is registered again) does nothing.
+/// The state after these commands. A command whose object has changed in the meantime (a target that was registered
+/// again) has no effect.
 pub fn apply(
     state: &State,
     commands: &[Command],
@@ -161,7 +166,7 @@ mod tests {
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
 
-    /// How many requests are in flight, by id, and whether they are being ended.
+    /// The number of requests in flight by target id, and whether they are being aborted.
     struct InFlight(BTreeMap<&'static str, u32>, bool);
 
     impl Observations for InFlight {
@@ -181,7 +186,7 @@ mod tests {
         }
     }
 
-    /// Virtual time in front of one group whose two targets drain.
+    /// A group with two draining targets, in virtual time.
     struct Scene {
         caller: Caller,
         group: String,
@@ -197,7 +202,7 @@ mod tests {
             Scene { caller, group }
         }
 
-        /// Lets time pass and carries out what is due: which targets went, and why.
+        /// Advances time and carries out what is due. Returns which targets were removed, and why.
         fn after(&mut self, seconds: u64, observed: &dyn Observations) -> Vec<(String, DrainEnd)> {
             self.caller.now = self.caller.now + Duration::from_secs(seconds);
             let commands = due_of(&self.caller, observed);
@@ -220,7 +225,7 @@ mod tests {
         }
     }
 
-    /// What is due, whenever it was asked before.
+    /// What is due, regardless of when it was last checked.
     fn due_of(caller: &Caller, observations: &dyn Observations) -> Vec<Command> {
         tick(&caller.state, &ports(observations), Wall(0), caller.now)
     }
@@ -275,7 +280,7 @@ mod tests {
         assert_eq!(scene.after(0, &busy).len(), 2);
     }
 
-    /// A target that the data plane does not know to drain yet may still be picked: it is not idle.
+    /// A target that the data plane does not know to be draining yet may still be picked, so it is not idle.
     #[test]
     fn target_that_nobody_has_observed_waits_for_its_delay() {
         let mut scene = Scene::new();

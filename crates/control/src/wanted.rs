@@ -1,4 +1,4 @@
-//! Which instances a launcher is to run, by the state.
+//! Derives from the state which instances a launcher should run.
 
 use crate::State;
 use crate::autoscaling::lookup::key;
@@ -7,7 +7,7 @@ use crate::fleet::{WantedInstance, WantedPhase};
 use crate::tables::Region;
 
 impl State {
-    /// All instances that a launcher is to know of, in no order that means anything.
+    /// All instances that a launcher should know, in no particular order.
     pub fn fleet(&self) -> Vec<WantedInstance> {
         let mut fleet = Vec::new();
         for (name, region) in self.regions() {

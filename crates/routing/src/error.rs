@@ -45,7 +45,7 @@ impl core::fmt::Display for CompileError {
             ),
             Flaw::TooBig => write!(
                 f,
-                "the condition value '{}' is too complex: it would have to be repeated less, or fewer times",
+                "the condition value '{}' is too complex: use fewer or smaller counted repetitions",
                 self.regex
             ),
         }

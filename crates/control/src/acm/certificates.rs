@@ -15,9 +15,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Tags of one certificate (AWS's quota).
+/// The most tags of a certificate (AWS's quota).
 const TAG_LIMIT: usize = 50;
-/// Certificates on a page whose size is not given.
+/// The default page size.
 const PAGE_SIZE: usize = 1000;
 
 fn validation(message: impl Into<String>) -> ApiError {
@@ -160,7 +160,7 @@ struct RequestInput {
     tags: Value,
 }
 
-/// The model's own pattern has a look-ahead that our engine lacks, so the names are checked here.
+/// The model's own pattern needs look-ahead, which Forebay's engine lacks, so names are checked here.
 fn check_domain(name: &str) -> Result<(), ApiError> {
     let bare = name.strip_prefix("*.").unwrap_or(name);
     let label = |label: &str| {
@@ -269,7 +269,7 @@ fn add_request(detail: &mut Value, certificate: &Certificate) {
             "DomainName": name, "ValidationDomain": name, "ValidationStatus": "PENDING_VALIDATION", "ValidationMethod": method,
         });
         if method == "DNS" {
-            // The record that would prove the domain; it is the same each time it is described.
+            // The DNS record that would validate the domain, always the same for a certificate.
             let bare = name.strip_prefix("*.").unwrap_or(name);
             let token = forebay_units::Rng::named(0, &format!("{}/{bare}", certificate.arn)).hex(64);
             option["ResourceRecord"] = json!({
@@ -296,7 +296,7 @@ pub(crate) fn fetch(view: &View<'_>) -> Result<Value, ApiError> {
         let text = format!("The certificate {arn} has not been issued yet.");
         return Err(error("RequestInProgressException", text));
     };
-    // Without a chain a certificate is its own, as AWS tells it.
+    // Without a chain, AWS returns the certificate itself as its chain.
     let chain = chain.as_ref().unwrap_or(certificate);
     Ok(json!({"Certificate": certificate, "CertificateChain": chain}))
 }
@@ -319,7 +319,7 @@ pub(crate) fn list(view: &View<'_>) -> Result<Value, ApiError> {
         Some((_, facts)) => Some(facts.key_algorithm.clone()),
         None => certificate.key_algorithm.clone(),
     };
-    // As in AWS, without a filter only RSA keys up to 2048 bits are listed.
+    // As on AWS, only RSA keys of up to 2048 bits are listed by default.
     let wanted = |certificate: &Certificate| {
         let algorithm = algorithm(certificate).unwrap_or_default();
         let kind = match key_types {
@@ -394,7 +394,7 @@ pub(crate) fn add_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// A tag given with a value is removed only if it has that value.
+/// A tag with a value is removed only if it has that value.
 pub(crate) fn remove_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let given: TagsInput = tx.input()?;
     certificate(tx, &given.certificate_arn)?;

@@ -1,15 +1,15 @@
-//! Finding certificates, and who uses them.
+//! Finds certificates, and the load balancers that use them.
 
 use crate::api::context::View;
 use crate::elbv2::records::Listener;
 use crate::tables::Region;
 
-/// Whether a certificate with that ARN is there.
+/// Whether a certificate with that ARN exists.
 pub(crate) fn knows(view: &View<'_>, arn: &str) -> bool {
     view.region().certificates.contains_key(arn)
 }
 
-/// Whether it was requested and nobody has issued it: it has no key to serve with.
+/// Whether the certificate was requested and never issued, so that it has no key.
 pub(crate) fn is_pending(view: &View<'_>, arn: &str) -> bool {
     let certificates = &view.region().certificates;
     certificates
@@ -26,7 +26,7 @@ pub(crate) fn users(region: &Region, arn: &str) -> Vec<String> {
     users
 }
 
-/// Whether the listener serves the certificate.
+/// Whether the listener uses the certificate.
 pub(crate) fn uses(listener: &Listener, arn: &str) -> bool {
     listener.certificate.as_deref() == Some(arn) || listener.certificates.iter().any(|other| other == arn)
 }

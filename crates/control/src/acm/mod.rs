@@ -1,6 +1,7 @@
-//! Certificate Manager: certificates that listeners present.
+//! Certificate Manager: certificates for listeners.
 //!
-//! Imported certificates are served. A requested one stays `PENDING_VALIDATION`: there is no public authority here to issue it.
+//! Imported certificates are served. A requested one stays `PENDING_VALIDATION`: there is no certificate authority to
+//! issue it. Read `records`, `pem`, `certificates`, `lookup`.
 
 mod certificates;
 pub(crate) mod lookup;

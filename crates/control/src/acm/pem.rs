@@ -1,5 +1,5 @@
-//! Reads PEM certificates and keys, and tells whether a key belongs to a certificate. No cryptography is needed for that:
-//! a private key holds its public half.
+//! Parses PEM certificates and keys, and checks that a key belongs to a certificate. This needs no cryptography: a
+//! private key contains its public half.
 
 use crate::acm::records::{Bundle, Facts};
 use forebay_model::{KeyForm, PrivateKey};
@@ -8,7 +8,7 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-/// Why a bundle is refused.
+/// Why a certificate, key or chain is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
     #[error(
@@ -27,7 +27,7 @@ pub(crate) enum Refused {
     Mismatch,
 }
 
-/// Reads a bundle: one certificate, an unencrypted private key that belongs to it, perhaps a chain.
+/// Reads a certificate, an unencrypted private key that belongs to it, and possibly a chain.
 pub(crate) fn read(
     certificate: &str,
     private_key: &str,
@@ -57,7 +57,7 @@ pub(crate) fn read(
     Ok((bundle, facts(&parsed)))
 }
 
-/// The chain in DER, leaf first, and the key.
+/// The certificate with its chain in DER, leaf first, and the key.
 pub(crate) fn der(bundle: &Bundle) -> Option<(Vec<Vec<u8>>, PrivateKey)> {
     let texts = [Some(bundle.certificate.as_str()), bundle.chain.as_deref()];
     let mut chain = Vec::new();
@@ -141,7 +141,8 @@ fn signature_algorithm(certificate: &X509Certificate<'_>) -> String {
     .to_owned()
 }
 
-/// Checks that `private_key` holds the certificate's public half: an RSA key its modulus, an EC key (if it says) its point.
+/// Checks that `private_key` contains the certificate's public half: the modulus of an RSA key, or the point of an EC
+/// key if it is included.
 fn check_key(private_key: &str, certificate: &X509Certificate<'_>) -> Result<(), Refused> {
     let keys = blocks(private_key).ok_or(Refused::Key)?;
     if private_key.contains("ENCRYPTED") {
@@ -178,13 +179,13 @@ fn trimmed(number: &[u8]) -> &[u8] {
     &number[zeros..]
 }
 
-/// The key inside PKCS #8: version, algorithm, octets (RFC 5958 section 2).
+/// The key in a PKCS #8 structure: version, algorithm, octets (RFC 5958, section 2).
 fn unwrap_pkcs8(der: &[u8]) -> Option<Vec<u8>> {
     let (_, object) = parse_der(der).ok()?;
     Some(object.as_sequence().ok()?.get(2)?.as_slice().ok()?.to_vec())
 }
 
-/// RSAPrivateKey: version, modulus, ... (RFC 8017 appendix A.1.2).
+/// The modulus in an RSAPrivateKey: version, modulus, ... (RFC 8017, appendix A.1.2).
 fn rsa_modulus(der: &[u8]) -> Option<Vec<u8>> {
     let (_, object) = parse_der(der).ok()?;
     let parts = object.as_sequence().ok()?;
@@ -192,7 +193,8 @@ fn rsa_modulus(der: &[u8]) -> Option<Vec<u8>> {
     (parts.len() >= 9).then(|| parts.get(1)?.as_slice().ok().map(<[u8]>::to_vec))?
 }
 
-/// ECPrivateKey: version, key, [0] curve, [1] public point, the last two optional (RFC 5915 section 3).
+/// The public point in an ECPrivateKey: version, key, [0] curve, [1] public point, the last two optional (RFC 5915,
+/// section 3).
 fn ec_point(der: &[u8]) -> Option<Option<Vec<u8>>> {
     let (_, object) = parse_der(der).ok()?;
     let parts = object.as_sequence().ok()?;

@@ -6,32 +6,32 @@ use serde::{Deserialize, Serialize};
 /// What a PEM certificate says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// Its common name, or the first of its alternative names.
+    /// The common name, or the first alternative name.
     pub domain: String,
-    /// All names it is for.
+    /// All names that it is valid for.
     pub names: Vec<String>,
-    /// Serial number, `aa:bb:..`.
+    /// The serial number, `aa:bb:..`.
     pub serial: String,
     /// Subject, as text.
     pub subject: String,
     /// Issuer, as text.
     pub issuer: String,
-    /// Valid from, seconds since the epoch.
+    /// The beginning of its validity, in seconds since the epoch.
     pub not_before: i64,
-    /// Valid until, seconds since the epoch.
+    /// The end of its validity, in seconds since the epoch.
     pub not_after: i64,
-    /// Such as `RSA_2048` or `EC_prime256v1`.
+    /// The key algorithm, such as `RSA_2048` or `EC_prime256v1`.
     pub key_algorithm: String,
-    /// Such as `SHA256WITHRSA`.
+    /// The signature algorithm, such as `SHA256WITHRSA`.
     pub signature_algorithm: String,
 }
 
-/// The certificate's PEM texts.
+/// The PEM texts of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bundle {
     /// The certificate.
     pub certificate: String,
-    /// The authorities between it and a root, if given.
+    /// The intermediate certificates, if given.
     pub chain: Option<String>,
     /// The private key.
     pub private_key: String,
@@ -42,22 +42,22 @@ pub struct Bundle {
 pub struct Certificate {
     /// Its ARN.
     pub arn: String,
-    /// The domain it was made for.
+    /// The domain that it was requested or imported for.
     pub domain: String,
-    /// All names it is for.
+    /// All names that it is valid for.
     pub names: Vec<String>,
-    /// When it was made.
+    /// When it was created.
     pub created: Wall,
-    /// When its texts were last imported.
+    /// When it was last imported.
     pub imported: Option<Wall>,
-    /// Its texts and what they say; none while a requested certificate is pending.
+    /// Its texts and what they say; `None` while a requested certificate is pending.
     pub issued: Option<(Bundle, Facts)>,
-    /// `DNS` or `EMAIL`, of a requested certificate.
+    /// The validation method of a requested certificate, `DNS` or `EMAIL`.
     pub validation: Option<String>,
-    /// Asked for, of a requested certificate.
+    /// The key algorithm that was requested.
     pub key_algorithm: Option<String>,
-    /// The request's idempotency token.
+    /// The idempotency token of the request.
     pub token: Option<String>,
-    /// Whether certificate transparency logging is wanted.
+    /// Whether certificate transparency logging is enabled.
     pub logged: bool,
 }

@@ -1,4 +1,4 @@
-//! The operations, called as users do.
+//! ACM's operations, as clients call them.
 
 use crate::testing::{Caller, certificate_input, text};
 use forebay_awswire::Service;
@@ -25,7 +25,7 @@ fn imported_certificates() {
     assert_eq!(detail["SignatureAlgorithm"], "SHA256WITHECDSA");
     let body = acm(caller, "GetCertificate", named.clone()).unwrap();
     assert!(text(&body["Certificate"]).starts_with("-----BEGIN CERTIFICATE-----"));
-    // A certificate without a chain had no CertificateChain, which Ansible's module indexes.
+    // Regression: a certificate without a chain had no CertificateChain, which Ansible's module requires.
     assert_eq!(body["CertificateChain"], body["Certificate"]);
     let listed = acm(
         caller,

@@ -12,13 +12,13 @@ pub(crate) fn own_arn(view: &View<'_>, service: &str, resource: &str) -> String 
     arn_of(service, view.request.region, view.request.account, resource)
 }
 
-/// What an ARN, or what should be one, says.
+/// The parts of an ARN, or of a text in the place of one.
 pub(crate) struct Parts<'a> {
     pub(crate) service: Option<&'a str>,
     pub(crate) resource: Option<&'a str>,
 }
 
-/// The parts of an ARN, as far as they are there.
+/// Splits an ARN. Parts that are missing are empty.
 pub(crate) fn parts(arn: &str) -> Parts<'_> {
     let mut parts = arn.splitn(6, ':').skip(2);
     Parts {

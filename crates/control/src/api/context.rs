@@ -17,29 +17,30 @@ use std::sync::Arc;
 /// One authenticated operation.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// Whose operation.
+    /// The service that is called.
     pub service: Service,
-    /// Its name, such as `CreateLoadBalancer`.
+    /// The operation's name, such as `CreateLoadBalancer`.
     pub operation: &'a str,
     /// The region of the signature's scope.
     pub region: &'a str,
-    /// The account, twelve digits.
+    /// The account ID, twelve digits.
     pub account: &'a str,
-    /// The input, keyed by botocore's member names, constraints already checked.
+    /// The input, keyed by botocore's member names. The constraints of the API model have been checked.
     pub input: Value,
-    /// When it arrived.
+    /// When the call arrived.
     pub now: Wall,
     /// The caller's access key id.
     pub caller: &'a str,
-    /// Where the caller reached us, such as `http://127.0.0.1:8080`; empty if no caller did.
+    /// The URL at which the caller reached Forebay, such as `http://127.0.0.1:8080`; empty for calls that Forebay makes
+    /// itself.
     pub endpoint: &'a str,
-    /// The instance whose keys the caller has, if it is one's.
+    /// The instance whose credentials signed the call, if the credentials are an instance's.
     pub instance: Option<&'a str>,
     /// Whether a signature has proven who the caller is.
     pub is_proven: bool,
 }
 
-/// What an operation sees: the call, what the data plane has observed, the state. Nothing can be changed through it.
+/// What an operation sees: the call, what the data plane has observed, and the state. A view is read-only.
 pub(crate) struct View<'a> {
     /// The call.
     pub(crate) request: &'a Request<'a>,
@@ -47,7 +48,7 @@ pub(crate) struct View<'a> {
     pub(crate) observations: &'a dyn Observations,
     /// The state.
     pub(crate) state: State,
-    /// How operations are found by their names.
+    /// Finds operations by name, for those that call others.
     pub(crate) find: Find,
     region: Arc<Region>,
 }
@@ -56,7 +57,7 @@ pub(crate) struct View<'a> {
 pub(crate) type Find = fn(Service, &str) -> Option<&'static OperationSpec>;
 
 impl<'a> View<'a> {
-    /// What the operation of `request` sees of `state`.
+    /// The view of `state` for the operation that `request` names.
     pub(crate) fn new(
         request: &'a Request<'a>,
         observations: &'a dyn Observations,
@@ -71,29 +72,29 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The same, for an operation that looks for others.
+    /// The same view with `find`, for an operation that calls others by name.
     pub(crate) fn finding(self, find: Find) -> View<'a> {
         View { find, ..self }
     }
 
-    /// The request's region as it now is.
+    /// The request's region, with what this operation has changed so far.
     pub(crate) fn region(&self) -> &Region {
         self.state
             .existing_region(self.request.region)
             .unwrap_or(&self.region)
     }
 
-    /// The region that keeps what belongs to no region.
+    /// The region that holds the resources of global services.
     pub(crate) fn home(&self) -> Arc<Region> {
         self.state.region(&self.state.settings().default_region)
     }
 
-    /// Whose habits answers follow.
+    /// The dialect that answers follow.
     pub(crate) fn dialect(&self) -> Dialect {
         self.state.settings().dialect
     }
 
-    /// The input, read into the operation's own words.
+    /// The input as the operation's own type.
     pub(crate) fn input<T: serde::de::DeserializeOwned>(&self) -> Result<T, ApiError> {
         let mut input = self.request.input.clone();
         if self.request.service == Service::Elbv2 {
@@ -106,7 +107,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// An operation that writes, at work: it sees what it has changed so far. Thrown away if the operation errs.
+/// An operation that writes, at work. It sees its own changes. If the operation fails, they are dropped with it.
 pub(crate) struct Tx<'a> {
     view: View<'a>,
     /// Random draws for ids.
@@ -114,7 +115,8 @@ pub(crate) struct Tx<'a> {
     changed: bool,
 }
 
-// Whoever only reads takes a `View`, and is lent that of an operation that writes. There is no way to a `View` that can be changed.
+// Code that only reads takes a `View`, and a `Tx` lends it one. There is deliberately no `DerefMut`: changes must go
+// through the methods below, which record that the state has changed.
 impl<'a> Deref for Tx<'a> {
     type Target = View<'a>;
 
@@ -124,7 +126,7 @@ impl<'a> Deref for Tx<'a> {
 }
 
 impl<'a> Tx<'a> {
-    /// An operation that sees this and has not changed anything yet.
+    /// An operation that has not changed anything yet.
     pub(crate) fn new(view: View<'a>, rng: &'a mut Rng) -> Tx<'a> {
         Tx {
             view,
@@ -133,12 +135,12 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// Whether it has changed anything so far.
+    /// Whether the operation has changed anything so far.
     pub(crate) fn has_changed(&self) -> bool {
         self.changed
     }
 
-    /// The state that it leaves; none if nothing changed.
+    /// The new state, or `None` if nothing changed.
     pub(crate) fn next(self) -> Option<State> {
         let mut state = self.view.state;
         self.changed.then(|| {
@@ -152,8 +154,8 @@ impl<'a> Tx<'a> {
         &mut self.view.state
     }
 
-    /// Carries out another operation as a part of this one, with the same caller and at the same time. If it errs it leaves nothing
-    /// behind.
+    /// Carries out another operation as part of this one, for the same caller and at the same time. If it fails, its
+    /// changes are dropped and those of this operation remain.
     pub(crate) fn nested(
         &mut self,
         service: Service,
@@ -176,32 +178,33 @@ impl<'a> Tx<'a> {
         Ok(answer)
     }
 
-    /// The request's region, to change it.
+    /// The request's region, for changes.
     pub(crate) fn region_mut(&mut self) -> &mut Region {
         self.region_named_mut(self.view.request.region)
     }
 
-    /// A region, to change it.
+    /// A region by its name, for changes.
     pub(crate) fn region_named_mut(&mut self, name: &str) -> &mut Region {
         self.state_mut().region_mut(name)
     }
 
-    /// The region that keeps what belongs to no region, to change it.
+    /// The region that holds the resources of global services, for changes.
     pub(crate) fn home_mut(&mut self) -> &mut Region {
         let home = self.state.settings().default_region.clone();
         self.region_named_mut(&home)
     }
 
-    /// Takes a free IPv4 address of a subnet's part of the pool for `owner`; none if the pool is used up.
+    /// Takes a free IPv4 address from a subnet's slice of the pool for `owner`; `None` if the pool is exhausted.
     pub(crate) fn take_address(&mut self, subnet_id: &str, owner: &str) -> Option<IpAddr> {
         let region = self.request.region;
-        // A region that nobody has written to has its subnets' slices only once it is made.
+        // A region that nobody has written to is not in the state yet, so its subnets have no slices there: writing
+        // creates it.
         self.region_mut();
         self.state_mut()
             .take_address(region, subnet_id, owner, IpVersion::V4)
     }
 
-    /// Gives a load balancer's nodes the addresses that they need, and back what they no longer do.
+    /// Gives a load balancer's nodes the addresses that they need, and frees those that they no longer need.
     pub(crate) fn place_nodes(&mut self, balancer: &mut LoadBalancer) -> Result<(), NoAddress> {
         let region = self.request.region;
         self.region_mut();
@@ -210,39 +213,42 @@ impl<'a> Tx<'a> {
         state.place(region, balancer, false)
     }
 
-    /// Gives an address back.
+    /// Frees an address.
     pub(crate) fn free_address(&mut self, address: IpAddr) {
         self.region_mut().addresses.remove(&address.to_string());
     }
 
-    /// Takes a free slice of the pool for a new subnet; none if the pool is used up.
+    /// Takes a free slice of the pool for a new subnet; `None` if the pool is exhausted.
     pub(crate) fn take_slice(&mut self, subnet_id: &str) -> Option<u32> {
         self.state_mut().take_slice(subnet_id)
     }
 
-    /// Gives a deleted subnet's slice back.
+    /// Frees a deleted subnet's slice.
     pub(crate) fn free_slice(&mut self, slice: u32) {
         self.state_mut().free_slice(slice);
     }
 }
 
-/// To Elastic Load Balancing a blank text is one that was not given (Terraform sends `ProtocolVersion=`).
+/// Removes empty strings from the input: Elastic Load Balancing treats them as absent (Terraform sends
+/// `ProtocolVersion=`).
 fn leave_out_blanks(input: &mut Value) {
     if let Some(members) = input.as_object_mut() {
         members.retain(|_, member| member.as_str() != Some(""));
     }
 }
 
-/// What an operation leads to for its caller.
+/// What an operation returns to its caller.
 pub(crate) type Answered = Result<Value, ApiError>;
 
-/// What an operation is in code. One that only reads is given no way to write, and only one that is about datapoints sees them.
+/// How an operation is implemented. One that only reads gets no way to write, and only those that need datapoints see
+/// them.
 #[derive(Clone, Copy)]
 pub(crate) enum Operation {
     Read(fn(&View<'_>) -> Answered),
-    /// It reads or puts datapoints, and changes no state.
+    /// Reads or puts datapoints, and does not change the state.
     Datapoints(fn(&View<'_>, &dyn Datapoints) -> Answered),
-    /// It asks something of messages, which are no part of the state, and changes no state. The random numbers are for new ids.
+    /// Works with messages, which are not in the state, and does not change the state. The random numbers are for new
+    /// ids.
     Messages(fn(&View<'_>, &mut Rng) -> Result<Asked, ApiError>),
     Write(fn(&mut Tx<'_>) -> Answered),
 }
@@ -251,33 +257,34 @@ pub(crate) enum Operation {
 pub struct OperationSpec {
     pub(crate) name: &'static str,
     pub(crate) run: Operation,
-    /// Whether its caller must be proven, even where nobody else must.
+    /// Whether the caller must be authenticated even where signatures are not checked.
     pub(crate) proven: bool,
 }
 
 impl OperationSpec {
-    /// Its name, such as `CreateLoadBalancer`.
+    /// The operation's name, such as `CreateLoadBalancer`.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Whether its caller must have proven who it is by a signature, even where signatures are not checked: what it brings is run.
+    /// Whether the caller must have proven its identity by a signature even where signatures are not checked: the call
+    /// brings code that will be run.
     pub const fn needs_proof(&self) -> bool {
         self.proven
     }
 
-    /// The same, of which the caller must be proven.
+    /// The same operation, with its caller required to be authenticated.
     pub(crate) const fn proven(mut self) -> OperationSpec {
         self.proven = true;
         self
     }
 
-    /// Whether it asks something of messages or of functions, past the writer.
+    /// Whether the operation works with messages or functions, which bypass the writer.
     pub const fn asks_messages(&self) -> bool {
         matches!(self.run, Operation::Messages(_))
     }
 
-    /// Whether it may change the state: if not, it needs no writer.
+    /// Whether the operation may change the state. If not, it needs no writer.
     pub const fn changes_state(&self) -> bool {
         matches!(self.run, Operation::Write(_))
     }

@@ -1,4 +1,5 @@
-//! The errors that several operations give, with AWS's codes: first those of no service, then Elastic Load Balancing's, then EC2's.
+//! Errors that several operations return, with AWS's codes: first those of no particular service, then Elastic Load
+//! Balancing's, then EC2's.
 
 use forebay_awswire::ApiError;
 
@@ -6,7 +7,7 @@ pub(crate) fn error(code: &'static str, message: impl Into<String>) -> ApiError 
     ApiError::sender(code, message)
 }
 
-/// AWS's words for a value that a JSON service does not take.
+/// AWS's error for a value that a JSON service does not accept.
 pub(crate) fn invalid_parameter(message: impl Into<String>) -> ApiError {
     error("InvalidParameterException", message)
 }
@@ -46,7 +47,7 @@ pub(crate) fn groups_missing() -> ApiError {
     ApiError::sender("TargetGroupNotFound", "One or more target groups not found")
 }
 
-/// AWS's words for a value that its enum does not hold.
+/// AWS's error for a value outside an enum.
 pub(crate) fn not_in(value: &str, path: &str, words: &[&str]) -> ApiError {
     validation(format!(
         "1 validation error detected: Value '{value}' at '{path}' failed to satisfy constraint: Member must satisfy enum value set: [{}]",

@@ -1,4 +1,4 @@
-//! Filters of lists: by tags, by values at a place in what is shown, by facts that are not shown.
+//! Filters of lists: by tags, by values in the answer, and by facts that the answer does not show.
 
 use crate::records::Tags;
 use forebay_units::wildcard;
@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The place of a filter whose values items state.
+/// The place of a filter whose values each item supplies as a fact.
 const STATED: &str = "=";
 /// The place of a filter that matches nothing.
 pub(crate) const NOWHERE: &str = "";
 
-/// A filter by name, whose values may hold wildcards.
+/// A filter by name. Its values may hold wildcards.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Filter {
@@ -21,11 +21,11 @@ pub(crate) struct Filter {
     values: Vec<String>,
 }
 
-/// One thing that may be listed.
+/// An item that may be listed.
 pub(crate) struct Item {
     pub(crate) id: String,
     pub(crate) value: Value,
-    /// What filters see beyond the value: filter name and value. A name may come more than once.
+    /// What filters see beyond the item's value: pairs of filter name and value. A name may occur more than once.
     facts: Vec<(&'static str, String)>,
 }
 
@@ -50,7 +50,7 @@ impl Item {
 
     fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
         let tags = self.value.get("Tags").or_else(|| self.value.get("TagSet"));
-        // DescribeTags lists tags themselves.
+        // DescribeTags lists the tags themselves, so its items have no list of tags.
         let tags = match tags.map(Value::as_array) {
             Some(tags) => tags.map_or(&[][..], Vec::as_slice),
             None => core::slice::from_ref(&self.value),
@@ -84,7 +84,7 @@ impl Item {
     }
 }
 
-/// The texts at a place such as `Placement.Tenancy`; lists are looked through.
+/// The strings at a path such as `Placement.Tenancy`. Lists on the way are searched.
 fn texts(value: &Value, place: &str) -> Vec<String> {
     match value {
         Value::Array(items) => items.iter().flat_map(|item| texts(item, place)).collect(),
@@ -100,7 +100,7 @@ fn texts(value: &Value, place: &str) -> Vec<String> {
     }
 }
 
-/// A filter by a tag's key, whose values are taken at their word.
+/// A filter by a tag's key. Its values are compared literally, without wildcards.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct TagFilter {
@@ -109,7 +109,7 @@ pub(crate) struct TagFilter {
 }
 
 impl TagFilter {
-    /// Whether the key is there, with one of the values if there are any.
+    /// Whether the tag is present and, if the filter has values, has one of them.
     pub(crate) fn matches(&self, tags: &Tags) -> bool {
         let value = self.key.as_ref().and_then(|key| tags.get(key));
         value.is_some_and(|value| self.values.is_empty() || self.values.contains(value))

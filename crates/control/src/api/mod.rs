@@ -1,4 +1,6 @@
-//! What the services' operations stand on. Nothing in here names a service's operations.
+//! What the operations of all services share. Nothing in this folder names an operation of a service.
+//!
+//! Read `context` (what an operation sees and may change), `errors`, `arns`, `paging`, `filtering` and `tagging`.
 
 pub(crate) mod arns;
 pub(crate) mod context;

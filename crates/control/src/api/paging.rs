@@ -1,4 +1,5 @@
-//! Pages of a sorted list: a token names the last item of the page before, so that what comes and goes meanwhile does no harm.
+//! Pages of a sorted list. A token names the last item of the previous page, so items that come and go in between do no
+//! harm.
 
 use crate::api::context::View;
 use crate::api::errors::validation;
@@ -9,7 +10,7 @@ use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The page asked for.
+/// The page that a call requests.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct PageInput {
@@ -19,7 +20,8 @@ pub(crate) struct PageInput {
     pub(crate) page_size: Option<i64>,
 }
 
-/// The items of the page asked for, and the next page's marker. `items` ascend by `key`; without a size, `default_size` counts.
+/// The items of the requested page, and the marker of the next. `items` ascend by `key`; without a size, `default_size`
+/// applies.
 pub(crate) fn page<T>(
     view: &View<'_>,
     items: Vec<T>,
@@ -40,8 +42,8 @@ pub(crate) fn page<T>(
     Ok((held, last.map(|last| marker_of(view, &last))))
 }
 
-/// The first `size` items after `after`, and the last one's key if there are more. `items` ascend by `key`. What `after` names may be
-/// gone by now: the page begins after its place. An empty one begins at the start.
+/// The first `size` items after `after`, and the last one's key if there are more. `items` ascend by `key`. The item
+/// that `after` names may have been deleted: the page then begins where it was. An empty `after` begins at the start.
 pub(crate) fn cut<T>(
     items: impl IntoIterator<Item = T>,
     key: impl Fn(&T) -> String,
@@ -57,8 +59,8 @@ pub(crate) fn cut<T>(
     (held, last)
 }
 
-/// The key after which a page begins, by the token of the page before; empty for the first page. `wrong` makes the error for a token that no
-/// answer of this operation gave.
+/// The key after which a page begins, from the previous page's token; empty for the first page. `wrong` makes the error
+/// for a token that this operation did not issue.
 pub(crate) fn after(
     view: &View<'_>,
     token: Option<&str>,
@@ -82,12 +84,12 @@ pub(crate) fn sealed_cut<T>(
     (held, last.map(|last| sealed(view, &last)))
 }
 
-/// A token that only the same operation takes back.
+/// A token that only the same operation accepts.
 pub(crate) fn sealed(view: &View<'_>, text: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{}/{text}", view.request.operation))
 }
 
-/// The text in a token that an answer of the same operation gave.
+/// The text in a token that the same operation issued.
 pub(crate) fn unsealed(view: &View<'_>, token: &str) -> Option<String> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
     let rest = text.strip_prefix(view.request.operation)?.strip_prefix('/')?;
@@ -102,7 +104,7 @@ fn marker_of(view: &View<'_>, key: &str) -> String {
     }
 }
 
-/// The key in a marker that an answer of the same operation gave.
+/// The key in a marker that the same operation issued.
 fn key_of(view: &View<'_>, marker: &str) -> Result<String, ApiError> {
     if view.dialect() == Dialect::Moto {
         return Ok(marker.to_owned());
@@ -110,7 +112,7 @@ fn key_of(view: &View<'_>, marker: &str) -> Result<String, ApiError> {
     unsealed(view, marker).ok_or_else(|| validation(format!("The marker '{marker}' is not valid")))
 }
 
-/// An answer with a list and perhaps a marker.
+/// An answer with a list and, if there are more items, a marker.
 pub(crate) fn answer(list: &str, items: Vec<Value>, next: Option<String>) -> Value {
     let mut answer = json!({ list: items });
     if let Some(marker) = next {

@@ -1,4 +1,4 @@
-//! Tags as they are kept and shown: by ARN or id in the region's table, as lists of keys and values in answers.
+//! Tags as they are stored and shown: by ARN or id in the region's table, and as lists of keys and values in answers.
 
 use crate::records::Tags;
 use crate::tables::Region;
@@ -14,7 +14,7 @@ pub(crate) fn stored_tags(region: &Region, key: &str) -> Tags {
         .unwrap_or_default()
 }
 
-/// Stores a resource's tags in place of those that it had.
+/// Replaces a resource's tags.
 pub(crate) fn put_tags(region: &mut Region, key: &str, tags: Tags) {
     region.tags.remove(key);
     if !tags.is_empty() {
@@ -22,7 +22,7 @@ pub(crate) fn put_tags(region: &mut Region, key: &str, tags: Tags) {
     }
 }
 
-/// Whether a resource's tags are these.
+/// Whether a resource has exactly these tags.
 pub(crate) fn has_tags(region: &Region, key: &str, tags: &Tags) -> bool {
     region
         .tags

@@ -1,4 +1,4 @@
-//! What happened to groups.
+//! Scaling activities: the history of a group.
 
 use crate::api::context::View;
 use crate::autoscaling::lookup::{listed, owned, texts, time};
@@ -29,7 +29,7 @@ pub(super) fn shown(activity: &Activity) -> Value {
     value
 }
 
-/// Newest first, as AWS has it.
+/// The newest activity comes first, as on AWS.
 pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     let given = &view.request.input;
     let ids = texts(&given["ActivityIds"]);
@@ -43,7 +43,7 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     };
     activities.retain(|activity| ids.is_empty() || ids.contains(&activity.id));
     activities.sort_by_key(|activity| core::cmp::Reverse((activity.began, activity.number)));
-    // Pages ascend by a key that begins with what is newest.
+    // Pages ascend by key, so the key is smallest for the newest activity.
     let items = activities.into_iter().map(|activity| {
         let age = u64::MAX - activity.began.0.unsigned_abs();
         let key = format!("{age:020}{:020}{}", u64::MAX - activity.number, activity.id);

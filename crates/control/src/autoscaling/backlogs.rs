@@ -1,6 +1,6 @@
-//! Groups of workers that are sized by the backlog of their queue (tags `forebay:backlog-queue` and its like): what their planner needs to
-//! know of them. The planner itself is `forebay_scaling::backlog`; whoever sees the queues asks it, and its orders are carried out as
-//! any planner's (`planning::carry_out`).
+//! Groups of workers that are sized by the backlog of their queue (tag `forebay:backlog-queue` and others): what their
+//! planner needs to know. The planner itself is `forebay_scaling::backlog`. The server calls it with the state of the
+//! queues, and its orders are carried out like those of any planner (`planning::carry_out`).
 
 use crate::api::arns::{account_of, arn_of};
 use crate::autoscaling::due::acting;
@@ -21,31 +21,31 @@ use forebay_scaling::backlog::{Settings, Workers};
 use forebay_scaling::planner::Fleet;
 use forebay_units::Wall;
 
-/// An instance may be so much later than others at least.
+/// The least tolerance when an instance is compared with how late others were.
 const LATE: Duration = Duration::from_secs(1);
 
 /// A group that is sized by a backlog.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BacklogGroup {
-    /// Its region.
+    /// The group's region.
     pub region: String,
-    /// Its name.
+    /// The group's name.
     pub name: String,
-    /// Its workers' queue.
+    /// The ARN of its workers' queue.
     pub queue_arn: String,
-    /// It is only said what would be done.
+    /// Whether plans are shown but not carried out.
     pub is_dry_run: bool,
-    /// How it is sized.
+    /// How the group is sized.
     pub settings: Settings,
-    /// The metric that has the time that a message takes, if it is not to be learnt.
+    /// The metric that reports the processing time of a message; `None` if it is measured from receives and deletes.
     pub metric: Option<ProcessingMetric>,
-    /// What bounds its capacity below its own maximum, if anything does.
+    /// The cost limit, if there is one, which may keep the capacity below the group's maximum.
     pub costs: Option<Costs>,
-    /// Its instances in service, without those that were told to go.
+    /// Its instances in service, without those that have an interruption notice.
     pub serving: Vec<Serving>,
-    /// A start-up's time as an operator has said it, or none.
+    /// The start-up time that the operator set, or zero.
     told_start_up: Duration,
-    /// How long after being in service its instances first ask for messages, if that is known.
+    /// How long after coming into service its instances first ask for messages, if that is known.
     late: Option<Duration>,
     fleet: Fleet,
     ordered: Vec<Option<Wall>>,
@@ -53,20 +53,20 @@ pub struct BacklogGroup {
     may_finish: bool,
 }
 
-/// An instance has asked for messages for the first time.
+/// An instance asked for messages for the first time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstReceive {
-    /// Its region.
+    /// The group's region.
     pub region: String,
-    /// Its group.
+    /// The group's name.
     pub group: String,
-    /// Its id.
+    /// The instance's id.
     pub instance: String,
-    /// How long it had been in service then.
+    /// How long the instance had been in service by then.
     pub late: Duration,
 }
 
-/// The state that knows of these; none if it is as it was.
+/// The state with these first receives recorded; `None` if nothing changed.
 pub fn record_first_receives(
     state: &State,
     receives: &[FirstReceive],
@@ -97,16 +97,17 @@ pub fn record_first_receives(
 /// An instance in service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serving {
-    /// Its id.
+    /// The instance's id.
     pub id: String,
     /// Its units of capacity.
     pub units: u32,
-    /// Since when: its process has been started then.
+    /// When its process was started.
     pub ready: Wall,
 }
 
 impl BacklogGroup {
-    /// Who is there to work, at this time. Instances in service that have not asked for messages yet are still on their way, if others have.
+    /// The workers at this time. Once it is known how long instances take until they first ask for messages, those in
+    /// service that have not asked yet count as still starting.
     pub fn workers(&self, now: Wall, has_asked: impl Fn(&str) -> bool) -> Workers {
         let mut fleet = aged(&self.fleet, &self.ordered, now);
         match self.late {
@@ -114,7 +115,10 @@ impl BacklogGroup {
                 let until_ready = fleet.start_up.unwrap_or_default();
                 for one in &self.serving {
                     let age = now.since(one.ready);
-                    // Who takes much longer than others is not on its way, but does something else.
+                    // From here on a start-up lasts until the worker first asks for messages, so an instance in service
+                    // that has not asked is as old as its start-up until service plus its time in service.
+                    // An instance that takes much longer than others is not starting: its worker does something else,
+                    // or hangs. Counted as pending for ever, it would be expected and never replaced.
                     if age < late * 2 + LATE && !has_asked(&one.id) {
                         fleet.ready = fleet.ready.saturating_sub(one.units);
                         fleet.pending.extend((0..one.units).map(|_| until_ready + age));
@@ -122,7 +126,8 @@ impl BacklogGroup {
                 }
                 fleet.start_up = fleet.start_up.map(|start_up| start_up + late);
             }
-            // A process has started; when its worker works is not seen, but may have been said.
+            // What was measured ends when the process has started; when its worker begins to work has not been seen.
+            // The operator's value stands until the measured one exceeds it.
             None => fleet.start_up = fleet.start_up.filter(|start_up| *start_up > self.told_start_up),
         }
         Workers {
@@ -132,7 +137,7 @@ impl BacklogGroup {
         }
     }
 
-    /// The capacity that is wanted.
+    /// The group's desired capacity.
     pub fn desired(&self) -> u32 {
         self.fleet.desired
     }
@@ -160,6 +165,7 @@ fn backlog_group(
     now: Wall,
 ) -> BacklogGroup {
     let mut settings = tags.settings;
+    // A default instance warmup is the operator's own estimate, unless a tag gives a better one.
     if let (false, Some(warmup)) = (tags.has_start_up, group.warmup) {
         settings.start_up = Duration::from_secs(warmup.into());
     }
@@ -171,7 +177,8 @@ fn backlog_group(
         costs,
     } = planned_fleet(region, group, tags.max_hourly_cost, shapes, now);
     let (serving, leaving) = serving(region, group);
-    // A Spot Instance that was told to go gets no more messages. Who takes its place is on its way.
+    // A Spot Instance with an interruption notice gets no more messages, so it is no longer capacity, although it is in
+    // service until it ends. Its replacement counts as pending.
     fleet.ready = fleet.ready.saturating_sub(leaving);
     let members = region
         .members_of(&group.name)
@@ -203,7 +210,7 @@ fn backlog_group(
     }
 }
 
-/// Instances in service, and the capacity of those among them that were told to go.
+/// Instances in service, and the capacity of those that have an interruption notice and are left out.
 fn serving(region: &Region, group: &Group) -> (Vec<Serving>, u32) {
     let (mut serving, mut leaving) = (Vec::new(), 0);
     for member in region.members_of(&group.name) {

@@ -1,4 +1,4 @@
-//! Capacity: as many instances as the group should have, no fewer and no more.
+//! Brings a group's capacity to the desired one: launches what is missing, and terminates what is too much.
 
 use crate::autoscaling::launching::{launch, origins};
 use crate::autoscaling::leaving;
@@ -16,10 +16,10 @@ use forebay_scaling::{Existing, TerminationPolicy};
 use forebay_units::Wall;
 use serde_json::json;
 
-/// Launches of one pass, so that none takes too long; the next goes on.
+/// The most launches in one pass, so that no pass takes too long; the next pass continues.
 const LAUNCHES: u32 = 100;
 
-/// Whether a pass would leave the capacity of a group as it is in which nothing is replaced.
+/// Whether a pass would leave the capacity as it is, given that no instance is being replaced.
 pub(super) fn is_settled(group: &Group, members: &[&Member], now: Wall) -> bool {
     let counted = members.iter().filter(|member| member.state.counts());
     let capacity: u32 = counted.map(|member| member.weight.unwrap_or(1)).sum();
@@ -33,12 +33,14 @@ pub(super) fn is_settled(group: &Group, members: &[&Member], now: Wall) -> bool 
     }
 }
 
-/// Launches what is missing and takes away what is too much.
+/// Launches what is missing, and terminates what is too much.
 pub(super) fn adjust(pass: &mut Pass<'_, '_>) {
     if pass.group.deleting {
         return empty(pass);
     }
     let desired = pass.group.desired;
+    // A replacement that runs beside the instance that it replaces is extra capacity. Counted in, it would make
+    // scale-in terminate one of the two before the replacement serves.
     let capacity = pass.capacity().saturating_sub(pass.ahead());
     if capacity < desired {
         scale_out(pass, capacity, desired);
@@ -50,7 +52,8 @@ pub(super) fn adjust(pass: &mut Pass<'_, '_>) {
     }
 }
 
-/// All instances of a group that is deleted go, those on standby and those that are protected from scale-in, too.
+/// Takes out all instances of a group that is being deleted, including those in standby and those protected from
+/// scale-in.
 fn empty(pass: &mut Pass<'_, '_>) {
     for member in pass.members() {
         if member.state.counts() || member.state == Lifecycle::Standby {
@@ -61,7 +64,7 @@ fn empty(pass: &mut Pass<'_, '_>) {
     }
 }
 
-/// Why an instance goes that counts among so much capacity.
+/// The cause of a termination that shrinks the capacity, which is `capacity` now.
 fn shrinking(pass: &Pass<'_, '_>, capacity: u32, member: &Member) -> String {
     let weight = if member.state.counts() {
         member.weight.unwrap_or(1)
@@ -78,7 +81,7 @@ fn shrinking(pass: &Pass<'_, '_>, capacity: u32, member: &Member) -> String {
     )
 }
 
-/// Whether an instance is on its way out and may be taken back.
+/// Whether an instance is leaving only because of scale-in, and may be taken back.
 fn may_stay(member: &Member) -> bool {
     member.state == Lifecycle::Terminating && !member.is_ordered && member.unhealthy.is_none()
 }
@@ -87,7 +90,7 @@ fn scale_out(pass: &mut Pass<'_, '_>, mut capacity: u32, desired: u32) {
     if pass.is_suspended("Launch") {
         return;
     }
-    // The cheapest capacity is what has not gone yet.
+    // Instances that have not left yet are the cheapest capacity: they are running and warm.
     for member in pass.members() {
         if capacity >= desired {
             return;
@@ -118,7 +121,7 @@ fn scale_out(pass: &mut Pass<'_, '_>, mut capacity: u32, desired: u32) {
     }
 }
 
-/// Starts what waits in the warm pool, oldest first; none if nothing is ready there.
+/// Takes the oldest ready instance from the warm pool; `None` if none is ready.
 fn from_warm_pool(pass: &mut Pass<'_, '_>, cause: &str) -> Option<u32> {
     let ready = |member: &Member| {
         matches!(
@@ -171,7 +174,8 @@ fn scale_in(pass: &mut Pass<'_, '_>, mut capacity: u32, desired: u32) {
     for place in chosen(pass, &members) {
         let member = &members[place];
         let weight = member.weight.unwrap_or(1);
-        // Never below what is desired, be it because of weights.
+        // With weights, the next instance may be larger than the surplus. The capacity must not fall below the desired
+        // one.
         if capacity < desired + weight {
             continue;
         }
@@ -181,7 +185,7 @@ fn scale_in(pass: &mut Pass<'_, '_>, mut capacity: u32, desired: u32) {
     }
 }
 
-/// Places of instances in the order in which they would go.
+/// The indices of instances in the order in which scale-in takes them.
 pub(super) fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> {
     let mut policies: Vec<TerminationPolicy> = pass
         .group
@@ -189,7 +193,7 @@ pub(super) fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> 
         .iter()
         .filter_map(|name| TerminationPolicy::parse(name))
         .collect();
-    // A planned group's emptiest instances go first, unless it was said which go.
+    // In a planned group the instances with the fewest requests go first, unless termination policies were set.
     if is_planned(&pass.group) && policies == [TerminationPolicy::Default] {
         policies.insert(0, TerminationPolicy::LeastInflight);
     }
@@ -225,7 +229,7 @@ pub(super) fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> 
     })
 }
 
-/// Which instances the group's allocation strategy would not have. A group without one has nothing against any.
+/// Which instances the allocation strategy would not choose. Without a strategy, none.
 fn surplus(pass: &Pass<'_, '_>, members: &[Member]) -> Vec<bool> {
     let source = pass.source();
     let (Source::Mixed(policy), Ok(origins)) = (&source, origins(pass.tx, &source)) else {
@@ -239,7 +243,7 @@ fn surplus(pass: &Pass<'_, '_>, members: &[Member]) -> Vec<bool> {
     let existing: Vec<Existing> = pools
         .zip(members)
         .map(|(pool, member)| {
-            // What these take is free again for those that would be launched in their place.
+            // What these instances take up would be free again for those launched in their place.
             if let Some(taken) = others.get_mut(&pool) {
                 *taken = taken.saturating_sub(1);
             }

@@ -1,5 +1,5 @@
-//! Which shape a launch takes, and whether it may be taken away: what a mixed instances policy says, or else what the launch template or
-//! configuration says.
+//! The shape that a launch takes, and whether it is a Spot Instance: decided by the mixed instances policy, or else by
+//! the launch template or configuration.
 
 use crate::api::errors::validation;
 use crate::autoscaling::mixed::{Mixed, in_use, override_at, purchase, unit};
@@ -12,22 +12,22 @@ use serde_json::{Value, json};
 /// A shape to launch.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Choice {
-    /// None if the launch template or configuration says it.
+    /// The shape; `None` if the launch template or configuration names it.
     pub(super) instance_type: Option<String>,
-    /// The image, if an override has its own.
+    /// The image, if the override has its own.
     pub(super) image_id: Option<String>,
-    /// The launch template, if an override has its own: as it was given.
+    /// The override's own launch template, as given, if it has one.
     pub(super) template: Option<Value>,
     pub(super) weight: Option<u32>,
     pub(super) is_spot: bool,
 }
 
 impl Choice {
-    /// Writes itself into RunInstances' input.
+    /// Writes the choice into RunInstances' input.
     pub(super) fn say(&self, input: &mut Value) {
         if let Some(name) = &self.instance_type {
             input["InstanceType"] = json!(name);
-            // What was required has been chosen by.
+            // The requirements have served to choose the shape; RunInstances does not know them.
             if let Some(input) = input.as_object_mut() {
                 input.remove("InstanceRequirements");
             }
@@ -41,10 +41,11 @@ impl Choice {
     }
 }
 
-/// What the next launch from `source` in a zone may take, the best first. `input` is what the source's template or configuration says.
+/// The candidates for the next launch from `source` in a zone, the best first. `input` is what the source's template or
+/// configuration says.
 ///
 /// # Errors
-/// Why there is nothing that may be taken.
+/// The reason why there are none.
 pub(super) fn choices(
     pass: &Pass<'_, '_>,
     source: &Source,
@@ -85,7 +86,7 @@ pub(super) fn choices(
     Ok(choices.collect())
 }
 
-/// What counts as the group's capacity now, by how it is paid for.
+/// The group's current capacity, split into on-demand and Spot.
 fn existing(pass: &Pass<'_, '_>) -> Split {
     let mut split = Split::default();
     let members = pass.tx.region().members_of(&pass.group.name);

@@ -11,10 +11,10 @@ use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Launch configurations of a region.
+/// The most launch configurations of a region.
 pub(super) const LIMIT: usize = 200;
 
-/// What the create call may give and a description shows.
+/// Members of the create call that are stored and described.
 const MEMBERS: [&str; 15] = [
     "ImageId",
     "KeyName",
@@ -103,7 +103,7 @@ fn data_of_instance(view: &View<'_>, id: &str) -> Result<Value, ApiError> {
     Ok(data)
 }
 
-/// A launch configuration with a group's name, made of an instance; its name.
+/// Creates a launch configuration from an instance, named after its group. Returns its name.
 pub(super) fn of_instance(tx: &mut Tx<'_>, name: &str, id: &str) -> Result<String, ApiError> {
     let data = data_of_instance(tx, id)?;
     store(tx, name, data)?;
@@ -145,7 +145,7 @@ fn shown(configuration: &LaunchConfiguration, dialect: Dialect) -> Value {
         value[name] = member.clone();
     }
     if dialect == Dialect::Moto {
-        // moto has a volume for every device.
+        // moto adds a volume to every device.
         for device in value["BlockDeviceMappings"].as_array_mut().into_iter().flatten() {
             device["Ebs"] = device.get("Ebs").cloned().unwrap_or_else(|| json!({}));
         }

@@ -1,4 +1,4 @@
-//! What a group's desired capacity becomes, and why.
+//! Changes of a group's desired capacity, with their causes, and its lower bounds.
 
 use crate::autoscaling::pass::clock;
 use crate::autoscaling::planner_tags::is_planned;
@@ -7,13 +7,13 @@ use crate::autoscaling::records::Group;
 use core::time::Duration;
 use forebay_units::Wall;
 
-/// Whether a group has just scaled, by its default cooldown.
+/// Whether the group scaled within its default cooldown.
 pub(super) fn cools_down(group: &Group, now: Wall) -> bool {
     let cooldown = Duration::from_secs(group.cooldown.into());
     group.quiet_since.is_some_and(|since| now.since(since) < cooldown)
 }
 
-/// Sets what is desired; `why` is the beginning of a sentence.
+/// Sets the desired capacity. `why` begins the cause's sentence.
 pub(super) fn desire(group: &mut Group, desired: u32, why: &str) {
     if group.desired != desired {
         group.cause = format!(
@@ -24,19 +24,19 @@ pub(super) fn desire(group: &mut Group, desired: u32, why: &str) {
     }
 }
 
-/// The capacity that a group has at least now, beside its minimum: its policies do not scale in below it. Zero if there is no such floor.
+/// The floor: policies do not scale in below it. Zero if there is none beside the minimum.
 pub(super) fn floor(group: &Group, now: Wall) -> u32 {
     predicted_floor(group, now).max(planned_floor(group))
 }
 
-/// What a group's predictive scaling policies want at least.
+/// The floor of the group's predictive scaling policies.
 pub(super) fn predicted_floor(group: &Group, now: Wall) -> u32 {
     predictive::predicted(group, now)
         .map_or(0, |predicted| predicted.capacity)
         .min(group.max)
 }
 
-/// What a group's planner wants at least; 0 if it has none. What a policy wants is no less.
+/// The floor of the group's planner; 0 without one.
 fn planned_floor(group: &Group) -> u32 {
     let planned = group.planned.filter(|_| is_planned(group));
     planned.unwrap_or(0).min(group.max)
@@ -48,7 +48,8 @@ pub(super) fn is_raised(group: &Group, now: Wall) -> bool {
         && (predicted_floor(group, now) > group.desired || predictive::maximum(group, now) > group.max)
 }
 
-/// Raises what is desired to the group's floor, and its maximum as far as its predictive policies may.
+/// Raises the desired capacity to what predictive scaling policies forecast, and the maximum as far as they are allowed
+/// to.
 pub(super) fn raise(group: &mut Group, now: Wall) {
     if !is_raised(group, now) {
         return;

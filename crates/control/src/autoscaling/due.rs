@@ -1,4 +1,4 @@
-//! What is due by time, or by what has been seen, for the groups and the instances of all regions.
+//! Finds what is due for the groups and instances of all regions, by time or by what has been observed.
 
 use crate::State;
 use crate::api::arns::account_of;
@@ -13,14 +13,14 @@ use forebay_awswire::Service;
 use forebay_units::Wall;
 use serde_json::Value;
 
-/// Regions in which something is to be done for instances or groups.
+/// Regions with something to do for instances or groups.
 pub(crate) fn due(state: &State, ports: &Ports<'_>, now: Wall) -> Vec<String> {
     let names = state
         .regions()
         .filter(|(_, region)| !region.scaling_groups.is_empty() || !region.instances.is_empty());
     names
         .filter(|(name, region)| {
-            // The first change is enough to know.
+            // The first change suffices to know that something is due.
             let settled = || {
                 settled_where(state, name, ports, now, |tx, group| {
                     !tx.has_changed() && needs_settling(tx, group)
@@ -32,15 +32,15 @@ pub(crate) fn due(state: &State, ports: &Ports<'_>, now: Wall) -> Vec<String> {
         .collect()
 }
 
-/// The state after whatever is to be done for a region's instances and groups; none if there is nothing. What is random about it follows
-/// from the state, so that it is the same each time it is asked.
+/// The state after everything that is due for a region's instances and groups; `None` if nothing is. Random choices are
+/// derived from the state, so the result is the same each time.
 pub(crate) fn settled(state: &State, region_name: &str, ports: &Ports<'_>, now: Wall) -> Option<State> {
     settled_where(state, region_name, ports, now, |tx, group| {
         needs_settling(tx, group)
     })
 }
 
-/// The same, with only those groups settled of which `needs` says so.
+/// Like [`settled`], for the groups that `needs` selects.
 pub(super) fn settled_where(
     state: &State,
     region_name: &str,
@@ -62,8 +62,8 @@ pub(super) fn settled_where(
     })
 }
 
-/// The state after Auto Scaling has done something of its own accord in a region; none if nothing has changed. What is random about it
-/// follows from the state and `stream`.
+/// The state after Auto Scaling has acted on its own in a region; `None` if nothing changed. Random choices are derived
+/// from the state and `stream`.
 pub(super) fn acting(
     state: &State,
     region_name: &str,

@@ -1,4 +1,4 @@
-//! What a policy makes of its group's capacity, when an alarm runs it or a call does.
+//! Executes scaling policies, for an alarm or for a call.
 
 use crate::Region;
 use crate::autoscaling::desired::{desire, floor};
@@ -15,13 +15,13 @@ use forebay_units::Wall;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// What runs a policy.
+/// What triggers a policy.
 pub(super) enum Asked {
-    /// A call, for a simple policy: no cooldown counts.
+    /// A call, for a simple policy. No cooldown applies.
     Manual,
     /// The alarm of a simple policy.
     Alarm,
-    /// The metric is so far beyond the threshold.
+    /// An alarm of a step scaling policy, with the distance of the metric from the threshold.
     Step { beyond: f64 },
     /// The metric is above the target, at this value.
     Above { value: f64 },
@@ -29,7 +29,7 @@ pub(super) enum Asked {
     Below { value: f64 },
 }
 
-/// The kind of adjustment of that name.
+/// The adjustment type with that name.
 pub(super) fn adjustment_type(name: &str) -> Option<AdjustmentType> {
     match name {
         "ChangeInCapacity" => Some(AdjustmentType::ChangeInCapacity),
@@ -39,7 +39,7 @@ pub(super) fn adjustment_type(name: &str) -> Option<AdjustmentType> {
     }
 }
 
-/// Step adjustments as they were given.
+/// Step adjustments as given in a call.
 pub(super) fn steps(given: &Value) -> Result<Steps, StepError> {
     let steps = given.as_array().into_iter().flatten().map(|step| Step {
         lower: step["MetricIntervalLowerBound"].as_f64(),
@@ -66,7 +66,7 @@ fn by(policy: &Policy) -> i32 {
     number(policy, "ScalingAdjustment").unwrap_or(0) as i32
 }
 
-/// What a simple policy wants, whatever the group's bounds are.
+/// The capacity that a simple policy asks for, regardless of the group's bounds.
 pub(super) fn wanted(group: &Group, policy: &Policy) -> Option<u32> {
     Some(adjustment(policy)?.of(group.desired, by(policy)))
 }
@@ -75,7 +75,7 @@ fn seconds(number: i64) -> Duration {
     Duration::from_secs(number.max(0).unsigned_abs())
 }
 
-/// How long instances warm up for this policy.
+/// The warm-up time of instances for this policy.
 fn warm_up(group: &Group, policy: &Policy) -> Duration {
     forebay_scaling::warm_up(
         number(policy, "EstimatedInstanceWarmup").map(seconds),
@@ -84,7 +84,7 @@ fn warm_up(group: &Group, policy: &Policy) -> Duration {
     )
 }
 
-/// What policies see of a group. An instance counts from when its target groups found it healthy.
+/// The group as policies see it. An instance warms up from when it is ready: its target groups found it healthy.
 fn seen(region: &Region, group: &Group, policy: &Policy, now: Wall) -> forebay_scaling::Group {
     let members = region.members_of(&group.name);
     let members: Vec<forebay_scaling::Member> = members
@@ -95,6 +95,7 @@ fn seen(region: &Region, group: &Group, policy: &Policy, now: Wall) -> forebay_s
         })
         .collect();
     let capacity = Capacity {
+        // Policies do not scale in below the floor, so it acts as a minimum for them.
         minimum: group.min.max(floor(group, now)),
         maximum: group.max,
         desired: group.desired,
@@ -124,7 +125,7 @@ fn target_tracking(policy: &Policy) -> TargetTracking {
     }
 }
 
-/// What a policy would have; or why it cannot say.
+/// The capacity that a policy proposes, or why it cannot.
 pub(super) fn propose(
     region: &Region,
     group: &Group,
@@ -136,6 +137,7 @@ pub(super) fn propose(
     let broken = || format!("policy {} has no valid adjustment", policy.name);
     match asked {
         Asked::Manual | Asked::Alarm => {
+            // A call is explicit, so neither the cooldown nor an activity in progress holds it back.
             let last = match asked {
                 Asked::Manual => LastActivity::Never,
                 _ => last_activity(region, group, now),
@@ -154,6 +156,9 @@ pub(super) fn propose(
         }
         Asked::Above { value } => Ok(target_tracking(policy).scale_out(&seen, *value)),
         Asked::Below { value } => {
+            // A group is scaled in only if all its target tracking policies that may scale in agree (Amazon EC2 Auto
+            // Scaling user guide, "Target tracking scaling policies for Amazon EC2 Auto Scaling"). Otherwise one policy
+            // would remove what another has just added.
             let own = target_tracking(policy).scale_in(&seen, *value);
             let mut proposals = vec![own];
             proposals.extend(others(region, group, policy, now));
@@ -162,7 +167,7 @@ pub(super) fn propose(
     }
 }
 
-/// What the other target tracking policies of a group say of taking something away.
+/// What the other target tracking policies of the group propose about scaling in.
 fn others(region: &Region, group: &Group, policy: &Policy, now: Wall) -> Vec<Proposal> {
     let tracking = region
         .policies_of(&group.name)
@@ -182,6 +187,7 @@ fn others(region: &Region, group: &Group, policy: &Policy, now: Wall) -> Vec<Pro
             }
             let alarms = other.alarms.iter().filter_map(|name| region.alarms.get(name));
             let low = alarms
+                // A policy whose low alarm is not in ALARM needs the capacity that there is, so it proposes no change.
                 .filter(|alarm| is_low(alarm) && alarm.state == State::Alarm)
                 .find_map(|alarm| alarm.newest);
             match low {
@@ -192,12 +198,12 @@ fn others(region: &Region, group: &Group, policy: &Policy, now: Wall) -> Vec<Pro
         .collect()
 }
 
-/// Whether it is the alarm that takes something away.
+/// Whether this is the alarm that scales in.
 fn is_low(alarm: &Alarm) -> bool {
     matches!(&alarm.watches, Watches::Metric(rule) if rule.comparison.starts_with("LessThan"))
 }
 
-/// Runs the policy of that ARN for an alarm; or says why not.
+/// Executes the policy with that ARN for an alarm, or says why it cannot.
 pub(crate) fn by_alarm(region: &mut Region, alarm: &Alarm, arn: &str, now: Wall) -> Result<(), String> {
     let mut policies = region.scaling_policies.values();
     let Some(policy) = policies.find(|policy| policy.arn == arn).cloned() else {
@@ -212,6 +218,7 @@ pub(crate) fn by_alarm(region: &mut Region, alarm: &Alarm, arn: &str, now: Wall)
             policy.group
         ));
     }
+    // Neither is a failure: by the user's own setting, the alarm's action has no effect.
     if !policy.enabled || known.suspended.contains_key("AlarmNotification") {
         return Ok(());
     }
@@ -234,7 +241,7 @@ pub(crate) fn by_alarm(region: &mut Region, alarm: &Alarm, arn: &str, now: Wall)
                 Asked::Above { value }
             }
         }
-        other => return Err(format!("a policy of type {other} is run by no alarm")),
+        other => return Err(format!("alarms cannot run a policy of type {other}")),
     };
     let proposal = propose(region, &group, &policy, &asked, now)?;
     let why = format!(

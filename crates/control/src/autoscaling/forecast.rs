@@ -1,4 +1,5 @@
-//! Forecasts of predictive scaling policies: the load of hours to come, and the capacity that it needs; and how far they were from what came.
+//! Forecasts of predictive scaling policies: the load of the coming hours and the capacity that it needs, and how
+//! accurate past forecasts were.
 
 use crate::State;
 use crate::api::context::View;
@@ -14,21 +15,22 @@ use std::collections::BTreeMap;
 pub use forebay_scaling::ForecastError;
 
 pub(super) const HOUR: i64 = 3600;
-/// Hours of history that are read (AWS's), and hours of a forecast in one answer.
+/// How many hours of history are read, as on AWS.
 const HISTORY: i64 = 14 * 24;
+/// The most hours of a forecast in one answer.
 const LONGEST: i64 = 30 * 24;
 
-/// A load: its metric, and what an hour's sum of it is divided by to be the load that one unit of the target is for.
+/// A load: its metric, and the divisor that turns an hour's sum into the load that the target value is given for.
 pub(super) struct Load {
     series: Series,
     divisor: f64,
 }
 
 impl Load {
-    /// The loads of hours, by their numbers, given those that were.
+    /// Forecasts the load of hours, given by their numbers, from the loads of past hours.
     ///
     /// # Errors
-    /// Too little is known of it.
+    /// If too little is known about the past.
     pub(super) fn forecast(
         &self,
         history: &BTreeMap<i64, f64>,
@@ -82,8 +84,8 @@ pub(crate) fn get(view: &View<'_>, datapoints: &dyn Datapoints) -> Result<Value,
     }))
 }
 
-/// How far a policy's forecasts would have been from the last 24 hours that are known of its load. None if there is no such policy, or too
-/// little is known.
+/// How far a policy's forecasts would have been from its load in the last 24 known hours. `None` if there is no such
+/// policy, or too little is known.
 pub fn error(
     state: &State,
     region: &str,
@@ -99,7 +101,7 @@ pub fn error(
     backtest(&history(&load, datapoints, now))
 }
 
-/// What each of a group's predictive scaling policies has forecast for now, and how far its forecasts were from what came: a sentence each.
+/// For each of the group's predictive scaling policies, a sentence about its forecast for now and its accuracy.
 pub fn told(state: &State, region: &str, group: &str, datapoints: &dyn Datapoints, now: Wall) -> Vec<String> {
     let Some(known) = state.existing_region(region) else {
         return Vec::new();
@@ -117,7 +119,7 @@ pub fn told(state: &State, region: &str, group: &str, datapoints: &dyn Datapoint
             let capacity = match (hour, made.and_then(|made| made.problem.as_ref())) {
                 (Some(capacity), _) => format!("this hour needs {capacity}"),
                 (None, Some(problem)) => problem.clone(),
-                (None, None) => "it forecasts only, and is no floor".to_owned(),
+                (None, None) => "it only forecasts, and is not a floor".to_owned(),
             };
             let error = error(state, region, group, &policy.name, datapoints, now);
             let error = match error.map(|error| (error.percent, error.bias_percent, error.hours)) {
@@ -131,7 +133,7 @@ pub fn told(state: &State, region: &str, group: &str, datapoints: &dyn Datapoint
         .collect()
 }
 
-/// Whether a policy may scale by its forecasts.
+/// Checks that a policy may scale by its forecasts.
 pub(super) fn check_scaling(region: &str, group: &str, configuration: &Value) -> Result<(), ApiError> {
     let specification = &configuration["MetricSpecifications"][0];
     load(region, specification, group).map_err(|problem| {
@@ -164,7 +166,7 @@ pub(super) fn check_scaling(region: &str, group: &str, configuration: &Value) ->
 /// The capacity that a load needs.
 pub(super) fn capacity(load: f64, specification: &Value) -> u32 {
     let target = specification["TargetValue"].as_f64().unwrap_or(f64::NAN);
-    // A load that is only by rounding more than so many targets is no reason for one more. What is no number becomes 0.
+    // The margin keeps a rounding error from adding an instance. NaN becomes 0.
     (load / target * (1.0 - 1e-9)).ceil() as u32
 }
 
@@ -183,9 +185,10 @@ pub(super) fn load(region: &str, specification: &Value, group: &str) -> Result<L
         divisor,
     };
     match given["PredefinedMetricType"].as_str().unwrap_or_default() {
-        // A point each second and instance: the sum of an hour is 3,600 times what all have together on average.
+        // There is a datapoint each second for each instance: an hour's sum is 3,600 times the average of all instances
+        // together.
         "ASGCPUUtilization" | "ASGTotalCPUUtilization" => Ok(of_group("CPUUtilization", 3600.0)),
-        // Targets are for a minute.
+        // The target value is for a minute.
         "ASGNetworkIn" | "ASGTotalNetworkIn" => Ok(of_group("NetworkIn", 60.0)),
         "ASGNetworkOut" | "ASGTotalNetworkOut" => Ok(of_group("NetworkOut", 60.0)),
         "ALBRequestCount" | "ALBTargetGroupRequestCount" => {
@@ -209,12 +212,12 @@ pub(super) fn load(region: &str, specification: &Value, group: &str) -> Result<L
             })
         }
         _ => Err(validation(
-            "Forebay forecasts predefined metric pairs and predefined load metrics alone.",
+            "Forebay forecasts only predefined metric pairs and predefined load metrics.",
         )),
     }
 }
 
-/// Loads of whole hours that were, by the hour's number.
+/// Loads of past whole hours, by the hour's number.
 pub(super) fn history(load: &Load, datapoints: &dyn Datapoints, now: Wall) -> BTreeMap<i64, f64> {
     let this = now.seconds().div_euclid(HOUR);
     let (from, to) = (this - HISTORY, this);

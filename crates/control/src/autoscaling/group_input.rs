@@ -1,4 +1,4 @@
-//! What CreateAutoScalingGroup and UpdateAutoScalingGroup are given, and whether it can be.
+//! The input of CreateAutoScalingGroup and UpdateAutoScalingGroup, and its checks.
 
 use crate::api::context::View;
 use crate::api::errors::validation;
@@ -10,7 +10,7 @@ use forebay_awswire::ApiError;
 use forebay_scaling::TerminationPolicy;
 use serde_json::{Value, json};
 
-/// Members that are kept and described as they were given.
+/// Members that are stored and described as they were given.
 pub(super) const ECHOED: [&str; 11] = [
     "PlacementGroup",
     "Context",
@@ -25,7 +25,7 @@ pub(super) const ECHOED: [&str; 11] = [
     "InstanceLifecyclePolicy",
 ];
 
-/// Takes over what was given of a group's settings. What is not given stays.
+/// Applies a call's settings to a group. What is not given stays.
 pub(super) fn take(view: &View<'_>, group: &mut Group) -> Result<(), ApiError> {
     let given = &view.request.input;
     let number = |name: &str| given[name].as_i64();
@@ -71,7 +71,7 @@ pub(super) fn take(view: &View<'_>, group: &mut Group) -> Result<(), ApiError> {
             group.others.insert(name.to_owned(), value.clone());
         }
     }
-    // A maintenance policy of -1 is none.
+    // A maintenance policy of -1 means none.
     let clears = &given["InstanceMaintenancePolicy"];
     if clears["MinHealthyPercentage"] == -1 || clears["MaxHealthyPercentage"] == -1 {
         group.others.remove("InstanceMaintenancePolicy");
@@ -103,19 +103,19 @@ fn sizes(view: &View<'_>, group: &mut Group) -> Result<(), ApiError> {
     }
     match desired {
         Some(desired) => {
-            // moto lets an update leave the bounds.
+            // moto lets an update set a desired capacity outside the bounds.
             if view.dialect() == Dialect::Aws || view.request.operation.starts_with("Create") {
                 within(group, desired)?;
             }
             group.desired = desired;
         }
-        // Bounds that leave no room move what is desired.
+        // Without a desired capacity in the call, the new bounds limit the old one.
         None => group.desired = group.desired.clamp(group.min, group.max),
     }
     Ok(())
 }
 
-/// A desired capacity must be within the group's bounds.
+/// Checks that a desired capacity is within the group's bounds.
 pub(super) fn within(group: &Group, desired: u32) -> Result<(), ApiError> {
     if desired < group.min {
         return Err(validation(format!(
@@ -132,7 +132,7 @@ pub(super) fn within(group: &Group, desired: u32) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What instances are launched from, if the call says.
+/// What instances are launched from, if the call says so.
 fn source(view: &View<'_>) -> Result<Option<Source>, ApiError> {
     let given = &view.request.input;
     let names = [
@@ -172,7 +172,7 @@ fn source(view: &View<'_>) -> Result<Option<Source>, ApiError> {
     Ok(None)
 }
 
-/// A launch template that a call names, which must be there.
+/// The launch template that a call names, which must exist.
 pub(super) fn template_ref(view: &View<'_>, given: &Value) -> Result<TemplateRef, ApiError> {
     let (id, name) = (
         given["LaunchTemplateId"].as_str(),
@@ -192,13 +192,13 @@ pub(super) fn template_ref(view: &View<'_>, given: &Value) -> Result<TemplateRef
         (Some(id), None) => id,
         (None, Some(name)) => name,
     };
-    // moto takes it in capitals, too.
+    // moto also accepts it in capitals.
     let version = match given["Version"].as_str() {
         Some("$DEFAULT") if view.dialect() == Dialect::Moto => Some("$Default"),
         version => version,
     };
     let (template, _, _) = resolve(view, named, version).map_err(|problem| {
-        // Auto Scaling says it in its own words.
+        // Auto Scaling words EC2's error differently.
         validation(format!(
             "You must use a valid fully-formed launch template. {}",
             problem.message
@@ -211,7 +211,7 @@ pub(super) fn template_ref(view: &View<'_>, given: &Value) -> Result<TemplateRef
     })
 }
 
-/// A mixed instances policy as it is kept: with its template's id and name, and the defaults that AWS shows.
+/// A mixed instances policy as it is stored: with its template's id and name, and with the defaults that AWS shows.
 pub(super) fn mixed(view: &View<'_>, policy: &Value) -> Result<Source, ApiError> {
     let mut policy = policy.clone();
     let wanted = &policy["LaunchTemplate"]["LaunchTemplateSpecification"];
@@ -239,7 +239,7 @@ pub(super) fn mixed(view: &View<'_>, policy: &Value) -> Result<Source, ApiError>
             "A mixed instances policy can have 40 overrides at most.",
         ));
     }
-    // Whoever names attributes and no shapes has given no order of priority.
+    // Overrides by attributes instead of shapes have no order, so the default strategy is another one.
     let has_requirements = overrides
         .iter()
         .any(|given| given.get("InstanceRequirements").is_some());
@@ -277,7 +277,7 @@ pub(super) fn mixed(view: &View<'_>, policy: &Value) -> Result<Source, ApiError>
     Ok(Source::Mixed(policy))
 }
 
-/// Zones and subnets, if the call says; they must fit each other.
+/// Zones and subnets, if the call gives them. They must fit each other.
 fn places(view: &View<'_>, group: &mut Group) -> Result<(), ApiError> {
     let given = &view.request.input;
     let subnets: Option<Vec<String>> = given["VPCZoneIdentifier"].as_str().map(|text| {

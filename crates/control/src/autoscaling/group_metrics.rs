@@ -1,4 +1,4 @@
-//! Metrics of groups that collect some: once a minute, how many instances there are in which state.
+//! Metrics of groups that collect some: once a minute, how many instances are in each state.
 
 use crate::Region;
 use crate::State;
@@ -7,7 +7,7 @@ use crate::ports::{Datapoint, Series};
 use forebay_signals::Summary;
 use forebay_units::Wall;
 
-/// What is to be kept of all groups' metrics at this time.
+/// The datapoints of all groups' metrics at this time.
 pub fn group_datapoints(state: &State, at: Wall) -> Vec<Datapoint> {
     let mut points = Vec::new();
     for (name, region) in state.regions() {
@@ -39,9 +39,9 @@ fn of_group(region_name: &str, region: &Region, group: &Group, at: Wall) -> Vec<
         .collect()
 }
 
-/// A metric's value; none if the group has no such thing.
+/// A metric's value; `None` if it does not apply to the group.
 fn value(name: &str, group: &Group, members: &[&Member]) -> Option<u32> {
-    // Instances are counted one by one, capacities by their weights.
+    // Metrics of capacity count weights; the others count instances.
     let weighted = name.ends_with("Capacity");
     let sum = |is: &dyn Fn(Lifecycle) -> bool| {
         let counted = members.iter().filter(|member| is(member.state));

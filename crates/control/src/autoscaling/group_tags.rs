@@ -1,4 +1,4 @@
-//! Tags of Auto Scaling groups.
+//! Tags of Auto Scaling groups, which also say whether new instances get them.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::validation;
@@ -8,10 +8,10 @@ use crate::own_tags::names::wrong_tag;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
-/// Adds a tag as it was given, in place of one with the same key.
+/// Adds a tag, in place of one with the same key.
 ///
 /// # Errors
-/// If it is a tag of ours that says nothing.
+/// If it is one of Forebay's own tags and is invalid.
 pub(super) fn add(tags: &mut Vec<GroupTag>, given: &Value) -> Result<(), ApiError> {
     let tag = GroupTag {
         key: given["Key"].as_str().unwrap_or_default().to_owned(),
@@ -38,7 +38,7 @@ pub(super) fn of_group(group: &Group) -> impl Iterator<Item = Value> {
     })
 }
 
-/// The group that a tag of a call is for.
+/// The group that a tag in a call is for.
 fn owner(view: &View<'_>, tag: &Value) -> Result<Group, ApiError> {
     let kind = tag["ResourceType"].as_str().unwrap_or("auto-scaling-group");
     if kind != "auto-scaling-group" {
@@ -71,7 +71,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// Whether a filter's value is a tag's; whether tags are propagated is asked for in any case.
+/// Whether a filter value matches. The filter on propagation ignores case.
 fn is_asked(filter: &Value, value: &str, found: &str) -> bool {
     if filter["Name"] == "propagate-at-launch" {
         value.eq_ignore_ascii_case(found)

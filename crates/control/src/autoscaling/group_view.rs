@@ -131,7 +131,7 @@ pub(crate) fn describe_instances(view: &View<'_>) -> Result<Value, ApiError> {
     let items = asked.into_iter().map(|member| {
         let mut value = member_value(member);
         value["AutoScalingGroupName"] = json!(member.group);
-        // Here AWS writes it in capitals.
+        // In this answer AWS writes it capitalized.
         value["HealthStatus"] = json!(if member.unhealthy.is_some() {
             "UNHEALTHY"
         } else {

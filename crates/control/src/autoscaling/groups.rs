@@ -1,4 +1,4 @@
-//! Auto Scaling groups: made, changed, deleted; and how many instances they should have.
+//! Auto Scaling groups: create, update and delete them, and set their desired capacity.
 
 use crate::api::arns::own_arn;
 use crate::api::context::Tx;
@@ -15,7 +15,7 @@ use forebay_units::Wall;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Groups of a region.
+/// The most groups of a region.
 pub(super) const LIMIT: usize = 500;
 
 pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
@@ -73,7 +73,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// A group of which nothing was said but what is the same for all.
+/// A group with the defaults that all groups share.
 fn blank(tx: &Tx<'_>, name: &str, id: &str) -> Result<Group, ApiError> {
     Ok(Group {
         name: name.to_owned(),
@@ -125,7 +125,7 @@ fn tags(given: &Value) -> Result<Vec<GroupTag>, ApiError> {
 }
 
 pub(crate) fn update(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
-    // Here AWS does not say the name.
+    // AWS's text does not contain the name here.
     let known = asked_group(tx).map_err(|_| validation("AutoScalingGroup name not found - null"))?;
     if known.deleting {
         return Err(error(
@@ -146,7 +146,7 @@ pub(crate) fn update(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             group.desired
         );
     }
-    // Whoever changes a group wants to see whether launches work now.
+    // A user who changes a group wants to see at once whether launches work now.
     group.not_before = Wall(0);
     group.failures = 0;
     put_group(tx, group);
@@ -161,7 +161,7 @@ pub(crate) fn set_desired(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         return Err(error(
             "ScalingActivityInProgress",
             format!(
-                "Scaling activity or cooldown of AutoScalingGroup {} is in progress; ask again, or without HonorCooldown.",
+                "Scaling activity or cooldown of AutoScalingGroup {} is in progress; try again later, or without HonorCooldown.",
                 known.name
             ),
         ));
@@ -240,7 +240,8 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// moto refuses to delete a group whose instances are protected from termination by calls; AWS's groups terminate them all the same.
+/// moto refuses to delete a group with instances that have termination protection. On AWS the group terminates them all
+/// the same.
 fn check_termination(tx: &Tx<'_>, group: &Group, forced: bool) -> Result<(), ApiError> {
     if !forced || tx.dialect() == Dialect::Aws {
         return Ok(());
@@ -261,7 +262,7 @@ fn check_termination(tx: &Tx<'_>, group: &Group, forced: bool) -> Result<(), Api
     }
 }
 
-/// What belongs to a group and to nobody else.
+/// Deletes everything that belongs to a group alone.
 fn forget_owned(tx: &mut Tx<'_>, name: &str) {
     let region = tx.region();
     let schedules: Vec<String> = owned(&region.schedules, name)
@@ -285,7 +286,7 @@ fn forget_owned(tx: &mut Tx<'_>, name: &str) {
     }
 }
 
-/// Whether a group that is being deleted has nothing left, so that it can be forgotten. Its activities are then forgotten too.
+/// Whether a group that is being deleted is empty, so that it and its activities can be removed.
 pub(super) fn is_emptied(pass: &Pass<'_, '_>) -> bool {
     pass.group.deleting && pass.tx.region().members_of(&pass.group.name).next().is_none()
 }

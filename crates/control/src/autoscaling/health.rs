@@ -1,4 +1,4 @@
-//! Health: what becomes of instances that are not well, and from when on an instance can be counted on.
+//! Health of instances: replaces unhealthy ones, and notes when an instance is ready.
 
 use crate::api::context::View;
 use crate::autoscaling::leaving;
@@ -11,17 +11,17 @@ use crate::state::Dialect;
 use core::time::Duration;
 use forebay_model::HealthState;
 
-/// What an instance's target groups think of it.
+/// What an instance's target groups say about it.
 enum Opinion {
-    /// All find it healthy, or have nothing to find.
+    /// All of them find it healthy, or do not check it.
     Healthy,
     /// One finds it unhealthy.
     Unhealthy,
-    /// Not all have found out.
+    /// Not all of them have a result yet.
     Unknown,
 }
 
-/// Finds out who can be counted on, and replaces who is not well.
+/// Notes which instances have become ready, and replaces unhealthy ones.
 pub(super) fn check(pass: &mut Pass<'_, '_>) {
     for mut member in pass.members() {
         if member.state != Lifecycle::InService {
@@ -44,7 +44,7 @@ pub(super) fn check(pass: &mut Pass<'_, '_>) {
 
 /// Whether a pass would do nothing about an instance in service.
 pub(super) fn is_settled(view: &View<'_>, group: &Group, member: &Member) -> bool {
-    // What its target groups think is asked only if something follows from it.
+    // The target groups are asked only if their answer matters, because this runs for every instance each second.
     let opinion = if member.ready.is_none() || asks_balancers(group) {
         opinion(view, group, member)
     } else {
@@ -54,7 +54,7 @@ pub(super) fn is_settled(view: &View<'_>, group: &Group, member: &Member) -> boo
     member.unhealthy.is_none() && !becomes_ready && found_unhealthy(view, group, member, &opinion).is_none()
 }
 
-/// Why an instance is found unhealthy now that was not so far.
+/// Why an instance is unhealthy that was not marked so before; `None` if it is not.
 fn found_unhealthy(view: &View<'_>, group: &Group, member: &Member, opinion: &Opinion) -> Option<String> {
     if member.unhealthy.is_some() || group.is_suspended("HealthCheck") {
         return None;
@@ -70,7 +70,8 @@ fn found_unhealthy(view: &View<'_>, group: &Group, member: &Member, opinion: &Op
     let since = member.in_service.unwrap_or(member.since);
     let is_over = view.request.now.since(since) >= Duration::from_secs(group.grace.into());
     let judged = is_over && asks_balancers(group) && matches!(opinion, Opinion::Unhealthy);
-    // A target group in which nobody was ever healthy says more of itself than of the instance.
+    // If no instance of the group was ever healthy, the checks or the application are misconfigured. Replacing
+    // instances would go on for ever and help nothing.
     let works = || {
         let mut members = view.region().members_of(&group.name);
         members.any(|other| other.ready.is_some())
@@ -90,7 +91,8 @@ fn opinion(view: &View<'_>, group: &Group, member: &Member) -> Opinion {
             let health = view.observations.target_health(arn, &target.id, target.port);
             match health.map(|health| health.state) {
                 Some(HealthState::Healthy | HealthState::Unavailable | HealthState::Unused) => {}
-                // A group that no load balancer serves finds nothing. To see that takes a look at all rules, so it comes last.
+                // A target group that no load balancer uses does not check its targets. Finding that out means
+                // searching all rules, so it comes last.
                 _ if !region.is_served(arn) => break,
                 Some(HealthState::Unhealthy) => return Opinion::Unhealthy,
                 _ => known = Opinion::Unknown,
@@ -100,15 +102,15 @@ fn opinion(view: &View<'_>, group: &Group, member: &Member) -> Opinion {
     known
 }
 
-/// Takes an unhealthy instance out; what is missing then is launched like anything that is missing.
+/// Takes out an unhealthy instance. `capacity` then launches what is missing.
 fn replace(pass: &mut Pass<'_, '_>, member: Member) {
     let Some(why) = &member.unhealthy else { return };
-    // moto leaves those that a call has called unhealthy where they are.
+    // moto keeps instances that a call has set to unhealthy.
     let keeps = pass.tx.dialect() == Dialect::Moto && ec2_state(pass.tx, &member.id) == "running";
     if pass.is_suspended("ReplaceUnhealthy") || pass.is_suspended("Terminate") || keeps {
         return;
     }
-    // One that still runs may stay until its replacement can be counted on.
+    // A running instance may stay until its replacement is ready.
     if replacing::launches_first(&pass.group)
         && ec2_state(pass.tx, &member.id) == "running"
         && !pass.is_suspended("Launch")

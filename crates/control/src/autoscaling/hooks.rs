@@ -1,4 +1,4 @@
-//! Lifecycle hooks: waits in an instance's life that others end.
+//! Lifecycle hooks: an instance waits until someone completes the action, or until a timeout.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{error, validation};
@@ -12,22 +12,22 @@ use forebay_scaling::{HEARTBEAT_DEFAULT, HookResult, Wait, WaitVerdict};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Hooks of a group.
+/// The most hooks of a group.
 const LIMIT: usize = 50;
 
 const LAUNCHING: &str = "autoscaling:EC2_INSTANCE_LAUNCHING";
 const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
 
-/// How a wait stands.
+/// The progress of a wait.
 pub(super) enum Progress {
     Waits,
-    /// The hook of that name let it go on.
+    /// The hook with that name was completed with CONTINUE.
     Continues(String),
-    /// The hook of that name gave it up.
+    /// The hook with that name was completed with ABANDON.
     Abandoned(String),
 }
 
-/// The wait for the next hook that was not completed in this transition; none if there are no more.
+/// Begins the wait for the next hook that was not completed in this transition; `None` if there are no more.
 pub(super) fn next(pass: &mut Pass<'_, '_>, member: &Member, launching: bool) -> Option<Waiting> {
     let hook = {
         let hooks = pass.tx.region().hooks_of(&pass.group.name);
@@ -47,7 +47,7 @@ pub(super) fn next(pass: &mut Pass<'_, '_>, member: &Member, launching: bool) ->
     Some(waiting)
 }
 
-/// How the wait of an instance stands. A hook that is no more holds nobody.
+/// The progress of an instance's wait. A hook that was deleted does not hold the instance.
 pub(super) fn progress(view: &View<'_>, member: &Member) -> Progress {
     let Some(waiting) = &member.waiting else {
         return Progress::Waits;
@@ -64,6 +64,7 @@ pub(super) fn progress(view: &View<'_>, member: &Member) -> Progress {
     };
     let hooks = &view.region().hooks;
     match (hooks.get(&key(&member.group, &name)), wait.completed) {
+        // A result counts even if the hook has been deleted since.
         (_, Some(completed)) => came_to(completed),
         (None, None) => Progress::Continues(name),
         (Some(hook), None) => match times(hook).verdict(&wait, view.request.now) {
@@ -73,7 +74,7 @@ pub(super) fn progress(view: &View<'_>, member: &Member) -> Progress {
     }
 }
 
-/// `CONTINUE`; all else is checked to be `ABANDON` where it comes in.
+/// `CONTINUE` or `ABANDON`; anything else was refused when it was set.
 fn result(text: &str) -> HookResult {
     match text {
         "CONTINUE" => HookResult::Continue,
@@ -88,7 +89,7 @@ fn times(hook: &Hook) -> forebay_scaling::Hook {
     }
 }
 
-/// A hook as it was given, in PutLifecycleHook or with a group.
+/// Reads a hook from PutLifecycleHook or from a group's creation.
 pub(super) fn read(group: &str, given: &Value, known: Option<&Hook>) -> Result<Hook, ApiError> {
     let text = |name: &str| given[name].as_str().map(str::to_owned);
     let launching = match given["LifecycleTransition"].as_str() {
@@ -226,7 +227,7 @@ pub(crate) fn heartbeat(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     change(tx, |now, waiting| waiting.heartbeat = now)
 }
 
-/// Changes the wait that a call means: by its token, or by its instance.
+/// Changes the wait that a call names by its token or by its instance.
 fn change(
     tx: &mut Tx<'_>,
     change: impl FnOnce(forebay_units::Wall, &mut Waiting),
@@ -241,6 +242,7 @@ fn change(
     let means = |member: &Member| {
         member.waiting.as_ref().is_some_and(|waiting| {
             waiting.hook == hook
+                // A completed action cannot be completed again with another result.
                 && waiting.result.is_none()
                 && match token {
                     Some(token) => waiting.token == token,

@@ -1,4 +1,4 @@
-//! LaunchInstances: launches at once and says what came of it, instead of leaving it to what is due.
+//! LaunchInstances: launches at once and reports the result, instead of leaving it to the next pass.
 
 use crate::api::context::Tx;
 use crate::api::errors::{error, validation};
@@ -12,7 +12,8 @@ use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Calls that are remembered of a group, so that one that is said twice is carried out once. AWS remembers those of eight hours.
+/// How many calls of a group are remembered, so that a repeated client token does not launch twice. (AWS remembers
+/// calls for eight hours.)
 const REMEMBERED: usize = 100;
 
 pub(crate) fn launch(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
@@ -57,10 +58,11 @@ pub(crate) fn launch(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         answer["Errors"] = json!([{"AvailabilityZone": zone, "AvailabilityZoneId": zone_id(&zone),
             "ErrorCode": "LaunchFailed", "ErrorMessage": problem}]);
         if given["RetryStrategy"] == "retry-with-group-configuration" {
-            // What is missing is launched like anything that is missing.
+            // The desired capacity is raised anyway, so `capacity` launches what is missing.
             more = more.max(wanted);
         }
     }
+    // Otherwise `capacity` would take the new instances out again.
     let desired = pass.group.desired.saturating_add(more);
     let why = format!("At {} a user request launched instances", pass.clock());
     desire(&mut pass.group, desired, &why);
@@ -77,7 +79,7 @@ pub(crate) fn launch(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-/// Where a call wants its instances.
+/// Where a call wants its instances to be launched.
 struct Place {
     zone: Option<String>,
     subnet: Option<String>,
@@ -124,7 +126,7 @@ fn place(tx: &Tx<'_>, group: &Group) -> Result<Place, ApiError> {
     })
 }
 
-/// What was launched, and what went wrong if it is not all.
+/// The instances that were launched, and the problem if there are fewer than wanted.
 fn launched(pass: &mut Pass<'_, '_>, place: &Place, wanted: u32) -> (Vec<Member>, Option<String>) {
     let (mut members, mut capacity) = (Vec::new(), 0_u32);
     while capacity < wanted {
@@ -150,7 +152,7 @@ fn launched(pass: &mut Pass<'_, '_>, place: &Place, wanted: u32) -> (Vec<Member>
     (members, None)
 }
 
-/// Instances by what they have in common.
+/// The instances, grouped by what they have in common.
 fn collections(pass: &Pass<'_, '_>, members: &[Member]) -> Value {
     let mut kinds: BTreeMap<(String, bool, String, String), Vec<&str>> = BTreeMap::new();
     for member in members {

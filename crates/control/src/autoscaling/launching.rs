@@ -1,4 +1,4 @@
-//! Launches: what an instance of the group is launched from, and where.
+//! Launches: what an instance of a group is launched from, and in which zone.
 
 use crate::api::context::View;
 use crate::api::errors::validation;
@@ -15,13 +15,13 @@ use forebay_scaling::ZoneDistribution;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// What an instance is launched from: RunInstances' input as far as it is always the same.
+/// What an instance is launched from: the part of RunInstances' input that does not depend on the launch.
 pub(crate) struct Origins {
     pub(crate) origin: Origin,
     pub(crate) input: Value,
 }
 
-/// What a source says.
+/// The origins that a source defines.
 pub(crate) fn origins(view: &View<'_>, source: &Source) -> Result<Origins, ApiError> {
     match source {
         Source::Configuration(name) => {
@@ -87,7 +87,7 @@ fn subnet_in(view: &View<'_>, group: &Group, zone: &str) -> Option<String> {
     subnets.find(is_there).cloned()
 }
 
-/// The group's zones, those with the fewest instances first. If zones must stay even, only those.
+/// The group's zones, those with the fewest instances first. If zones must stay balanced, only those with the fewest.
 fn zones(pass: &Pass<'_, '_>, warmed: bool) -> Vec<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for member in pass.tx.region().members_of(&pass.group.name) {
@@ -105,7 +105,7 @@ fn zones(pass: &Pass<'_, '_>, warmed: bool) -> Vec<String> {
     zones
 }
 
-/// What is done about zones in which launches fail.
+/// What happens when launches fail in a zone.
 pub(super) fn zone_distribution(group: &Group) -> ZoneDistribution {
     let given = group.others.get("AvailabilityZoneDistribution");
     match given.and_then(|given| given["CapacityDistributionStrategy"].as_str()) {
@@ -114,21 +114,21 @@ pub(super) fn zone_distribution(group: &Group) -> ZoneDistribution {
     }
 }
 
-/// A launch that is wanted.
+/// A requested launch.
 pub(super) struct Wish<'w> {
-    /// Why, for people.
+    /// The cause, for people.
     pub(super) cause: &'w str,
-    /// Whether it is for the warm pool.
+    /// Whether the instance is for the warm pool.
     pub(super) warmed: bool,
-    /// The zone, if it is to be that one and no other.
+    /// The zone, if no other will do.
     pub(super) zone: Option<&'w str>,
-    /// The subnet, likewise.
+    /// The subnet, if no other will do.
     pub(super) subnet: Option<&'w str>,
-    /// The instance refresh that it is a part of.
+    /// The instance refresh that the launch belongs to, if any.
     pub(super) refresh: Option<&'w str>,
 }
 
-/// Launches one instance where it fits best. Tells what it counts for; none if it failed everywhere.
+/// Launches one instance where it fits best. Returns its weight; `None` if the launch failed everywhere.
 pub(super) fn launch(pass: &mut Pass<'_, '_>, cause: &str, warmed: bool) -> Option<u32> {
     let wish = Wish {
         cause,
@@ -140,8 +140,8 @@ pub(super) fn launch(pass: &mut Pass<'_, '_>, cause: &str, warmed: bool) -> Opti
     launch_as(pass, &wish).map(|member| member.weight.unwrap_or(1))
 }
 
-/// Launches one instance, in the zone that has the fewest, of the shape that the allocation strategy likes best; in others if that
-/// fails. None if it failed everywhere.
+/// Launches one instance of the shape that the allocation strategy prefers, in the zone with the fewest instances, or
+/// elsewhere if that fails. `None` if it failed everywhere.
 pub(super) fn launch_as(pass: &mut Pass<'_, '_>, wish: &Wish<'_>) -> Option<Member> {
     let mut problem = match tried(pass, wish) {
         Ok(member) => return Some(member),
@@ -150,6 +150,7 @@ pub(super) fn launch_as(pass: &mut Pass<'_, '_>, wish: &Wish<'_>) -> Option<Memb
     if problem.message.is_empty() {
         problem.message.clone_from(&problem.code);
     }
+    // A failed launch becomes an activity, too, as on AWS: it is the only place where users find the reason.
     let zone = wish.zone.map(str::to_owned);
     let zone = zone
         .or_else(|| pass.group.zones.first().cloned())
@@ -170,7 +171,7 @@ pub(super) fn launch_as(pass: &mut Pass<'_, '_>, wish: &Wish<'_>) -> Option<Memb
     None
 }
 
-/// Tries one place after the other; the last problem if all fail.
+/// Tries the candidates in order. Returns the last error if all fail.
 fn tried(pass: &mut Pass<'_, '_>, wish: &Wish<'_>) -> Result<Member, ApiError> {
     let source = pass.source();
     let origins = origins(pass.tx, &source)?;
@@ -261,6 +262,7 @@ fn launch_in(
         activity: Some(number),
         refresh: wish.refresh.map(str::to_owned),
         replaces: None,
+        // For an instance of the warm pool, the start-up is measured from when it leaves the pool.
         ordered: (!wish.warmed).then(|| pass.now()),
         was_warm: false,
         id,
@@ -269,14 +271,14 @@ fn launch_in(
     Ok(member)
 }
 
-/// What a launch template specification of a policy says.
+/// The origins that a policy's launch template specification defines.
 pub(super) fn of_source(view: &View<'_>, given: &Value) -> Result<Origins, ApiError> {
     let id = given["LaunchTemplateId"].as_str();
     let named = id.or_else(|| given["LaunchTemplateName"].as_str());
     of_template(view, named.unwrap_or_default(), given["Version"].as_str())
 }
 
-/// An instance has the tags of its group that are meant for it, and tells whose it is.
+/// Gives an instance the propagated tags of its group, and the tag that names the group.
 fn tag(pass: &mut Pass<'_, '_>, id: &str, origin: &Origin) {
     let mut tags = stored_tags(pass.tx.region(), id);
     for tag in pass.group.tags.iter().filter(|tag| tag.propagate) {

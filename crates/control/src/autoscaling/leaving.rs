@@ -1,4 +1,5 @@
-//! How instances leave a group, always in this order: no new requests, those in flight end, hooks, and only then it is stopped.
+//! How instances leave a group, always in this order: they get no new requests, requests in flight end, hooks run, and
+//! only then the instance is stopped.
 
 use crate::api::context::View;
 use crate::autoscaling::hooks::{self, Progress};
@@ -11,10 +12,10 @@ use crate::elbv2::targets::deregister_targets;
 use forebay_awswire::Service;
 use serde_json::json;
 
-/// Status and progress of an activity while its instance's last requests end.
+/// Status and progress of an activity while requests in flight end.
 const DRAINING: (&str, u32) = ("WaitingForELBConnectionDraining", 30);
 
-/// Begins to take an instance out for good. Unless `is_ordered`, it may be taken back while requests are still in flight to it.
+/// Begins to take out an instance for good. Unless `is_ordered`, it may be taken back as long as it is draining.
 pub(super) fn begin(pass: &mut Pass<'_, '_>, mut member: Member, cause: String, is_ordered: bool) {
     let subnet = subnet_of(pass, &member.id);
     let number = pass.start(Begun {
@@ -25,13 +26,14 @@ pub(super) fn begin(pass: &mut Pass<'_, '_>, mut member: Member, cause: String, 
         zone: &member.zone,
         subnet: subnet.as_deref(),
     });
-    // What went on about it ends here.
+    // The activity in progress, such as a launch, ends here: an instance has at most one.
     let earlier = member.activity.replace(number);
     pass.end(
         earlier,
         "Cancelled",
         Some("The instance is terminated.".to_owned()),
     );
+    // A wait of the launch, and its completed hooks, must not count for the hooks of the termination.
     member.waiting = None;
     member.hooks_done.clear();
     member.is_ordered = is_ordered;
@@ -40,11 +42,12 @@ pub(super) fn begin(pass: &mut Pass<'_, '_>, mut member: Member, cause: String, 
     } else {
         Lifecycle::Terminating
     };
+    // First: whatever comes next may take long, and until this the instance would get new requests.
     deregister(pass, &member.id);
     enter(pass, &mut member, state);
 }
 
-/// Takes back an instance that was on its way out: its requests go on, and new ones come.
+/// Takes back an instance that was leaving: its requests go on, and it gets new ones.
 pub(super) fn take_back(pass: &mut Pass<'_, '_>, mut member: Member) {
     let number = member.activity.take();
     let text = "The capacity is needed again: the instance stays in service.".to_owned();
@@ -56,14 +59,14 @@ pub(super) fn take_back(pass: &mut Pass<'_, '_>, mut member: Member) {
     enter(pass, &mut member, Lifecycle::InService);
 }
 
-/// Has a target deregistered from all of the group's target groups.
+/// Deregisters an instance from all of the group's target groups.
 pub(super) fn deregister(pass: &mut Pass<'_, '_>, id: &str) {
     for arn in pass.group.target_groups.clone() {
         deregister_from(pass, &arn, id);
     }
 }
 
-/// Has a target deregistered from one target group.
+/// Deregisters an instance from one target group.
 pub(super) fn deregister_from(pass: &mut Pass<'_, '_>, arn: &str, id: &str) {
     let targets = pass.tx.region().targets_with_id(arn, id);
     let ports: Vec<u16> = targets
@@ -76,8 +79,9 @@ pub(super) fn deregister_from(pass: &mut Pass<'_, '_>, arn: &str, id: &str) {
     }
 }
 
-/// Whether requests may still be in flight to it: it is a target of any target group, and drains or not. Those of its own group are asked
-/// first: as long as it drains there, the others need no look.
+/// Whether requests may still be in flight to the instance: it is a target of any target group, draining or not. Users
+/// may have registered it with groups that are not the scaling group's. Those of the scaling group come first: while it
+/// drains there, the others need not be searched.
 fn is_target(view: &View<'_>, group: &Group, id: &str) -> bool {
     let region = view.region();
     let mut own = group.target_groups.iter();
@@ -85,7 +89,7 @@ fn is_target(view: &View<'_>, group: &Group, id: &str) -> bool {
         || region.targets.values().any(|target| target.id == id)
 }
 
-/// Whether an instance that leaves has nothing to do but wait until its last request has ended.
+/// Whether an instance that is leaving only waits for its requests to end.
 pub(super) fn is_draining(view: &View<'_>, group: &Group, member: &Member) -> bool {
     let is_told = |number: u64| {
         let activity = view.region().activities.get(&numbered(&group.name, number));
@@ -101,8 +105,9 @@ fn subnet_of(pass: &Pass<'_, '_>, id: &str) -> Option<String> {
     instance.map(|instance| instance.subnet_id.clone())
 }
 
-/// Waits until the last request has ended; then for the hooks.
+/// Waits for requests in flight, then for the hooks.
 pub(super) fn leave(pass: &mut Pass<'_, '_>, mut member: Member) {
+    // A terminated instance has no requests, but may still be listed as a target: waiting for that would never end.
     let is_gone = ec2_state(pass.tx, &member.id) == "terminated";
     if is_target(pass.tx, &pass.group, &member.id) && !is_gone {
         let (status, progress) = DRAINING;
@@ -128,7 +133,7 @@ pub(super) fn held(pass: &mut Pass<'_, '_>, mut member: Member) {
     let name = match hooks::progress(pass.tx, &member) {
         Progress::Waits if ec2_state(pass.tx, &member.id) != "terminated" => return,
         Progress::Continues(name) => name,
-        // It goes all the same; the other hooks are not asked.
+        // An abandoned termination proceeds all the same, without the remaining hooks.
         Progress::Waits | Progress::Abandoned(_) => {
             member.waiting = None;
             let proceeds = proceeding(&member);
@@ -151,6 +156,8 @@ fn proceeding(member: &Member) -> Lifecycle {
     }
 }
 
+/// Goes through all of `leave` again: there may be further hooks, and the instance may have been registered as a target
+/// again while a hook held it. Only one that somebody else has terminated does not.
 pub(super) fn proceed(pass: &mut Pass<'_, '_>, member: Member) {
     let state = ec2_state(pass.tx, &member.id);
     if matches!(state, "shutting-down" | "terminated") {
@@ -160,8 +167,9 @@ pub(super) fn proceed(pass: &mut Pass<'_, '_>, member: Member) {
     }
 }
 
-/// Ends the instance, and forgets it once it has ended; or stops it, if it returns to the warm pool.
+/// Terminates the instance and removes it once it has ended; or returns it to the warm pool.
 fn stop(pass: &mut Pass<'_, '_>, mut member: Member) {
+    // Only scale-in returns instances to the pool: one that was ordered to go may be unhealthy or outdated.
     let returns = !member.is_ordered
         && !member.state.is_warmed()
         && pass
@@ -183,6 +191,8 @@ fn stop(pass: &mut Pass<'_, '_>, mut member: Member) {
         let input = json!({"InstanceIds": [member.id]});
         let _ = pass.call(Service::Ec2, "TerminateInstances", input, ec2::terminate);
     }
+    // An instance without a process ends at once. Otherwise the member stays until the launcher reports the end, so that
+    // the group does not forget an instance that still runs.
     if ec2_state(pass.tx, &member.id) == "terminated" {
         let number = member.activity;
         pass.remove(&member.id);
@@ -196,7 +206,7 @@ fn stop(pass: &mut Pass<'_, '_>, mut member: Member) {
     }
 }
 
-/// Termination by its group is not a call that protection from API calls is meant for.
+/// Termination protection is meant for API calls, not for the instance's own group.
 fn unprotect(pass: &mut Pass<'_, '_>, id: &str) {
     let known = pass.tx.region().instances.get(id);
     let Some(known) = known.filter(|instance| instance.attributes.contains_key("disableApiTermination"))
@@ -209,7 +219,7 @@ fn unprotect(pass: &mut Pass<'_, '_>, id: &str) {
     pass.tx.region_mut().instances.insert(id.to_owned(), instance);
 }
 
-/// It comes to stand by once its requests have ended.
+/// Enters standby once requests in flight have ended.
 pub(super) fn to_standby(pass: &mut Pass<'_, '_>, mut member: Member) {
     if is_target(pass.tx, &pass.group, &member.id) {
         let number = member.activity;
@@ -222,7 +232,7 @@ pub(super) fn to_standby(pass: &mut Pass<'_, '_>, mut member: Member) {
     pass.end(number, "Successful", None);
 }
 
-/// It is the group's no more once its requests have ended.
+/// Leaves the group once requests in flight have ended.
 pub(super) fn detached(pass: &mut Pass<'_, '_>, member: Member) {
     if is_target(pass.tx, &pass.group, &member.id) {
         let number = member.activity;

@@ -1,8 +1,8 @@
-//! Where an instance is in its life in a group, in AWS's words.
+//! Lifecycle states of an instance in a group, in AWS's words.
 
 use serde::{Deserialize, Serialize};
 
-/// Where an instance is in its life in a group.
+/// A lifecycle state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Lifecycle {
@@ -28,7 +28,7 @@ pub enum Lifecycle {
 }
 
 impl Lifecycle {
-    /// AWS's name.
+    /// AWS's name of the state.
     pub const fn name(self) -> &'static str {
         match self {
             Lifecycle::Pending => "Pending",
@@ -53,7 +53,7 @@ impl Lifecycle {
         }
     }
 
-    /// The state that it is about to have, as the metadata service tells it.
+    /// The state that it is moving to, as the metadata service reports it.
     pub const fn target(self) -> &'static str {
         match self {
             Lifecycle::Pending
@@ -75,7 +75,7 @@ impl Lifecycle {
         }
     }
 
-    /// Whether it counts as capacity: it is there, or is about to be.
+    /// Whether it counts as capacity: it serves, or is about to.
     pub const fn counts(self) -> bool {
         matches!(
             self,
@@ -83,7 +83,7 @@ impl Lifecycle {
         )
     }
 
-    /// Whether it is in the warm pool.
+    /// Whether the instance is in the warm pool.
     pub const fn is_warmed(self) -> bool {
         matches!(
             self,
@@ -99,7 +99,7 @@ impl Lifecycle {
         )
     }
 
-    /// Whether it is on its way out, for good.
+    /// Whether the instance is leaving for good.
     pub const fn leaves(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Finding Auto Scaling's records, and the errors that several operations give.
+//! Finds Auto Scaling's records, and the errors that several operations return.
 
 use crate::Region;
 use crate::api::context::{Tx, View};
@@ -12,23 +12,24 @@ use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Between a group's name and what is its own. No name holds it.
+/// Separates a group's name from the name of what it owns. Names cannot contain it.
 const SEPARATOR: char = '\u{1f}';
-/// Items of a page, if nothing else is asked for, and at most.
+/// The default page size.
 const PAGE: usize = 50;
+/// The largest page size.
 const PAGE_LIMIT: usize = 100;
 
-/// The key of what a group owns.
+/// The key of a record that a group owns.
 pub(crate) fn key(group: &str, name: &str) -> String {
     format!("{group}{SEPARATOR}{name}")
 }
 
-/// The key of what a group owns and numbers.
+/// The key of a numbered record that a group owns.
 pub(crate) fn numbered(group: &str, number: u64) -> String {
     key(group, &format!("{number:020}"))
 }
 
-/// The records that a group owns, in the order of their keys.
+/// The records that a group owns, ordered by key.
 pub(crate) fn owned<'t, T>(
     table: &'t Table<T>,
     group: &str,
@@ -50,12 +51,12 @@ impl Region {
         self.scaling_groups.get(name).ok_or_else(|| no_group(name))
     }
 
-    /// A group's instances, those of its warm pool included, by id.
+    /// A group's instances by id, including its warm pool.
     pub(crate) fn members_of(&self, group: &str) -> impl DoubleEndedIterator<Item = &Arc<Member>> + use<'_> {
         owned(&self.members, group)
     }
 
-    /// The instance of any group with that id.
+    /// The instance with that id, in any group.
     pub(crate) fn member(&self, id: &str) -> Option<&Arc<Member>> {
         self.members.values().find(|member| member.id == id)
     }
@@ -82,7 +83,7 @@ impl Region {
         owned(&self.refreshes, group)
     }
 
-    /// The instance refresh of a group that goes on.
+    /// The instance refresh of a group that is in progress.
     pub(crate) fn active_refresh(&self, group: &str) -> Option<&Arc<Refresh>> {
         self.refreshes_of(group)
             .next_back()
@@ -105,7 +106,7 @@ pub(crate) fn put_group(tx: &mut Tx<'_>, group: Group) {
         .insert(group.name.clone(), Arc::new(group));
 }
 
-/// A group's instance, by id.
+/// An instance of a group by its id.
 pub(crate) fn member_of(view: &View<'_>, group: &str, id: &str) -> Result<Arc<Member>, ApiError> {
     let found = view.region().members.get(&key(group, id)).cloned();
     found.ok_or_else(|| {
@@ -115,7 +116,7 @@ pub(crate) fn member_of(view: &View<'_>, group: &str, id: &str) -> Result<Arc<Me
     })
 }
 
-/// The page that a call asks for, as an answer. `items` ascend by their keys.
+/// The requested page as an answer. `items` ascend by key.
 pub(crate) fn listed(
     view: &View<'_>,
     list: &str,
@@ -144,7 +145,7 @@ pub(crate) fn listed(
     Ok(answer)
 }
 
-/// The texts of a list.
+/// The strings in a list.
 pub(crate) fn texts(value: &Value) -> Vec<String> {
     let items = value.as_array().into_iter().flatten();
     items
@@ -152,7 +153,7 @@ pub(crate) fn texts(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// A time of AWS's answers.
+/// A time as AWS writes it in answers.
 pub(crate) fn time(at: forebay_units::Wall) -> Value {
     json!(at.0 as f64 / 1e6)
 }

@@ -4,7 +4,7 @@ use crate::autoscaling::records::{Member, Origin};
 use crate::ec2::zones::zone_id;
 use serde_json::{Value, json};
 
-/// An instance within its group.
+/// An instance as part of its group.
 pub(super) fn member_value(member: &Member) -> Value {
     let mut value = json!({
         "InstanceId": member.id,

@@ -1,4 +1,4 @@
-//! Calls about single instances of a group: attach, detach, stand by, protect, call unhealthy, terminate.
+//! Calls about single instances of a group: attach, detach, standby, protection, health, termination.
 
 use crate::api::context::Tx;
 use crate::api::errors::{error, validation};
@@ -17,7 +17,7 @@ use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Ids in one call.
+/// The most ids in one call.
 const IDS: usize = 20;
 const PROTECTED_IDS: usize = 50;
 
@@ -105,7 +105,7 @@ fn attach_one(pass: &mut Pass<'_, '_>, id: &str) {
         zone: &instance.zone,
         subnet: Some(&instance.subnet_id),
     });
-    // The launch's hooks are asked, as of any instance that comes.
+    // An attached instance goes through the launch hooks like one that was launched.
     let member = Member {
         id: id.to_owned(),
         group: pass.group.name.clone(),
@@ -115,7 +115,7 @@ fn attach_one(pass: &mut Pass<'_, '_>, id: &str) {
         instance_type: instance.instance_type.clone(),
         image_id: instance.image_id.clone(),
         origin: match (pass.tx.dialect(), &pass.group.source) {
-            // moto takes it for one that the group has launched.
+            // moto treats it as one that the group has launched.
             (Dialect::Moto, Source::Configuration(name)) => Origin::Configuration(name.clone()),
             _ => Origin::Attached,
         },
@@ -137,7 +137,7 @@ fn attach_one(pass: &mut Pass<'_, '_>, id: &str) {
     pass.put(member);
 }
 
-/// Lowers what is desired by what these instances count for, if the call says so.
+/// Lowers the desired capacity by the weight of these instances, if the call asks for it.
 fn decrement(pass: &mut Pass<'_, '_>, weight: u32) -> Result<(), ApiError> {
     if pass.tx.request.input["ShouldDecrementDesiredCapacity"] != true {
         return Ok(());
@@ -166,7 +166,7 @@ fn told(pass: &Pass<'_, '_>, numbers: &[u64]) -> Value {
     activities.map(|activity| activities::shown(&activity)).collect()
 }
 
-/// What a call does to each of its instances.
+/// A change that a call makes to each of its instances.
 struct Move {
     description: &'static str,
     cause: &'static str,
@@ -331,7 +331,7 @@ pub(crate) fn set_health(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let grace = Duration::from_secs(pass.group.grace.into());
     match status.as_str() {
         "Healthy" => member.unhealthy = None,
-        // Within the grace period nothing that is said counts.
+        // Within the grace period, reports are ignored if the call respects it.
         "Unhealthy" if respects && member.in_service.is_some_and(|since| now.since(since) < grace) => {
             if pass.tx.dialect() == Dialect::Moto {
                 member.unhealthy = Some("a user health-check".to_owned());
@@ -373,7 +373,7 @@ fn terminate_one(tx: &mut Tx<'_>, member: Member) -> Result<Value, ApiError> {
     let now = clock(tx.request.now);
     let mut pass = Pass::of(tx, &member.group)?;
     if member.state.leaves() {
-        // It goes already.
+        // It is leaving already.
         let number = member.activity.into_iter().collect::<Vec<u64>>();
         let shown = told(&pass, &number)[0].clone();
         return if shown.is_null() {
@@ -406,7 +406,7 @@ fn terminate_one(tx: &mut Tx<'_>, member: Member) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-/// Registers the instances that serve with target groups that were attached later.
+/// Registers the instances in service with target groups that were attached later.
 pub(super) fn register_all(pass: &mut Pass<'_, '_>) {
     if pass.is_suspended("AddToLoadBalancer") {
         return;

@@ -1,4 +1,4 @@
-//! Which of its metrics a group collects.
+//! Enables and disables the collection of group metrics.
 
 use crate::api::context::Tx;
 use crate::api::errors::validation;
@@ -8,7 +8,7 @@ use crate::autoscaling::types::METRICS;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
-/// The metrics that a call names: all, if it names none.
+/// The metrics that a call names, or all if it names none.
 fn asked(tx: &Tx<'_>) -> Result<Vec<String>, ApiError> {
     let names = texts(&tx.request.input["Metrics"]);
     if names.is_empty() {

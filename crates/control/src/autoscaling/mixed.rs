@@ -1,4 +1,4 @@
-//! Mixed instances policies: which shapes a group may use, what each counts for, and how instances are to be paid for.
+//! Mixed instances policies: which shapes a group may use, what each weighs, and which are on-demand or Spot.
 
 use crate::api::context::View;
 use crate::autoscaling::records::Group;
@@ -10,25 +10,25 @@ use forebay_scaling::{
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// A shape that a policy may use.
+/// A shape that a policy offers.
 pub(super) struct Offered {
     pub(super) shape: Shape,
-    /// What an instance of it counts for; none if all count for one.
+    /// The weight of an instance; `None` if all weigh 1.
     pub(super) weight: Option<u32>,
-    /// The place of its override; none if the policy has none and its launch template names the shape.
+    /// The index of its override; `None` if the policy has none and its launch template names the shape.
     pub(super) place: Option<usize>,
 }
 
-/// A policy, with the shapes that there are now.
+/// A policy, resolved to the shapes that exist now.
 pub(super) struct Mixed {
     pub(super) distribution: Distribution,
     on_demand: Vec<Offered>,
     spot: Vec<Offered>,
-    /// What the policy names and nobody has declared, or what none of the shapes fits: sentences for people.
+    /// Problems with the policy, for people: shapes that are not declared, or requirements that no shape meets.
     pub(super) unusable: Vec<String>,
 }
 
-/// What a group's capacity is counted in.
+/// The unit that a group's capacity is counted in.
 pub(super) fn unit(group: &Group) -> PriceUnit {
     match group.others.get("DesiredCapacityType").and_then(Value::as_str) {
         Some("vcpu") => PriceUnit::Vcpu,
@@ -38,7 +38,8 @@ pub(super) fn unit(group: &Group) -> PriceUnit {
 }
 
 impl Mixed {
-    /// Reads a policy. `template` is what its launch template says: the shape or the requirements of a policy without overrides.
+    /// Reads a policy. `template` is its launch template's data, which gives the shape or the requirements if there are
+    /// no overrides.
     pub(super) fn read(view: &View<'_>, policy: &Value, template: &Value, unit: PriceUnit) -> Mixed {
         let mut mixed = Mixed {
             distribution: distribution(&policy["InstancesDistribution"]),
@@ -53,7 +54,7 @@ impl Mixed {
             mixed.add(&catalogue, template, None, unit);
         }
         for (place, given) in overrides.iter().enumerate() {
-            // An override that names no shape has that of its launch template.
+            // An override without a shape takes that of its launch template.
             let says = given.get("InstanceType").is_some() || given.get("InstanceRequirements").is_some();
             let mut wanted = if says { given.clone() } else { template.clone() };
             wanted["WeightedCapacity"] = given["WeightedCapacity"].clone();
@@ -113,7 +114,7 @@ impl Mixed {
         }
     }
 
-    /// The first override that offers a shape counts.
+    /// The first override that offers a shape wins.
     fn put(&mut self, purchase: Purchase, shape: &Shape, weight: Option<u32>, place: Option<usize>) {
         let list = match purchase {
             Purchase::OnDemand => &mut self.on_demand,
@@ -125,7 +126,7 @@ impl Mixed {
         }
     }
 
-    /// What may be launched, by how it is paid for.
+    /// The shapes that may be launched as on-demand or Spot.
     pub(super) fn offered(&self, purchase: Purchase) -> &[Offered] {
         match purchase {
             Purchase::OnDemand => &self.on_demand,
@@ -133,7 +134,7 @@ impl Mixed {
         }
     }
 
-    /// What may be launched at all.
+    /// All shapes that may be launched, as on-demand or Spot, each once.
     pub(super) fn all(&self) -> Vec<Offer<'_>> {
         let names: BTreeSet<&str> = self.on_demand.iter().map(|known| &*known.shape.name).collect();
         let more = self
@@ -143,7 +144,7 @@ impl Mixed {
         self.on_demand.iter().chain(more).map(Offered::offer).collect()
     }
 
-    /// The least that one more instance counts for.
+    /// The smallest weight that one more instance can have.
     pub(super) fn lightest(&self) -> u32 {
         self.all().iter().map(|offer| offer.weight).min().unwrap_or(1)
     }
@@ -158,7 +159,7 @@ impl Offered {
     }
 }
 
-/// The shapes that there are.
+/// The shapes that exist.
 struct Catalogue {
     shapes: Vec<Shape>,
     is_declared: bool,
@@ -169,13 +170,13 @@ impl Catalogue {
         let is_declared = !view.observations.shapes().is_empty();
         let mut shapes: Vec<Shape> = shapes(view).iter().map(scaling_shape).collect();
         if !is_declared {
-            // Without declared shapes all are names: each may be had in any way, for nothing.
+            // If no shapes are declared, any name is a shape, on-demand and Spot, at no cost.
             shapes.iter_mut().for_each(|shape| shape.spot_price = Some(0.0));
         }
         Catalogue { shapes, is_declared }
     }
 
-    /// The shape of that name. Without declared shapes every name is one, without limits.
+    /// The shape with that name. If no shapes are declared, every name is one, without limits.
     fn named(&self, name: &str) -> Option<Shape> {
         let known = self.shapes.iter().find(|shape| shape.name == name).cloned();
         if self.is_declared {
@@ -202,7 +203,7 @@ impl Catalogue {
     }
 }
 
-/// `InstancesDistribution` as it was given.
+/// Reads `InstancesDistribution`.
 fn distribution(given: &Value) -> Distribution {
     let default = Distribution::default();
     let number = |name: &str, default: u32| {
@@ -230,7 +231,7 @@ fn distribution(given: &Value) -> Distribution {
     }
 }
 
-/// How many instances of each pool are taken, by groups and by anybody else.
+/// How many instances of each pool are in use, in groups or not.
 pub(super) fn in_use(view: &View<'_>) -> InUse {
     let mut taken = InUse::new();
     for instance in view.region().instances.values() {
@@ -260,7 +261,7 @@ pub(super) fn purchase(is_spot: bool) -> Purchase {
     }
 }
 
-/// A policy's override at that place.
+/// The policy's override at that index.
 pub(super) fn override_at(policy: &Value, place: Option<usize>) -> Value {
     place.map_or_else(
         || json!({}),

@@ -1,7 +1,15 @@
-//! EC2 Auto Scaling: groups of instances, the policies that say how many there are, and the order in which they come and go.
+//! EC2 Auto Scaling: groups of instances, the policies that size them, and the order in which instances come and go.
 //!
-//! Calls and alarms change what a group should be; `settle` brings its instances in line, a step at a time, whenever something
-//! has changed: a call, what a launcher or the data plane has seen, or the time.
+//! Calls and alarms change what a group should be. `settle` brings its instances in line, step by step, whenever
+//! something has changed: by a call, by what the launcher or the data plane has seen, or by the passing of time.
+//!
+//! Read `records` and `lifecycle`, then `settle`, `pass`, `needs` and `due` (when a group settles) and the steps of a
+//! pass: `transitions`, `steps`, `hooks`, `leaving`, `health`, `refreshing`, `replacing`, `desired`, `capacity`,
+//! `launching`, `choice`, `mixed`, `warm_pools`, `start_ups`. What sizes groups: `execute` (policies), `predictive` and
+//! `forecast`, `planning`, `backlogs`, `planned_fleet`, `planner_tags`. Calls: `groups` with `group_input` and
+//! `group_tags`, `membership`, `immediate`, `configurations`, `policies` with `tracking_alarms`, `schedules`,
+//! `refreshes` with `refresh_preferences`, `processes`, `sources`, `metrics_collection`, `notifications`. The rest:
+//! `activities` and `notices` (what happened), `group_view` and `member_view`, `group_metrics`, `types`, `lookup`.
 
 mod activities;
 pub mod backlogs;

@@ -1,7 +1,9 @@
-//! Whether there is anything to do for a group. It is asked of every group each second, so it copies nothing and changes nothing.
+//! Whether there is anything to do for a group. This is asked for every group each second, so it copies nothing and
+//! changes nothing.
 //!
-//! It may say yes for nothing: then a pass finds that nothing changes. It must not say no when a pass would change something; tests hold
-//! each answer against what a pass does. So all that is not plainly at rest (a refresh, a group that is being deleted) is a yes.
+//! A needless yes is fine: the pass then finds nothing to change. A wrong no is a bug: the group would not settle.
+//! Tests compare each answer with what a pass does. Hence everything that is not plainly at rest (a refresh, a group
+//! being deleted) is a yes.
 
 use crate::api::context::View;
 use crate::autoscaling::hooks::{self, Progress};
@@ -9,7 +11,7 @@ use crate::autoscaling::records::{Group, Lifecycle, Member};
 use crate::autoscaling::steps::ec2_state;
 use crate::autoscaling::{capacity, desired, health, leaving, replacing, schedules, warm_pools};
 
-/// Whether there may be something to do for a group by now.
+/// Whether there may be something to do for a group now.
 pub(super) fn needs_settling(view: &View<'_>, group: &Group) -> bool {
     let (region, now) = (view.region(), view.request.now);
     if group.deleting
@@ -26,7 +28,7 @@ pub(super) fn needs_settling(view: &View<'_>, group: &Group) -> bool {
         || replacing::has_work(view, group, &members)
 }
 
-/// Whether an instance stays where it is in its life.
+/// Whether an instance stays in its lifecycle state.
 fn rests(view: &View<'_>, group: &Group, member: &Member) -> bool {
     match member.state {
         Lifecycle::InService => health::is_settled(view, group, member),
@@ -41,7 +43,7 @@ fn rests(view: &View<'_>, group: &Group, member: &Member) -> bool {
         Lifecycle::TerminatingWait | Lifecycle::WarmedTerminatingWait => {
             ec2_state(view, &member.id) != "terminated" && waits(view, member)
         }
-        // One that drains for the group's capacity may be taken back: then the capacity is short, too.
+        // A draining instance may be taken back if the capacity is short, but then `capacity::is_settled` says so.
         Lifecycle::Terminating | Lifecycle::WarmedTerminating => leaving::is_draining(view, group, member),
         Lifecycle::PendingProceed
         | Lifecycle::WarmedPendingProceed
@@ -52,7 +54,7 @@ fn rests(view: &View<'_>, group: &Group, member: &Member) -> bool {
     }
 }
 
-/// Whether it goes on waiting for a lifecycle hook.
+/// Whether the instance keeps waiting for a lifecycle hook.
 fn waits(view: &View<'_>, member: &Member) -> bool {
     matches!(hooks::progress(view, member), Progress::Waits)
 }

@@ -1,5 +1,5 @@
-//! What topics are to be told of a group: written down with what has happened, and told afterwards, so that nothing is told that did not come
-//! to be.
+//! Notifications to topics about a group. They are stored in the same change as what they report and sent afterwards,
+//! so nothing is reported that did not happen.
 
 use crate::api::context::Tx;
 use crate::autoscaling::lookup::numbered;
@@ -10,10 +10,10 @@ use forebay_units::Wall;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Notices of a region that wait to be told. They wait for a tick only; if nobody ticks, the newest are dropped.
+/// The most unsent notices of a region. They wait only for the next tick; without ticks, the newest are dropped.
 const LIMIT: usize = 10_000;
 
-/// Writes down what an activity that has ended means for the group's topics.
+/// Stores what an ended activity means for the group's topics.
 pub(super) fn of_activity(tx: &mut Tx<'_>, group: &Group, activity: &Activity) {
     let launch = activity.description.starts_with("Launching a new EC2 instance");
     let terminate = activity.description.starts_with("Terminating EC2 instance");
@@ -56,7 +56,7 @@ pub(super) fn of_activity(tx: &mut Tx<'_>, group: &Group, activity: &Activity) {
     }
 }
 
-/// Writes down that an instance waits for a hook, for those that complete it.
+/// Stores the notice that an instance waits for a hook, for those who complete it.
 pub(super) fn of_hook(tx: &mut Tx<'_>, hook: &Hook, id: &str, waiting: &Waiting) {
     let Some(topic) = hook
         .target_arn
@@ -94,7 +94,7 @@ pub(super) fn of_hook(tx: &mut Tx<'_>, hook: &Hook, id: &str, waiting: &Waiting)
     write(tx, &topic, subject, &message);
 }
 
-/// Writes down that a topic is told from now on.
+/// Stores the test notification that a new topic gets.
 pub(super) fn test(tx: &mut Tx<'_>, group: &Group, topic: &str) {
     let message = json!({
         "Event": "autoscaling:TEST_NOTIFICATION",
@@ -125,7 +125,7 @@ fn write(tx: &mut Tx<'_>, topic: &str, subject: String, message: &Value) {
 }
 
 impl Notice {
-    /// As subscribers get it.
+    /// The notification for subscribers.
     pub(crate) fn notification(&self) -> Notification {
         let at: Wall = self.at;
         Notification {

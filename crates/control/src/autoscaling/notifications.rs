@@ -1,4 +1,4 @@
-//! Who is told of what happens to a group.
+//! Which topics are notified of what happens to a group.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{error, validation};
@@ -9,7 +9,7 @@ use crate::autoscaling::types::NOTIFICATIONS;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
-/// Topics of a group.
+/// The most topics of a group.
 const LIMIT: usize = 10;
 
 pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
@@ -25,7 +25,7 @@ pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     if group.notifications.len() >= LIMIT && !group.notifications.contains_key(topic) {
         return Err(error(
             "LimitExceeded",
-            format!("An Auto Scaling group can tell {LIMIT} topics at most."),
+            format!("An Auto Scaling group can notify {LIMIT} topics at most."),
         ));
     }
     let topic = topic.to_owned();

@@ -1,4 +1,4 @@
-//! One pass over a group: what the steps that bring its instances in line have in common.
+//! One pass over a group: what all steps that bring its instances in line share.
 
 use crate::api::context::{Answered, Tx};
 use crate::autoscaling::lookup::{asked_group, key, no_group, numbered, owned, put_group};
@@ -9,10 +9,10 @@ use forebay_units::Wall;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Activities that are kept of a group. AWS keeps six weeks.
+/// How many activities of a group are kept. (AWS keeps them for six weeks.)
 const KEPT_ACTIVITIES: u64 = 500;
 
-/// A group whose instances are being brought in line. What changes is stored at once, but for the group itself.
+/// A group whose instances are being brought in line. Changes are stored at once, except those of the group itself.
 pub(super) struct Pass<'t, 'a> {
     pub(super) tx: &'t mut Tx<'a>,
     pub(super) group: Group,
@@ -20,7 +20,7 @@ pub(super) struct Pass<'t, 'a> {
     changed: bool,
 }
 
-/// What is known of an activity when it begins.
+/// A new activity's data.
 pub(super) struct Begun<'b> {
     pub(super) description: String,
     pub(super) cause: String,
@@ -31,7 +31,7 @@ pub(super) struct Begun<'b> {
 }
 
 impl<'t, 'a> Pass<'t, 'a> {
-    /// None if there is no such group.
+    /// Begins a pass; `None` if the group does not exist.
     pub(super) fn begin(tx: &'t mut Tx<'a>, name: &str) -> Option<Pass<'t, 'a>> {
         let group = Group::clone(tx.region().scaling_groups.get(name)?);
         Some(Pass {
@@ -42,18 +42,18 @@ impl<'t, 'a> Pass<'t, 'a> {
         })
     }
 
-    /// The same for whoever must answer that there is no such group.
+    /// Like [`begin`](Pass::begin), with the error for a group that does not exist.
     pub(super) fn of(tx: &'t mut Tx<'a>, name: &str) -> Result<Pass<'t, 'a>, ApiError> {
         Pass::begin(tx, name).ok_or_else(|| no_group(name))
     }
 
-    /// That of the group that a call names.
+    /// Begins a pass over the group that a call names.
     pub(super) fn asked(tx: &'t mut Tx<'a>) -> Result<Pass<'t, 'a>, ApiError> {
         let name = asked_group(tx)?.name.clone();
         Pass::of(tx, &name)
     }
 
-    /// Stores the group; whether anything has changed.
+    /// Stores the group. Returns whether anything changed.
     pub(super) fn finish(self) -> bool {
         let is_other = self.group != self.before;
         if is_other {
@@ -62,7 +62,7 @@ impl<'t, 'a> Pass<'t, 'a> {
         is_other || self.changed
     }
 
-    /// Forgets a group that is no more, and what happened to it.
+    /// Removes a group that has been deleted, and its activities.
     pub(super) fn forget(self) {
         let name = &self.group.name;
         let numbers: Vec<u64> = owned(&self.tx.region().activities, name)
@@ -79,7 +79,7 @@ impl<'t, 'a> Pass<'t, 'a> {
         self.tx.request.now
     }
 
-    /// Now, as causes of activities say it.
+    /// The current time as causes of activities write it.
     pub(super) fn clock(&self) -> String {
         clock(self.now())
     }
@@ -93,7 +93,7 @@ impl<'t, 'a> Pass<'t, 'a> {
         members.map(|member| Member::clone(member)).collect()
     }
 
-    /// Something has changed that was stored by somebody else.
+    /// Notes a change that was stored without the pass.
     pub(super) fn touch(&mut self) {
         self.changed = true;
     }
@@ -112,14 +112,14 @@ impl<'t, 'a> Pass<'t, 'a> {
         self.tx.region_mut().members.remove(&key(&self.group.name, id));
     }
 
-    /// What instances are launched from now: while an instance refresh goes on, what it says.
+    /// What instances are launched from now: what the instance refresh in progress says, or else the group.
     pub(super) fn source(&self) -> Source {
         let refresh = self.tx.region().active_refresh(&self.group.name);
         let source = refresh.and_then(|refresh| refresh.source.clone());
         source.unwrap_or_else(|| self.group.source.clone())
     }
 
-    /// What counts as the group's capacity now: what is there, or about to be.
+    /// The current capacity, including instances that are about to serve.
     pub(super) fn capacity(&self) -> u32 {
         let members = self.tx.region().members_of(&self.group.name);
         members
@@ -128,7 +128,7 @@ impl<'t, 'a> Pass<'t, 'a> {
             .sum()
     }
 
-    /// How much of that is there beside what it replaces, which has not gone yet.
+    /// The part of the capacity that replaces instances which have not left yet.
     pub(super) fn ahead(&self) -> u32 {
         let members = self.members();
         let counts = |id: &str| {
@@ -146,7 +146,7 @@ impl<'t, 'a> Pass<'t, 'a> {
         ahead.map(|member| member.weight.unwrap_or(1)).sum()
     }
 
-    /// Carries out a call of another service on behalf of the group.
+    /// Calls another service on behalf of the group.
     pub(super) fn call(
         &mut self,
         service: Service,
@@ -159,7 +159,7 @@ impl<'t, 'a> Pass<'t, 'a> {
         Ok(answer)
     }
 
-    /// Begins an activity; its number.
+    /// Begins an activity. Returns its number.
     pub(super) fn start(&mut self, begun: Begun<'_>) -> u64 {
         let number = self.group.next_activity;
         self.group.next_activity += 1;
@@ -191,13 +191,13 @@ impl<'t, 'a> Pass<'t, 'a> {
         number
     }
 
-    /// An activity as it is now.
+    /// The activity with that number.
     pub(super) fn activity(&self, number: u64) -> Option<Arc<Activity>> {
         let key = numbered(&self.group.name, number);
         self.tx.region().activities.get(&key).cloned()
     }
 
-    /// Has an activity go on with another status.
+    /// Updates the status of an activity.
     pub(super) fn progress(&mut self, number: Option<u64>, status: &str, progress: u32) {
         self.change_activity(number, |activity, _| {
             status.clone_into(&mut activity.status);
@@ -234,7 +234,7 @@ impl<'t, 'a> Pass<'t, 'a> {
     }
 }
 
-/// A time, as causes of activities say it.
+/// A time as causes of activities write it.
 pub(super) fn clock(at: Wall) -> String {
     timestamp(at.seconds() as f64).replace(".000Z", "Z")
 }

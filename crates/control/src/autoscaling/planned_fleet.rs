@@ -1,4 +1,4 @@
-//! The capacity that a planned group has, and what bounds it.
+//! The current capacity of a planned group, and its bounds.
 
 use crate::autoscaling::desired::predicted_floor;
 use crate::autoscaling::records::{Group, Lifecycle, Member};
@@ -9,26 +9,26 @@ use core::time::Duration;
 use forebay_scaling::planner::Fleet;
 use forebay_units::Wall;
 
-/// What a group's instances may cost.
+/// The cost limit of a group.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Costs {
-    /// In an hour, all together.
+    /// The limit per hour for all instances together.
     pub limit: f64,
-    /// What a unit of capacity costs in an hour; none if no prices were declared.
+    /// The price of a unit of capacity per hour; `None` if no prices are declared.
     pub each: Option<f64>,
 }
 
-/// A group's capacity.
+/// The capacity of a group.
 pub(super) struct PlannedFleet {
-    /// What planners read, without the ages of what is pending.
+    /// What planners read, without the ages of pending capacity.
     pub(super) fleet: Fleet,
-    /// When each unit of capacity that does not serve yet was ordered; none if it has not been launched.
+    /// When each unit of capacity that does not serve yet was ordered; `None` if it has not been launched.
     pub(super) ordered: Vec<Option<Wall>>,
-    /// What it may cost, if that is bounded.
+    /// The cost limit, if there is one.
     pub(super) costs: Option<Costs>,
 }
 
-/// The same with the ages of what is pending at this time.
+/// The fleet with the ages of pending capacity at this time.
 pub(super) fn aged(fleet: &Fleet, ordered: &[Option<Wall>], now: Wall) -> Fleet {
     let age = |ordered: &Option<Wall>| ordered.map_or(Duration::ZERO, |ordered| now.since(ordered));
     Fleet {
@@ -37,7 +37,7 @@ pub(super) fn aged(fleet: &Fleet, ordered: &[Option<Wall>], now: Wall) -> Fleet 
     }
 }
 
-/// What a group has now, by what it may cost in an hour. O(its instances).
+/// The current capacity of a group, with its cost limit per hour. O(its instances).
 pub(super) fn planned_fleet(
     region: &Region,
     group: &Group,
@@ -82,7 +82,7 @@ pub(super) fn planned_fleet(
     }
 }
 
-/// The most that a group may have, by its own maximum and by what it may cost. The minimum stays, whatever it costs.
+/// The most capacity that the group may have by its maximum and its cost limit. The minimum holds whatever it costs.
 fn affordable(group: &Group, costs: Option<Costs>) -> u32 {
     let Some(Costs {
         limit,
@@ -95,7 +95,8 @@ fn affordable(group: &Group, costs: Option<Costs>) -> u32 {
     most.min(group.max).max(group.min)
 }
 
-/// What a unit of a group's capacity costs in an hour, by declared prices: on average of its instances, or else of its last launch.
+/// The price of a unit of the group's capacity per hour by declared prices: the average of its instances, or that of
+/// its last launch.
 fn price(group: &Group, members: &[&Member], shapes: &[Shape]) -> Option<f64> {
     let of = |name: &str, is_spot: bool| {
         let shape = shapes.iter().find(|shape| shape.name == name)?;

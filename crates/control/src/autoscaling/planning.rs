@@ -1,5 +1,6 @@
-//! Groups whose capacity is planned from what comes to their target groups (tags `forebay:planner`): what a planner needs to know of
-//! them, and what becomes of its orders. The planner itself is `forebay_scaling::planner`; whoever watches the data plane asks it.
+//! Groups whose capacity is planned from the requests of their target groups (tags `forebay:planner`): what the planner
+//! needs to know, and how its orders are carried out. The planner itself is `forebay_scaling::planner`; the server
+//! calls it with what the data plane counts.
 
 use crate::api::context::Tx;
 use crate::autoscaling::desired::{desire, predicted_floor};
@@ -24,23 +25,23 @@ use serde_json::Value;
 /// A group whose capacity is planned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedGroup {
-    /// Its region.
+    /// The group's region.
     pub region: String,
-    /// Its name.
+    /// The group's name.
     pub name: String,
     /// The target groups whose requests its instances serve.
     pub target_groups: Vec<String>,
-    /// It is only said what would be done.
+    /// Whether plans are shown but not carried out.
     pub is_dry_run: bool,
-    /// How it is planned.
+    /// How the planner works.
     pub settings: Settings,
-    /// Requests that an instance may have in flight, if it was said.
+    /// How many requests an instance may have in flight, if a tag says so.
     pub in_flight: Option<f64>,
-    /// What bounds its capacity below its own maximum, if anything does: what it may cost in an hour.
+    /// The cost limit per hour, if there is one, which may keep the capacity below the group's maximum.
     pub costs: Option<Costs>,
-    /// What the planner reads, without the ages of what is pending.
+    /// What the planner reads, without the ages of pending capacity.
     pub fleet: Fleet,
-    /// When each unit of capacity that does not serve yet was ordered; none if it has not been launched.
+    /// When each unit of capacity that does not serve yet was ordered; `None` if it has not been launched.
     pub ordered: Vec<Option<Wall>>,
 }
 
@@ -54,13 +55,13 @@ impl PlannedGroup {
 /// A planner's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedCapacity {
-    /// The region.
+    /// The group's region.
     pub region: String,
-    /// The group.
+    /// The group's name.
     pub group: String,
-    /// What is to be wanted.
+    /// The desired capacity.
     pub desired: u32,
-    /// Why: a sentence without its end.
+    /// The cause, a sentence without its end.
     pub cause: String,
 }
 
@@ -86,6 +87,7 @@ fn planned_group(
     now: Wall,
 ) -> PlannedGroup {
     let mut settings = tags.settings;
+    // A default instance warmup is the operator's own estimate, unless a tag gives a better one.
     if let (false, Some(warmup)) = (tags.has_start_up, group.warmup) {
         settings.start_up = Duration::from_secs(warmup.into());
     }
@@ -98,6 +100,7 @@ fn planned_group(
         region: region_name.to_owned(),
         name: group.name.clone(),
         target_groups: group.target_groups.clone(),
+        // Suspending AlarmNotification is AWS's way to pause automatic scaling, so it pauses the planner, too.
         is_dry_run: tags.is_dry_run || group.suspended.contains_key("AlarmNotification"),
         settings,
         in_flight: tags.in_flight,
@@ -107,7 +110,8 @@ fn planned_group(
     }
 }
 
-/// The state after these orders; none if they change nothing. A group that is planned no longer, or that is being deleted, is left alone.
+/// The state after these orders; `None` if they change nothing. A group that is no longer planned or is being deleted
+/// is left alone.
 pub fn carry_out(
     state: &State,
     orders: &[PlannedCapacity],
@@ -134,14 +138,18 @@ fn one(tx: &mut Tx<'_>, order: &PlannedCapacity) {
         return;
     }
     let mut group = Group::clone(known);
+    // A forecast is a floor for the planner, too: lowering the capacity now would only have `raise` raise it again in
+    // the same pass.
     let least = group.min.max(predicted_floor(&group, now));
     let desired = order.desired.min(group.max).max(least);
+    // Recorded even if the desired capacity stays: policies must not scale in below what the planner wants.
     group.planned = Some(desired);
-    // What a target tracking policy holds is its own to take away.
+    // Capacity that a target tracking policy may be holding is left for that policy to remove; `planned` is its floor.
     if desired > group.desired || !is_tracked(tx.region(), &group) {
         let why = format!("At {} {},", clock(now), order.cause);
         desire(&mut group, desired, &why);
     }
+    // The planner orders many times a minute. An order that changes nothing must not become a change of the state.
     if *known.as_ref() == group {
         return;
     }
@@ -149,7 +157,7 @@ fn one(tx: &mut Tx<'_>, order: &PlannedCapacity) {
     settle::settle(tx, &order.group);
 }
 
-/// Whether a target tracking policy takes capacity away from this group.
+/// Whether a target tracking policy may scale this group in.
 fn is_tracked(region: &Region, group: &Group) -> bool {
     let mut policies = region.policies_of(&group.name);
     policies.any(|policy| {

@@ -1,4 +1,4 @@
-//! Scaling policies: put, described, deleted, executed by a call.
+//! Scaling policies: put, describe, delete and execute them.
 
 use crate::api::arns::own_arn;
 use crate::api::context::{Tx, View};
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Policies of a group.
+/// The most policies of a group.
 const LIMIT: usize = 50;
 
-/// Members of the put call that are kept as they are.
+/// Members of PutScalingPolicy that are stored as given.
 const MEMBERS: [&str; 10] = [
     "AdjustmentType",
     "MinAdjustmentStep",
@@ -47,7 +47,7 @@ pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let mut data: BTreeMap<String, Value> = MEMBERS
         .into_iter()
         .filter_map(|member| Some((member.to_owned(), given.get(member)?.clone())))
-        // A description shows all policies with a list of steps: it may come back.
+        // A description shows empty lists of steps for all policies, and clients send them back.
         .filter(|(_, value)| value.as_array().is_none_or(|list| !list.is_empty()))
         .collect();
     check(tx, &group.name, kind, &mut data)?;
@@ -84,7 +84,7 @@ pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
 fn arn(tx: &mut Tx<'_>, group: &Group, name: &str) -> String {
     let id = match tx.dialect() {
         Dialect::Aws => uuid(tx),
-        // moto's policies all have this one.
+        // moto gives all policies this id.
         Dialect::Moto => "c322761b-3172-4d56-9a21-0ed9d6161d67".to_owned(),
     };
     own_arn(
@@ -97,7 +97,7 @@ fn arn(tx: &mut Tx<'_>, group: &Group, name: &str) -> String {
     )
 }
 
-/// Whether a policy can be, and the defaults that a description shows.
+/// Checks a policy, and fills in the defaults that a description shows.
 fn check(
     view: &View<'_>,
     group: &str,
@@ -130,7 +130,7 @@ fn check(
                     "ScalingAdjustment is not valid for a policy of type StepScaling.",
                 ));
             }
-            // Terraform sends one along; steps have none.
+            // Terraform sends it although step scaling has no cooldown.
             data.remove("Cooldown");
             let steps = data.get("StepAdjustments").unwrap_or(&Value::Null);
             execute::steps(steps).map_err(|problem| validation(problem.to_string()))?;
@@ -167,7 +167,7 @@ fn check(
     Ok(())
 }
 
-/// The alarms that run a policy.
+/// The alarms that trigger a policy.
 fn own_alarms(view: &View<'_>, policy: &Policy) -> Vec<Value> {
     let alarms = view.region().alarms.values();
     let running = alarms.filter(|alarm| {
@@ -226,7 +226,7 @@ fn shown(view: &View<'_>, policy: &Policy) -> Value {
     value
 }
 
-/// moto shows what queries of a policy leave out.
+/// moto shows the members that a metric query leaves out.
 fn fill_metrics(given: &mut Value) {
     if given.get("Metrics").is_none() {
         return;
@@ -237,7 +237,7 @@ fn fill_metrics(given: &mut Value) {
     }
 }
 
-/// The policy that a call names, by name or by ARN.
+/// The policy that a call gives by name or by ARN.
 fn asked_policy(view: &View<'_>) -> Result<Arc<Policy>, ApiError> {
     let given = &view.request.input;
     let name = given["PolicyName"].as_str().unwrap_or_default();
@@ -307,7 +307,7 @@ pub(crate) fn execute(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         return Err(error(
             "ScalingActivityInProgress",
             format!(
-                "A scaling activity or the cooldown of AutoScalingGroup {} is in progress; ask again, or without HonorCooldown.",
+                "A scaling activity or the cooldown of AutoScalingGroup {} is in progress; try again later, or without HonorCooldown.",
                 group.name
             ),
         ));
@@ -322,7 +322,7 @@ pub(crate) fn execute(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         .desired;
     let desired = match tx.dialect() {
         Dialect::Aws => proposed,
-        // moto minds no bounds.
+        // moto ignores the bounds.
         Dialect::Moto => wanted(&group, &policy).unwrap_or(proposed),
     };
     let why = format!("At {} a user request executed policy {}", clock(now), policy.name);

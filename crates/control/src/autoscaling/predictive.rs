@@ -1,4 +1,5 @@
-//! Predictive scaling: what policies have forecast for this hour and the next is a floor of their group's capacity. It scales nothing in.
+//! Predictive scaling: what policies forecast for this hour and the next is a floor of their group's capacity. It never
+//! scales in.
 
 use crate::Region;
 use crate::api::context::Tx;
@@ -9,15 +10,15 @@ use crate::ports::Datapoints;
 use forebay_units::Wall;
 use serde_json::{Value, json};
 
-/// Seconds before an hour from which its capacity is to be there, if the policy does not say (AWS's).
+/// How many seconds before an hour its capacity must be there, by default (AWS's default).
 const BUFFER: u32 = 300;
 /// Hours of a forecast: this one and the next.
 const HOURS: i64 = 2;
-/// Forecasts that are made at a time: each reads two weeks of a metric, and other changes wait for it. Until its turn comes, what a policy has
-/// forecast for the hour in the hour before counts.
+/// How many forecasts are made at a time: each reads two weeks of a metric, and other changes wait for it. Until a
+/// policy's turn comes, its forecast for the current hour from the previous one applies.
 const AT_A_TIME: usize = 10;
 
-/// The greatest capacity that is predicted for a group.
+/// The highest capacity that is predicted for a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Prediction<'g> {
     /// The policy that predicts it.
@@ -25,17 +26,17 @@ pub(super) struct Prediction<'g> {
     pub(super) capacity: u32,
 }
 
-/// What is predicted for now: the most that any policy has forecast, whatever the group's bounds are.
+/// The prediction for now: the highest forecast of all policies, regardless of the group's bounds.
 pub(super) fn predicted(group: &Group, now: Wall) -> Option<Prediction<'_>> {
     let all = group.predicted.iter().filter_map(|(policy, predicted)| {
         let capacity = of_time(predicted, now)?;
         Some(Prediction { policy, capacity })
     });
-    // The first of those that are alike.
+    // Of equal predictions, the first.
     all.rev().max_by_key(|prediction| prediction.capacity)
 }
 
-/// The maximum that a group should have by now, as far as policies may raise it; zero if none may.
+/// The maximum that the group should have now, as far as policies may raise it; zero if none may.
 pub(super) fn maximum(group: &Group, now: Wall) -> u32 {
     let all = group.predicted.values().filter_map(|predicted| {
         let share = 100 + u64::from(predicted.max_buffer?);
@@ -45,7 +46,7 @@ pub(super) fn maximum(group: &Group, now: Wall) -> u32 {
     all.max().unwrap_or(0)
 }
 
-/// What was forecast for a time: the hour's capacity, or the next hour's if that is more and about to begin.
+/// The forecast that applies at a time: the hour's capacity, or the next hour's if it is higher and about to begin.
 fn of_time(predicted: &Predicted, now: Wall) -> Option<u32> {
     let hour = |at: i64| usize::try_from((at - predicted.from.seconds()).div_euclid(HOUR)).ok();
     let this = *predicted.capacities.get(hour(now.seconds())?)?;
@@ -54,7 +55,7 @@ fn of_time(predicted: &Predicted, now: Wall) -> Option<u32> {
     Some(this.max(next.unwrap_or(0)))
 }
 
-/// Whether a policy is to be asked at all.
+/// Whether a policy scales by its forecasts.
 fn scales(policy: &Policy) -> bool {
     policy.kind == "PredictiveScaling"
         && policy.enabled
@@ -71,7 +72,7 @@ fn this_hour(now: Wall) -> Wall {
     Wall::from_seconds(now.seconds().div_euclid(HOUR) * HOUR)
 }
 
-/// The policies whose forecast is not of this hour.
+/// The policies without a forecast for this hour.
 fn outdated(region: &Region, now: Wall) -> impl Iterator<Item = &Policy> {
     let policies = region.scaling_policies.values().map(|policy| &**policy);
     policies.filter(move |policy| {
@@ -89,7 +90,8 @@ pub(super) fn is_due(region: &Region, now: Wall) -> bool {
     outdated(region, now).next().is_some()
 }
 
-/// Has policies forecast this hour and the next that have not done so: a few, the others in the seconds that follow.
+/// Makes the forecasts for this hour and the next that are missing: a few at a time, the rest in the seconds that
+/// follow.
 pub(super) fn renew(tx: &mut Tx<'_>, datapoints: &dyn Datapoints) {
     let now = tx.request.now;
     let policies: Vec<Policy> = outdated(tx.region(), now).take(AT_A_TIME).cloned().collect();
@@ -118,6 +120,7 @@ fn forecast(region: &str, policy: &Policy, datapoints: &dyn Datapoints, now: Wal
             let needed = loads.iter().map(|load| capacity(*load, specification));
             (needed.collect(), None)
         }
+        // Stored like a forecast, so that the policy is not tried again each second.
         Err(problem) => (Vec::new(), Some(problem)),
     };
     let may_raise = given["MaxCapacityBreachBehavior"] == "IncreaseMaxCapacity";
@@ -130,7 +133,7 @@ fn forecast(region: &str, policy: &Policy, datapoints: &dyn Datapoints, now: Wal
     }
 }
 
-/// A policy is put or deleted: what it has forecast counts no more.
+/// Drops a policy's forecast when the policy is changed or deleted.
 pub(super) fn forget(tx: &mut Tx<'_>, policy: &Policy) {
     let known = tx.region().scaling_groups.get(&policy.group);
     let Some(known) = known.filter(|group| group.predicted.contains_key(&policy.name)) else {
@@ -141,7 +144,7 @@ pub(super) fn forget(tx: &mut Tx<'_>, policy: &Policy) {
     put_group(tx, group);
 }
 
-/// The capacity that is predicted for a group, for its description.
+/// Adds the predicted capacity to a group's description.
 pub(super) fn say(value: &mut Value, group: &Group, now: Wall) {
     if let Some(prediction) = predicted(group, now) {
         value["PredictedCapacity"] = json!(prediction.capacity);

@@ -8,7 +8,7 @@ use crate::autoscaling::types::PROCESSES;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
-/// The processes that a call names: all, if it names none.
+/// The processes that a call names, or all if it names none.
 fn asked(tx: &Tx<'_>) -> Result<Vec<String>, ApiError> {
     let names = texts(&tx.request.input["ScalingProcesses"]);
     if names.is_empty() {

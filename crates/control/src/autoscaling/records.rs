@@ -13,63 +13,63 @@ pub enum Source {
     Configuration(String),
     /// A launch template.
     Template(TemplateRef),
-    /// A mixed instances policy, as it was given; its template's id and name are both filled in.
+    /// A mixed instances policy as given, with both the id and the name of its template.
     Mixed(Value),
 }
 
-/// A launch template and what version of it.
+/// A launch template and its version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateRef {
-    /// `lt-...`
+    /// The id, `lt-...`.
     pub id: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// A number, `$Latest` or `$Default`; none if none was said, which is the default.
+    /// The version: a number, `$Latest` or `$Default`; `None` if none was given, which means the default version.
     pub version: Option<String>,
 }
 
 /// An Auto Scaling group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// Unique in its region.
+    /// The name, unique in the region.
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// When it was made.
+    /// When it was created.
     pub created: Wall,
-    /// The least capacity that it may have.
+    /// The minimum capacity.
     pub min: u32,
-    /// The most that it may have.
+    /// The maximum capacity.
     pub max: u32,
-    /// The capacity that it should have.
+    /// The desired capacity.
     pub desired: u32,
     /// What its instances are launched from.
     pub source: Source,
-    /// Names of its zones.
+    /// The names of its zones.
     pub zones: Vec<String>,
-    /// Its subnets; the default ones of its zones if there are none.
+    /// Its subnets; if empty, the default subnets of its zones.
     pub subnets: Vec<String>,
-    /// ARNs of the target groups that its instances are registered with.
+    /// The ARNs of the target groups that its instances are registered with.
     pub target_groups: Vec<String>,
-    /// Names of load balancers of the first kind. Stored and described.
+    /// Names of Classic Load Balancers. Only stored and described.
     pub classic_balancers: Vec<String>,
-    /// Members of the create call that are stored and described, by name.
+    /// Members of the create call that are only stored and described, by name.
     pub others: BTreeMap<String, Value>,
-    /// As given: `EC2`, `ELB` or several, separated by commas.
+    /// The health check type as given: `EC2`, `ELB` or several, separated by commas.
     pub health_check: String,
-    /// Seconds after an instance came into service in which only EC2's health counts.
+    /// The health check grace period in seconds, in which only EC2's health counts.
     pub grace: u32,
-    /// Seconds.
+    /// The default cooldown in seconds.
     pub cooldown: u32,
-    /// Seconds, if it was said.
+    /// The default instance warmup in seconds, if set.
     pub warmup: Option<u32>,
-    /// Names of termination policies, in order.
+    /// The names of termination policies, in order.
     pub termination: Vec<String>,
     /// Whether new instances are protected from scale-in.
     pub protects_new: bool,
-    /// Suspended processes, and why.
+    /// The suspended processes, each with the reason.
     pub suspended: BTreeMap<String, String>,
-    /// Names of the group metrics that are collected.
+    /// The names of the group metrics that are collected.
     pub metrics: BTreeSet<String>,
     /// Its tags.
     pub tags: Vec<GroupTag>,
@@ -77,74 +77,74 @@ pub struct Group {
     pub deleting: bool,
     /// Its warm pool.
     pub warm_pool: Option<WarmPool>,
-    /// Why its desired capacity is what it is, for activities.
+    /// The cause of the current desired capacity, for activities.
     pub cause: String,
-    /// Launches that failed in a row.
+    /// How many launches failed in a row.
     pub failures: u32,
-    /// Nothing is launched before that.
+    /// No launch is tried before this time.
     pub not_before: Wall,
-    /// The number of its next activity.
+    /// The number of the next activity.
     pub next_activity: u64,
-    /// When its last activity ended.
+    /// When the last activity ended.
     pub quiet_since: Option<Wall>,
-    /// Topics that are told of what happens, with the kinds of notifications.
+    /// Topics, each with the notification types that it gets.
     pub notifications: BTreeMap<String, BTreeSet<String>>,
-    /// Calls that launched at once, oldest first.
+    /// LaunchInstances calls, oldest first.
     #[serde(default)]
     pub launch_calls: Vec<LaunchCall>,
-    /// What its planner wants at least, if it has one: no policy goes below that.
+    /// The capacity that its planner wants, if it has one: policies do not scale in below it.
     #[serde(default)]
     pub planned: Option<u32>,
-    /// How long start-ups took, by launch class; the class that was seen last is the last.
+    /// Start-up times by launch class; the class that was seen last comes last.
     #[serde(default)]
     pub start_ups: Vec<StartUps>,
-    /// What its predictive scaling policies have forecast, by their names.
+    /// The forecasts of its predictive scaling policies, by policy name.
     #[serde(default)]
     pub predicted: BTreeMap<String, Predicted>,
 }
 
-/// How long instances of one launch class took from their order until they served.
+/// How long instances of one launch class took from their order until they were ready.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartUps {
-    /// Image and shape, and whether they waited in a warm pool.
+    /// The image and the shape, and whether they waited in a warm pool.
     pub class: String,
-    /// The last ones, in milliseconds, oldest first.
+    /// The most recent start-up times in milliseconds, oldest first.
     pub millis: Vec<u32>,
-    /// How long after that workers of a queue first asked it for messages, of those that did.
+    /// How many milliseconds later workers of a queue first asked for messages, for those that did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub late: Vec<u32>,
 }
 
-/// What a predictive scaling policy has forecast: the capacity of an hour and of the next.
+/// A forecast of a predictive scaling policy: the capacity of an hour and of the next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Predicted {
-    /// When the first of the hours begins. The forecast is made anew when it ends.
+    /// When the first of the two hours begins. The forecast is renewed when that hour ends.
     pub from: Wall,
-    /// The capacity that each hour needs, whatever the group's bounds are; empty if nothing could be forecast.
+    /// The capacity that each hour needs, regardless of the group's bounds; empty if no forecast was possible.
     pub capacities: Vec<u32>,
-    /// Seconds before an hour begins from which its capacity is to be there.
+    /// How many seconds before an hour its capacity must be there.
     pub buffer: u32,
-    /// By how many percent of the forecast the group's maximum may exceed it; none if the maximum stays.
+    /// By how many percent the group's maximum may exceed the forecast; `None` if the maximum stays.
     pub max_buffer: Option<u32>,
-    /// Why nothing could be forecast.
+    /// Why no forecast was possible.
     pub problem: Option<String>,
 }
 
 impl Group {
-    /// Whether a process of it is suspended.
+    /// Whether the process is suspended.
     pub fn is_suspended(&self, process: &str) -> bool {
         self.suspended.contains_key(process)
     }
 }
 
-/// A call that launched at once.
+/// A LaunchInstances call, remembered by its client token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LaunchCall {
     /// Its client token.
     pub token: String,
-    /// What it was given.
+    /// Its input.
     pub input: Value,
-    /// What it was answered.
+    /// Its answer.
     pub answer: Value,
 }
 
@@ -155,18 +155,18 @@ pub struct GroupTag {
     pub key: String,
     /// Its value.
     pub value: String,
-    /// Whether instances that are launched later get it too.
+    /// Whether new instances get it, too.
     pub propagate: bool,
 }
 
 /// A warm pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WarmPool {
-    /// The capacity of group and pool together; the group's maximum if none was said.
+    /// The prepared capacity: group and pool together; `None` means the group's maximum.
     pub prepared: Option<u32>,
-    /// The least number of instances in the pool.
+    /// The minimum number of instances in the pool.
     pub min: u32,
-    /// `Stopped`, `Running` or `Hibernated`.
+    /// The state of its instances: `Stopped`, `Running` or `Hibernated`.
     pub state: String,
     /// Whether instances return to it when the group scales in.
     pub reuse: bool,
@@ -188,13 +188,13 @@ impl WarmPool {
 /// An instance in a group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Member {
-    /// `i-...`
+    /// The instance's id, `i-...`.
     pub id: String,
-    /// Its group's name.
+    /// The name of its group.
     pub group: String,
-    /// Where it is in its life.
+    /// Its lifecycle state.
     pub state: Lifecycle,
-    /// Since when.
+    /// Since when it has been in that state.
     pub since: Wall,
     /// Its zone.
     pub zone: String,
@@ -204,46 +204,46 @@ pub struct Member {
     pub image_id: String,
     /// What it was launched from.
     pub origin: Origin,
-    /// What it counts for, where the group's shapes have weights.
+    /// Its weight, if the group's shapes have weights.
     pub weight: Option<u32>,
-    /// Whether it may be taken away at any time.
+    /// Whether it is a Spot Instance.
     pub is_spot: bool,
-    /// Why it is unhealthy, if it is.
+    /// Why it is unhealthy; `None` if it is healthy.
     pub unhealthy: Option<String>,
     /// Whether it is protected from scale-in.
     pub protected: bool,
-    /// When it came into service, the last time.
+    /// When it last came into service.
     pub in_service: Option<Wall>,
-    /// When it could be counted on: its target groups found it healthy, or it has none and was in service.
+    /// When it became ready: its target groups found it healthy, or it was in service and has none.
     pub ready: Option<Wall>,
-    /// The hook that is waited for.
+    /// The hook that it is waiting for.
     pub waiting: Option<Waiting>,
-    /// Hooks of this transition that were completed, by name.
+    /// The hooks completed in this transition, by name.
     pub hooks_done: BTreeSet<String>,
-    /// Whether its requests may be taken away without ado: someone other than scale-in wants it gone.
+    /// Whether something other than scale-in wants it gone, so that it is not taken back.
     pub is_ordered: bool,
-    /// The number of the activity that goes on about it.
+    /// The number of the activity in progress for it.
     pub activity: Option<u64>,
-    /// The instance refresh that launched it, by id.
+    /// The id of the instance refresh that launched it.
     #[serde(default)]
     pub refresh: Option<String>,
-    /// The instance that goes once this one can be counted on.
+    /// The instance that leaves once this one is ready.
     #[serde(default)]
     pub replaces: Option<Replaced>,
-    /// When it was launched, or called from the warm pool, until it serves.
+    /// When it was launched, or taken from the warm pool; cleared once it is ready.
     #[serde(default)]
     pub ordered: Option<Wall>,
-    /// Whether it waited in the warm pool.
+    /// Whether it came from the warm pool.
     #[serde(default)]
     pub was_warm: bool,
 }
 
-/// An instance that goes once another has taken its place.
+/// An instance that is being replaced and leaves once the replacement is ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replaced {
-    /// `i-...`
+    /// The instance's id, `i-...`.
     pub id: String,
-    /// Why it goes: the end of a sentence that begins with "in response to".
+    /// Why it is replaced: completes a sentence that begins with "in response to".
     pub why: String,
 }
 
@@ -254,7 +254,7 @@ pub enum Origin {
     Configuration(String),
     /// A launch template's id and name, and the number of its version.
     Template(String, String, u64),
-    /// Nothing of the group's: it was attached.
+    /// Not launched by the group: it was attached.
     Attached,
 }
 
@@ -263,53 +263,53 @@ pub enum Origin {
 pub struct Waiting {
     /// The hook's name.
     pub hook: String,
-    /// Who completes the action says it.
+    /// The token by which the action is completed.
     pub token: String,
     /// When it began.
     pub since: Wall,
-    /// When the last heartbeat came.
+    /// When the last heartbeat arrived.
     pub heartbeat: Wall,
-    /// What was said of it: `CONTINUE` or `ABANDON`.
+    /// The result, once completed: `CONTINUE` or `ABANDON`.
     pub result: Option<String>,
 }
 
-/// Something that happened to a group.
+/// A scaling activity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Activity {
-    /// A UUID.
+    /// The id, a UUID.
     pub id: String,
     /// Its number in its group.
     pub number: u64,
-    /// Its group's name.
+    /// The name of its group.
     pub group: String,
-    /// Its group's ARN.
+    /// The ARN of its group.
     pub group_arn: String,
-    /// What is done.
+    /// What is being done.
     pub description: String,
-    /// Why.
+    /// The cause.
     pub cause: String,
     /// When it began.
     pub began: Wall,
     /// When it ended.
     pub ended: Option<Wall>,
-    /// AWS's name of its status.
+    /// AWS's name of the status.
     pub status: String,
-    /// More of its status, where there is more to say.
+    /// Details of the status, if there are any.
     pub message: Option<String>,
-    /// Percent.
+    /// The progress in percent.
     pub progress: u32,
-    /// JSON: zone and subnet.
+    /// The zone and the subnet, as JSON.
     pub details: String,
 }
 
 /// A launch configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LaunchConfiguration {
-    /// Unique in its region.
+    /// The name, unique in the region.
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// When it was made.
+    /// When it was created.
     pub created: Wall,
     /// The create call's members, with defaults filled in.
     pub data: Value,
@@ -318,142 +318,142 @@ pub struct LaunchConfiguration {
 /// A scaling policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Its name, unique in its group.
+    /// The name, unique in the group.
     pub name: String,
-    /// Its group's name.
+    /// The name of its group.
     pub group: String,
     /// Its ARN.
     pub arn: String,
     /// `SimpleScaling`, `StepScaling`, `TargetTrackingScaling` or `PredictiveScaling`.
     pub kind: String,
-    /// Whether it does anything.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// The put call's other members, as given.
+    /// The other members of PutScalingPolicy, as given.
     pub data: BTreeMap<String, Value>,
-    /// Names of the alarms that it made.
+    /// The names of the alarms that Forebay created for it.
     pub alarms: Vec<String>,
 }
 
 /// A lifecycle hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
-    /// Its name, unique in its group.
+    /// The name, unique in the group.
     pub name: String,
-    /// Its group's name.
+    /// The name of its group.
     pub group: String,
-    /// Whether it is for instances that come (else for those that go).
+    /// Whether it is for launches; otherwise it is for terminations.
     pub launching: bool,
-    /// Seconds without a heartbeat.
+    /// The heartbeat timeout in seconds.
     pub heartbeat: u32,
-    /// `CONTINUE` or `ABANDON`, after that time.
+    /// The result after the timeout: `CONTINUE` or `ABANDON`.
     pub default_result: String,
-    /// Who is told.
+    /// The ARN of the topic that is notified.
     pub target_arn: Option<String>,
-    /// As given.
+    /// The role's ARN, as given.
     pub role_arn: Option<String>,
-    /// What they are told beside the rest.
+    /// Additional text for the notification.
     pub metadata: Option<String>,
 }
 
 /// A scheduled action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// Its name, unique in its group.
+    /// The name, unique in the group.
     pub name: String,
-    /// Its group's name.
+    /// The name of its group.
     pub group: String,
     /// Its ARN.
     pub arn: String,
     /// The first time, or the only one.
     pub start: Option<Wall>,
-    /// From then on it is no more.
+    /// When the action ends and is deleted.
     pub end: Option<Wall>,
-    /// A cron expression of five fields.
+    /// The recurrence: a cron expression of five fields.
     pub recurrence: Option<String>,
-    /// An IANA time zone for it.
+    /// The IANA time zone of the recurrence.
     pub zone: Option<String>,
-    /// What the group's capacities become.
+    /// The new minimum.
     pub min: Option<u32>,
-    /// What the group's capacities become.
+    /// The new maximum.
     pub max: Option<u32>,
-    /// What the group's capacities become.
+    /// The new desired capacity.
     pub desired: Option<u32>,
-    /// When it is due next; none if never.
+    /// When it is next due; `None` if never.
     pub next: Option<Wall>,
 }
 
-/// Something that a topic is to be told.
+/// A notification that is still to be sent to a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// The topic's ARN.
     pub topic: String,
-    /// In a line.
+    /// The subject line.
     pub subject: String,
-    /// In full: JSON, in Auto Scaling's form.
+    /// The full text: JSON in Auto Scaling's format.
     pub message: String,
-    /// When it came to be.
+    /// When it happened.
     pub at: Wall,
 }
 
 /// An instance refresh.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refresh {
-    /// A UUID.
+    /// The id, a UUID.
     pub id: String,
-    /// Its number in its group: later ones are greater.
+    /// Its number in its group; later refreshes have higher numbers.
     pub number: u64,
-    /// Its group's name.
+    /// The name of its group.
     pub group: String,
     /// AWS's name of its status.
     pub status: String,
-    /// More of it.
+    /// Details of the status.
     pub reason: Option<String>,
     /// When it began.
     pub began: Wall,
     /// When it ended.
     pub ended: Option<Wall>,
-    /// Percent that are done, of the way back if it is rolled back.
+    /// The percentage done; for a rollback, of the way back.
     pub percentage: u32,
-    /// How many are still to be replaced.
+    /// How many instances are still to be replaced.
     pub to_update: u32,
     /// The preferences, with defaults filled in.
     pub preferences: Value,
     /// The desired configuration, as given.
     pub desired: Option<Value>,
-    /// What launches use while it goes on; what the group says, if it is none.
+    /// What it launches from; `None` if that is the group's own source.
     pub source: Option<Source>,
-    /// What the group's instances were launched from before it.
+    /// The group's source before the refresh.
     pub before: Source,
-    /// Where it is; none before the first look at it.
+    /// Its current leg; `None` before the first step.
     pub leg: Option<Leg>,
-    /// Why it goes back, if it does.
+    /// The rollback, if it is being rolled back.
     pub rollback: Option<Rollback>,
 }
 
-/// A way that a refresh goes: there, or back.
+/// A leg of a refresh: the way to the new configuration, or the way back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leg {
     /// When it began.
     pub began: Wall,
-    /// How many instances were to be replaced then.
+    /// How many instances had to be replaced at its beginning.
     pub total: u32,
-    /// The place of the last checkpoint that was reached, and when.
+    /// The index of the last checkpoint reached, and when it was reached.
     pub checkpoint: Option<(usize, Wall)>,
-    /// Since when it waits for instances that are protected or stand by.
+    /// Since when it has been waiting for instances that are protected or in standby.
     pub blocked: Option<Wall>,
-    /// When all was replaced.
+    /// When all instances had been replaced.
     pub replaced: Option<Wall>,
 }
 
-/// A refresh that goes back.
+/// The rollback of a refresh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollback {
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Since when.
+    /// When it began.
     pub began: Wall,
-    /// How much was done by then, in percent.
+    /// The percentage that had been done by then.
     pub percentage: u32,
-    /// How many were still to be replaced then.
+    /// How many instances were still to be replaced by then.
     pub to_update: u32,
 }

@@ -1,4 +1,4 @@
-//! What whoever starts an instance refresh says of it: checked, filled in, and in the words of the crate that decides.
+//! Preferences of instance refreshes: checked, completed with defaults, and converted for the crate that decides.
 
 use crate::api::errors::validation;
 use crate::autoscaling::lookup::texts;
@@ -8,12 +8,12 @@ use forebay_awswire::ApiError;
 use forebay_scaling::refresh::{Preferences, ProtectedInstances, StandbyInstances};
 use serde_json::{Value, json};
 
-/// The least share of healthy instances, if nobody says one.
+/// The default minimum healthy percentage.
 const MIN_HEALTHY: u64 = 90;
-/// Seconds at a checkpoint, if nobody says how many.
+/// The default checkpoint delay in seconds.
 const CHECKPOINT_DELAY: u64 = 3_600;
 
-/// The preferences of a call, with defaults: first those of the group's maintenance policy, then AWS's.
+/// A call's preferences with defaults: first those of the group's maintenance policy, then AWS's.
 pub(super) fn filled(group: &Group, given: &Value) -> Result<Value, ApiError> {
     let mut filled = given.as_object().map_or_else(|| json!({}), |_| given.clone());
     let least = filled.get("MinHealthyPercentage").is_some();
@@ -67,7 +67,7 @@ fn check_bounds(filled: &Value) -> Result<(), ApiError> {
 
 fn check_checkpoints(filled: &mut Value) -> Result<(), ApiError> {
     let Some(places) = filled["CheckpointPercentages"].as_array() else {
-        // It was looked up only.
+        // It was only needed to look up the default.
         if let Some(filled) = filled.as_object_mut() {
             filled.retain(|_, value| !value.is_null());
         }
@@ -85,7 +85,7 @@ fn check_checkpoints(filled: &mut Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Filled preferences as the crate that decides takes them.
+/// Completed preferences in the form that `forebay_scaling` takes.
 pub(super) fn read(filled: &Value) -> Preferences {
     let number = |name: &str| filled[name].as_u64();
     let percent = |name: &str| number(name).and_then(|number| u32::try_from(number).ok());
@@ -114,7 +114,7 @@ pub(super) fn read(filled: &Value) -> Preferences {
     }
 }
 
-/// The same for the way back: to what it was, without pauses.
+/// The preferences for a rollback, which makes no pauses.
 pub(super) fn back(preferences: Preferences) -> Preferences {
     Preferences {
         skip_matching: true,

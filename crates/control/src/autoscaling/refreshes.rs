@@ -1,4 +1,4 @@
-//! Instance refreshes as calls see them: started, described, cancelled, rolled back. `refreshing` carries them out.
+//! API calls about instance refreshes: start, describe, cancel, roll back. `refreshing` carries them out.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{error, validation};
@@ -12,7 +12,7 @@ use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Refreshes that are kept of a group. AWS keeps six weeks.
+/// How many refreshes of a group are kept. (AWS keeps them for six weeks.)
 const KEPT: u64 = 100;
 
 pub(crate) fn start(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
@@ -73,7 +73,7 @@ fn put(tx: &mut Tx<'_>, refresh: Refresh) {
     tx.region_mut().refreshes.insert(key, Arc::new(refresh));
 }
 
-/// What a desired configuration says.
+/// The source that a desired configuration describes.
 fn desired_source(view: &View<'_>, desired: &Value) -> Result<Source, ApiError> {
     match (desired.get("LaunchTemplate"), desired.get("MixedInstancesPolicy")) {
         (Some(template), None) => Ok(Source::Template(template_ref(view, template)?)),
@@ -84,7 +84,8 @@ fn desired_source(view: &View<'_>, desired: &Value) -> Result<Source, ApiError> 
     }
 }
 
-/// Whether what a source says changes with its launch template, so that nothing leads back to what it was.
+/// Whether a source depends on its template's latest or default version. Then the previous configuration cannot be
+/// restored.
 fn floats(source: &Source) -> bool {
     let by_version = |version: Option<&str>| matches!(version, None | Some("$Latest" | "$Default"));
     match source {
@@ -96,7 +97,7 @@ fn floats(source: &Source) -> bool {
     }
 }
 
-/// The refresh of the call's group that goes on.
+/// The refresh in progress of the group that a call names.
 fn active(tx: &Tx<'_>) -> Result<Refresh, ApiError> {
     let group = asked_group(tx)?;
     let found = tx.region().active_refresh(&group.name);
@@ -144,13 +145,13 @@ pub(crate) fn roll_back(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-/// Newest first.
+/// The newest refresh comes first.
 pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     let group = asked_group(view)?;
     let ids = texts(&view.request.input["InstanceRefreshIds"]);
     let refreshes = view.region().refreshes_of(&group.name).rev();
     let asked = refreshes.filter(|refresh| ids.is_empty() || ids.contains(&refresh.id));
-    // Pages ascend by a key that is least for the newest.
+    // Pages ascend by key, so the key is smallest for the newest refresh.
     let items: Vec<(String, Value)> = asked
         .map(|refresh| (format!("{:020}", u64::MAX - refresh.number), shown(refresh)))
         .collect();
@@ -158,7 +159,7 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
 }
 
 fn shown(refresh: &Refresh) -> Value {
-    // The way there is shown as far as it came; the way back has its own figures.
+    // A rolled-back refresh shows how far it had come; the rollback has its own figures.
     let (percentage, to_update) = match &refresh.rollback {
         Some(back) => (back.percentage, back.to_update),
         None => (refresh.percentage, refresh.to_update),

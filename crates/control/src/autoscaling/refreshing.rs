@@ -1,4 +1,4 @@
-//! Carries out the instance refresh of a group: what is launched and terminated next, and how it ends.
+//! Carries out instance refreshes: what is launched and terminated next, and how a refresh ends.
 
 use crate::autoscaling::launching::{Wish, launch_as, of_source, origins};
 use crate::autoscaling::leaving;
@@ -13,10 +13,10 @@ use forebay_units::Wall;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A refresh has failed after so many launches in a row that failed.
+/// A refresh fails after this many failed launches in a row.
 const FAILURES: u32 = 6;
 
-/// Takes the group's refresh a step on, if one goes on.
+/// Advances the group's refresh, if one is in progress.
 pub(super) fn advance(pass: &mut Pass<'_, '_>) {
     if pass.is_suspended("InstanceRefresh") || pass.group.deleting {
         return;
@@ -25,6 +25,7 @@ pub(super) fn advance(pass: &mut Pass<'_, '_>) {
         return;
     };
     let mut refresh = Refresh::clone(&found);
+    // A cancelled refresh ends only once nothing is moving any more: what it has begun with an instance, it finishes.
     if refresh.status == "Cancelling" {
         if !is_moving(pass) {
             end(pass, &mut refresh, "Cancelled");
@@ -43,6 +44,7 @@ pub(super) fn advance(pass: &mut Pass<'_, '_>) {
         Some(leg) => leg.progress(),
         None => Progress::new(&instances, &preferences, now),
     };
+    // A rollback ignores alarms: the cause of one may be exactly what is being rolled back.
     let alarmed = refresh.rollback.is_none() && is_alarmed(pass, &refresh);
     let desired = desired_count(pass, &members);
     let plan = look(&progress, &preferences, &instances, desired, alarmed, now);
@@ -50,7 +52,7 @@ pub(super) fn advance(pass: &mut Pass<'_, '_>) {
     refresh.percentage = plan.percentage;
     refresh.to_update = plan.remaining;
     if is_first {
-        // What is launched now may work where what was launched before did not.
+        // Failed launches from the old source say nothing about the new one.
         pass.group.failures = 0;
         pass.group.not_before = now;
         empty_warm_pool(pass);
@@ -94,7 +96,7 @@ fn end(pass: &Pass<'_, '_>, refresh: &mut Refresh, status: &str) {
     refresh.ended = Some(pass.now());
 }
 
-/// Whether instances are on their way in or out.
+/// Whether instances are being launched or are leaving.
 fn is_moving(pass: &Pass<'_, '_>) -> bool {
     let mut members = pass.tx.region().members_of(&pass.group.name);
     members.any(|member| {
@@ -102,7 +104,7 @@ fn is_moving(pass: &Pass<'_, '_>) -> bool {
     })
 }
 
-/// The group's instances, those that were launched first before the others; and what is decided by.
+/// The group's instances, oldest first, and what `forebay_scaling` needs to know about them.
 fn seen(pass: &Pass<'_, '_>) -> (Vec<Member>, Vec<Instance>) {
     let launched = |member: &Member| {
         let instance = pass.tx.region().instances.get(&member.id);
@@ -116,7 +118,7 @@ fn seen(pass: &Pass<'_, '_>) -> (Vec<Member>, Vec<Instance>) {
     let instances = members.iter().map(|member| Instance {
         launched: launched(member),
         in_service: match member.state {
-            // It counts from when its target groups found it healthy.
+            // An instance counts from when its target groups found it healthy.
             Lifecycle::InService => member.ready.or(member.in_service),
             _ => None,
         },
@@ -130,7 +132,7 @@ fn seen(pass: &Pass<'_, '_>) -> (Vec<Member>, Vec<Instance>) {
     (members, instances)
 }
 
-/// Whether an instance is what a source would launch.
+/// Whether an instance is what `source` would launch.
 fn fitting(pass: &Pass<'_, '_>, source: &Source) -> impl Fn(&Member) -> bool + use<> {
     let own = origins(pass.tx, source).ok();
     let mut known: Vec<Origin> = own.iter().map(|own| own.origin.clone()).collect();
@@ -154,8 +156,7 @@ fn fitting(pass: &Pass<'_, '_>, source: &Source) -> impl Fn(&Member) -> bool + u
     }
 }
 
-/// How many instances make up the desired capacity. With weights it is as many as there would be at the weight that they have on
-/// average.
+/// How many instances make up the desired capacity. With weights: as many as there would be at their average weight.
 fn desired_count(pass: &Pass<'_, '_>, members: &[Member]) -> u32 {
     let counted = members.iter().filter(|member| member.state.counts());
     let weights: Vec<u64> = counted
@@ -175,7 +176,8 @@ fn is_alarmed(pass: &Pass<'_, '_>, refresh: &Refresh) -> bool {
     found.any(|alarm| alarm.state == State::Alarm)
 }
 
-/// What waits in the warm pool was prepared from what is being replaced: it goes, and the pool is filled anew.
+/// Removes the instances in the warm pool, which were launched from what is being replaced. The pool is then filled
+/// anew.
 fn empty_warm_pool(pass: &mut Pass<'_, '_>) {
     let fits = fitting(pass, &pass.source());
     for member in pass.members() {
@@ -193,7 +195,7 @@ fn cause(pass: &Pass<'_, '_>, what: &str) -> String {
     )
 }
 
-/// Does what was decided.
+/// Carries out a decision.
 fn follow(
     pass: &mut Pass<'_, '_>,
     refresh: &mut Refresh,
@@ -241,6 +243,7 @@ fn follow(
                 return;
             }
             end(pass, refresh, "Successful");
+            // Only now, so that a refresh that fails leaves the group's configuration as it was.
             if let Some(source) = refresh.source.clone() {
                 pass.group.source = source;
             }
@@ -251,7 +254,7 @@ fn follow(
 
 fn launch_new(pass: &mut Pass<'_, '_>, refresh: &Refresh, count: u32) {
     for _ in 0..count {
-        // Launches that fail are tried again less and less often.
+        // Launches that fail are retried with increasing delays.
         if pass.is_suspended("Launch") || pass.now() < pass.group.not_before {
             return;
         }
@@ -269,7 +272,7 @@ fn launch_new(pass: &mut Pass<'_, '_>, refresh: &Refresh, count: u32) {
     }
 }
 
-/// Has a refresh go back to what was before it.
+/// Turns a refresh back to the configuration before it.
 pub(super) fn turn(refresh: &mut Refresh, reason: &str, now: Wall) {
     refresh.rollback = Some(Rollback {
         reason: reason.to_owned(),
@@ -280,13 +283,14 @@ pub(super) fn turn(refresh: &mut Refresh, reason: &str, now: Wall) {
     "RollbackInProgress".clone_into(&mut refresh.status);
     refresh.reason = None;
     refresh.source = Some(refresh.before.clone());
+    // The way back is a leg of its own and counts its instances anew.
     refresh.leg = None;
 }
 
 fn fail(pass: &mut Pass<'_, '_>, refresh: &mut Refresh, why: &str, rolls_back: bool) {
     if rolls_back && refresh.rollback.is_none() && refresh.source.is_some() {
         turn(refresh, why, pass.now());
-        // What goes back works, as far as is known: it need not wait for what failed.
+        // The previous configuration is known to work, so it need not wait for failures of the new one.
         pass.group.failures = 0;
         pass.group.not_before = pass.now();
         return;
@@ -318,15 +322,15 @@ fn failed(why: Failure) -> &'static str {
     }
 }
 
-/// The most capacity that the group may have while its refresh goes on: what is ahead of old instances is not scaled in. None if no
-/// refresh goes on.
+/// The most capacity that the group may have while its refresh is in progress: new instances beside old ones are not
+/// scaled in. `None` without a refresh.
 pub(super) fn most(pass: &Pass<'_, '_>) -> Option<u32> {
     let refresh = pass.tx.region().active_refresh(&pass.group.name)?;
     let desired = pass.group.desired;
     let share = refresh.preferences["MaxHealthyPercentage"].as_u64();
     let heaviest = pass.members().iter().filter_map(|member| member.weight).max();
     let share = match share {
-        // Where both bounds leave no way, they are exceeded by one.
+        // If both bounds leave no room, they are exceeded by one instance.
         Some(share) => (u64::from(desired) * share / 100).max(u64::from(desired) + 1),
         None => u64::from(desired),
     };

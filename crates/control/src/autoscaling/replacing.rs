@@ -1,5 +1,6 @@
-//! Replacements that come before those go whose place they take: for zones that are uneven, for Spot Instances that are about to be taken
-//! away, for instances that are too old, and for unhealthy ones where the group's maintenance policy says so.
+//! Replacements that are launched before the old instance leaves: to balance zones, for Spot Instances with an
+//! interruption notice, for instances that exceed the maximum lifetime, and for unhealthy ones if the maintenance
+//! policy says so.
 
 use crate::Region;
 use crate::api::context::View;
@@ -15,10 +16,11 @@ use forebay_scaling::{Zone, rebalance, rebalance_margin};
 use forebay_units::Wall;
 use serde_json::Value;
 
-/// Zones are made even once nothing has happened for so long: what comes and goes anyway may do it.
+/// How long a group must have been quiet before zones are balanced: ordinary launches and terminations may balance them
+/// anyway.
 const REST: Duration = Duration::from_secs(10);
 
-/// Lets those go whose replacements can be counted on, and begins what is to be begun.
+/// Lets instances leave whose replacements are ready, and begins new replacements.
 pub(super) fn advance(pass: &mut Pass<'_, '_>) {
     if pass.group.deleting {
         return;
@@ -36,13 +38,13 @@ pub(super) fn advance(pass: &mut Pass<'_, '_>) {
     }
 }
 
-/// Whether zones may be made even by now.
+/// Whether zones may be balanced now.
 fn may_even(group: &Group, now: Wall) -> bool {
     let rested = group.quiet_since.is_none_or(|since| now >= since + REST);
     rested && !group.is_suspended("AZRebalance")
 }
 
-/// Whether there may be something to replace in a group, all of whose instances are in service or at rest.
+/// Whether there may be something to replace in a group whose instances are all in service or at rest.
 pub(super) fn has_work(view: &View<'_>, group: &Group, members: &[&Member]) -> bool {
     if members.iter().any(|member| member.replaces.is_some()) {
         return true;
@@ -69,7 +71,8 @@ fn finish(pass: &mut Pass<'_, '_>) {
         match old.filter(|old| old.state.counts()) {
             Some(_) if member.state != Lifecycle::InService || member.ready.is_none() => continue,
             Some(_) if pass.is_suspended("Terminate") => continue,
-            // A worker may finish what it has for as long as it is left to it; it gets no more messages.
+            // A worker with an interruption notice may finish its messages in the time that it has left; it gets no new
+            // ones.
             Some(old) if finishes(pass, &old) => continue,
             Some(old) => {
                 let cause = format!(
@@ -86,12 +89,12 @@ fn finish(pass: &mut Pass<'_, '_>) {
     }
 }
 
-/// Whether an instance goes by itself, and has until then.
+/// Whether an instance ends by itself, and may work until then.
 fn finishes(pass: &Pass<'_, '_>, old: &Member) -> bool {
     backlog_tags(&pass.group).is_some() && is_noticed(pass.tx.region(), old)
 }
 
-/// Whether all instances are in service and can be counted on, and nothing else goes on.
+/// Whether all instances are in service and ready, and nothing else is in progress.
 fn is_quiet(pass: &Pass<'_, '_>) -> bool {
     let region = pass.tx.region();
     let mut members = region.members_of(&pass.group.name);
@@ -107,7 +110,7 @@ fn is_quiet(pass: &Pass<'_, '_>) -> bool {
         })
 }
 
-/// Whether the group's maintenance policy has replacements come first.
+/// Whether the maintenance policy launches before it terminates.
 pub(super) fn launches_first(group: &Group) -> bool {
     let policy = group.others.get("InstanceMaintenancePolicy");
     policy.is_some_and(|policy| policy["MinHealthyPercentage"] == 100 && most_healthy(group) > 100)
@@ -119,7 +122,8 @@ fn most_healthy(group: &Group) -> u64 {
     most.unwrap_or(100)
 }
 
-/// Launches the replacement of an instance, unless there is one. `limit` is the most capacity that the group may have then.
+/// Launches the replacement of an instance, unless it has one. `limit` is the most capacity that the group may then
+/// have.
 fn launch_for(
     pass: &mut Pass<'_, '_>,
     old: &Member,
@@ -154,12 +158,12 @@ fn launch_for(
     true
 }
 
-/// What may be there while one is replaced: the group's maximum, and a little more.
+/// The most capacity during a replacement: the group's maximum, plus a margin.
 fn with_margin(group: &Group) -> u32 {
     group.max.saturating_add(rebalance_margin(group.max))
 }
 
-/// Has an instance replaced before it goes, as the maintenance policy bounds it: at least one is.
+/// Launches a replacement for an instance within the maintenance policy's limit, but at least one.
 pub(super) fn ahead_of(pass: &mut Pass<'_, '_>, old: &Member, why: &str) {
     let desired = u64::from(pass.group.desired);
     let limit = (desired * most_healthy(&pass.group) / 100).max(desired + u64::from(old.weight.unwrap_or(1)));
@@ -171,7 +175,7 @@ pub(super) fn ahead_of(pass: &mut Pass<'_, '_>, old: &Member, why: &str) {
     launch_for(pass, old, None, &cause, why, limit);
 }
 
-/// Spot Instances that are about to be taken away.
+/// Replaces Spot Instances that have an interruption notice.
 fn interrupted(pass: &mut Pass<'_, '_>) {
     if !rebalances(&pass.group) {
         return;
@@ -190,13 +194,13 @@ fn interrupted(pass: &mut Pass<'_, '_>) {
     }
 }
 
-/// Whether Spot Instances that are about to be taken away are replaced before. Those of a group that a backlog sizes are: its target counts
-/// on them.
+/// Whether Spot Instances with an interruption notice are replaced before they end. In a group that is sized by a
+/// backlog they always are: its plan relies on the capacity.
 fn rebalances(group: &Group) -> bool {
     group.others.get("CapacityRebalance") == Some(&Value::Bool(true)) || backlog_tags(group).is_some()
 }
 
-/// Whether it serves, and will be taken away.
+/// Whether it is in service and has an interruption notice.
 fn is_noticed(region: &Region, member: &Member) -> bool {
     let instance = region.instances.get(&member.id);
     member.state == Lifecycle::InService && instance.is_some_and(|instance| instance.interrupted_at.is_some())
@@ -207,18 +211,18 @@ fn launched(region: &Region, member: &Member) -> Wall {
     instance.map_or(member.since, |instance| instance.launched)
 }
 
-/// How old an instance of the group may become.
+/// The maximum lifetime of the group's instances.
 fn lifetime(group: &Group) -> Option<Duration> {
     let seconds = group.others.get("MaxInstanceLifetime")?.as_u64()?;
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
-/// Whether it may be replaced because it is so old.
+/// Whether it exceeds the maximum lifetime and may be replaced.
 fn is_outlived(region: &Region, member: &Member, lifetime: Duration, now: Wall) -> bool {
     member.state == Lifecycle::InService && !member.protected && launched(region, member) + lifetime <= now
 }
 
-/// Replaces the oldest instance that is older than the group allows, one at a time; whether there was one.
+/// Replaces the oldest instance that exceeds the maximum lifetime, one at a time. Returns whether there was one.
 fn outlived(pass: &mut Pass<'_, '_>) -> bool {
     let Some(lifetime) = lifetime(&pass.group) else {
         return false;
@@ -244,7 +248,7 @@ fn outlived(pass: &mut Pass<'_, '_>) -> bool {
     true
 }
 
-/// Makes zones more even by one instance.
+/// Balances zones by one instance.
 fn even(pass: &mut Pass<'_, '_>) {
     let members: Vec<Member> = pass
         .members()
@@ -252,7 +256,7 @@ fn even(pass: &mut Pass<'_, '_>) {
         .filter(|member| member.state == Lifecycle::InService)
         .collect();
     let mut zones = zones(&pass.group, members.iter());
-    // What cannot have a launch is looked up only if there is something to launch.
+    // Whether zones can have launches is looked up only if they are uneven, because it is expensive.
     if rebalance(&zones).is_none() {
         return;
     }
@@ -281,7 +285,7 @@ fn even(pass: &mut Pass<'_, '_>) {
     launch_for(pass, &there[place], Some(&to), &cause, why, limit);
 }
 
-/// The group's zones, with the instances in service there.
+/// The group's zones, each with its number of instances in service.
 fn zones<'m>(group: &Group, members: impl Iterator<Item = &'m Member> + Clone) -> Vec<Zone> {
     let serving = members.filter(|member| member.state == Lifecycle::InService);
     let zones = group.zones.iter().map(|name| Zone {

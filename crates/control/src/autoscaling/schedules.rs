@@ -1,4 +1,4 @@
-//! Scheduled actions: what a group's capacities become at a time, once or again and again.
+//! Scheduled actions: changes of a group's capacities at a time, once or repeatedly.
 
 use crate::Region;
 use crate::api::arns::own_arn;
@@ -14,16 +14,17 @@ use forebay_units::Wall;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Scheduled actions of a group, and of one call.
+/// The most scheduled actions of a group.
 const LIMIT: usize = 125;
+/// The most scheduled actions in one call.
 const BATCH: usize = 50;
 
-/// A time of a call: seconds.
+/// A time in a call, in seconds.
 fn at(given: &Value) -> Option<Wall> {
     given.as_f64().map(|seconds| Wall((seconds * 1e6) as i64))
 }
 
-/// The group's name in a call. moto takes actions of groups that are not there.
+/// The group's name in a call. moto accepts actions for groups that do not exist.
 fn asked_name(view: &View<'_>) -> Result<String, ApiError> {
     let name = view.request.input["AutoScalingGroupName"]
         .as_str()
@@ -34,7 +35,7 @@ fn asked_name(view: &View<'_>) -> Result<String, ApiError> {
     Ok(name.to_owned())
 }
 
-/// Whether an action can have these times.
+/// Checks an action's times.
 fn check_times(
     view: &View<'_>,
     start: Option<Wall>,
@@ -120,14 +121,14 @@ fn store(tx: &mut Tx<'_>, group: &str, given: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// When an action is due next, after `after`.
+/// When an action is next due after `after`.
 fn next(schedule: &Schedule, after: Wall) -> Result<Option<Wall>, String> {
     let Some(text) = &schedule.recurrence else {
         return Ok(schedule.start.filter(|start| *start > after));
     };
     let parsed = forebay_scaling::Schedule::parse(text, schedule.zone.as_deref())
         .map_err(|problem| problem.to_string())?;
-    // AWS runs it at its start time, and then whenever the expression says.
+    // AWS runs it at its start time, and then by its expression.
     match schedule.start {
         Some(start) if start > after => Ok(Some(start)),
         _ => Ok(parsed.next_after(after, schedule.end)),
@@ -141,7 +142,7 @@ pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// What did not work, for an answer.
+/// A failed action, for an answer.
 fn failed(name: &str, problem: &ApiError) -> Value {
     json!({"ScheduledActionName": name, "ErrorCode": problem.code, "ErrorMessage": problem.message})
 }
@@ -255,7 +256,7 @@ fn shown(schedule: &Schedule) -> Value {
     value
 }
 
-/// Whether an action is to be run by now, or is over.
+/// Whether an action is due or has ended.
 fn is_due(schedule: &Schedule, now: Wall) -> bool {
     schedule.next.is_some_and(|next| next <= now) || schedule.end.is_some_and(|end| end <= now)
 }
@@ -265,7 +266,7 @@ pub(super) fn has_due(region: &Region, group: &str, now: Wall) -> bool {
     !region.schedules.is_empty() && region.schedules_of(group).any(|schedule| is_due(schedule, now))
 }
 
-/// Runs a group's actions that are due, in the order in which they are, and forgets those that are over.
+/// Runs a group's due actions in the order of their times, and deletes those that have ended.
 pub(super) fn run_due(tx: &mut Tx<'_>, group: &str) {
     let now = tx.request.now;
     let mut due: Vec<Arc<Schedule>> = tx
@@ -281,7 +282,8 @@ pub(super) fn run_due(tx: &mut Tx<'_>, group: &str) {
         if schedule.next.is_some_and(|next| next <= now) {
             run(tx, &schedule);
         }
-        // What cannot be read any more is never due; it was read when it was put.
+        // Counted from now, so that missed times are not caught up one by one. An expression that cannot be parsed any
+        // more is never due; it was checked when it was stored.
         let next = if is_over {
             None
         } else {
@@ -315,7 +317,7 @@ fn run(tx: &mut Tx<'_>, schedule: &Schedule) {
         schedule.min.unwrap_or(group.min),
         schedule.max.unwrap_or(group.max),
     );
-    // Bounds that would cross are AWS's to refuse at this time: the group stays as it is.
+    // AWS refuses bounds that contradict each other; the group stays as it is.
     if min > max {
         return;
     }

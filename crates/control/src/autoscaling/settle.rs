@@ -1,4 +1,5 @@
-//! Brings a group's instances in line with what the group should be, one step after the other, until nothing is left to do at this time.
+//! Brings a group's instances in line with what the group should be, pass by pass, until nothing is left to do at this
+//! time.
 
 use crate::api::context::Tx;
 use crate::autoscaling::desired::raise;
@@ -9,12 +10,14 @@ use crate::autoscaling::{capacity, groups, health, refreshing, replacing, transi
 use forebay_awswire::Service;
 use std::collections::BTreeSet;
 
-/// Passes in a row. Each brings an instance a step on, so a launch needs a few.
+/// The most passes in a row: a launch needs a few. The bound keeps steps that undo each other from blocking the state's
+/// writer; the next tick continues.
 const PASSES: usize = 12;
 
-/// Does whatever a call to Auto Scaling has left to be done for the group that it names, or whose instance it names.
+/// Settles the group that a call to Auto Scaling names or whose instance it names. If it names neither (a policy's ARN,
+/// tags), all groups that need it.
 ///
-/// A call to EC2 that names instances of groups is followed, too: what it has ended is replaced at once.
+/// A call to EC2 that names instances of groups is followed, too, so that what it has terminated is replaced at once.
 pub(crate) fn follow(tx: &mut Tx<'_>) {
     match tx.request.service {
         Service::AutoScaling => {}
@@ -52,7 +55,7 @@ fn follow_instances(tx: &mut Tx<'_>) {
     groups.iter().for_each(|name| settle(tx, name));
 }
 
-/// Does for a group whatever is to be done by now.
+/// Does everything for a group that can be done now.
 pub(crate) fn settle(tx: &mut Tx<'_>, name: &str) {
     for _ in 0..PASSES {
         if !pass(tx, name) {
@@ -61,11 +64,14 @@ pub(crate) fn settle(tx: &mut Tx<'_>, name: &str) {
     }
 }
 
-/// Whether anything has changed.
+/// Takes one step for each instance. Returns whether anything changed.
 fn pass(tx: &mut Tx<'_>, name: &str) -> bool {
     let Some(mut pass) = Pass::begin(tx, name) else {
         return false;
     };
+    // The order matters. Health comes after transitions, so that an instance is judged in the pass in which it comes
+    // into service. Replacements come before capacity, which must not count a replacement as surplus; raising the
+    // desired capacity does, too, so that one pass launches all that is missing. The warm pool gets what is left.
     transitions::advance(&mut pass);
     health::check(&mut pass);
     if groups::is_emptied(&pass) {

@@ -1,4 +1,5 @@
-//! Traffic sources: the target groups that a group's instances are registered with. Load balancers of the first kind are written down.
+//! Traffic sources: the target groups that a group's instances are registered with. Classic Load Balancers are only
+//! stored.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::validation;
@@ -10,7 +11,7 @@ use crate::autoscaling::records::Group;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
-/// Target groups of one group.
+/// The most target groups of a group.
 const LIMIT: usize = 50;
 
 /// The target groups that CreateAutoScalingGroup names.
@@ -25,7 +26,7 @@ pub(super) fn stated(view: &View<'_>, given: &Value) -> Result<Vec<String>, ApiE
     Ok(arns)
 }
 
-/// The target group that a traffic source is; none if it is a load balancer of the first kind.
+/// The target group of a traffic source; `None` if it is a Classic Load Balancer.
 fn target_group(source: &Value) -> Result<Option<String>, ApiError> {
     let name = source["Identifier"].as_str().unwrap_or_default();
     match source["Type"].as_str() {
@@ -107,7 +108,7 @@ pub(crate) fn detach_groups(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// The target groups and the names of load balancers in a call's traffic sources.
+/// The target groups and Classic Load Balancers in a call's traffic sources.
 fn asked_sources(view: &View<'_>) -> Result<(Vec<String>, Vec<String>), ApiError> {
     let (mut arns, mut names) = (Vec::new(), Vec::new());
     for source in view.request.input["TrafficSources"]
@@ -166,7 +167,8 @@ pub(crate) fn detach_classic(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// `InService` once an instance of the group has passed its health check there, or once all are registered if none is judged by it.
+/// `InService` once an instance has passed its health check there; if target groups do not decide health, once all are
+/// registered.
 fn state(view: &View<'_>, group: &Group) -> &'static str {
     let mut members = view.region().members_of(&group.name).peekable();
     if members.peek().is_none() || members.any(|member| member.ready.is_some()) {

@@ -1,17 +1,18 @@
-//! How long instances take from their order until they serve, by launch class.
+//! Start-up times of instances, from their order until they are ready, by launch class.
 
 use crate::autoscaling::records::{Group, Lifecycle, Member, StartUps};
 use crate::tables::Region;
 use core::time::Duration;
 use forebay_units::Wall;
 
-/// Start-ups that are kept of a launch class, and launch classes of a group.
+/// How many start-ups are kept for each launch class.
 const KEPT: usize = 100;
+/// How many launch classes are kept for each group.
 const CLASSES: usize = 20;
-/// What ends the name of the class of instances that waited in a warm pool.
+/// The suffix of launch classes of instances from the warm pool.
 const WARM: &str = " from the warm pool";
 
-/// An instance serves: how long it took.
+/// Records the start-up time of an instance that has become ready.
 pub(super) fn record_start_up(group: &mut Group, member: &mut Member, now: Wall) {
     let Some(ordered) = member.ordered.take() else {
         return;
@@ -26,7 +27,7 @@ pub(super) fn record_start_up(group: &mut Group, member: &mut Member, now: Wall)
     if times.millis.len() > KEPT {
         times.millis.remove(0);
     }
-    // The one that was seen last is the last.
+    // The class that was seen last comes last.
     group.start_ups.push(times);
     if group.start_ups.len() > CLASSES {
         group.start_ups.remove(0);
@@ -39,7 +40,7 @@ fn class_of(member: &Member) -> String {
     format!("{} {}{warm}", member.image_id, member.instance_type)
 }
 
-/// An instance that serves has asked a queue for messages: how long after it served.
+/// Records how long after becoming ready an instance first asked a queue for messages.
 pub(super) fn record_late(group: &mut Group, member: &Member, late: Duration) {
     let class = class_of(member);
     let Some(times) = group.start_ups.iter_mut().find(|times| times.class == class) else {
@@ -53,12 +54,12 @@ pub(super) fn record_late(group: &mut Group, member: &Member, late: Duration) {
     }
 }
 
-/// The 99th percentile of start-ups like the next one: from the warm pool if something is ready there.
+/// The 99th percentile of start-ups like the next one: from the warm pool if an instance is ready there.
 pub(super) fn start_up(region: &Region, group: &Group) -> Option<Duration> {
     percentile(&like_next(region, group)?.millis)
 }
 
-/// The same of what workers of a queue took from then on, until they asked for messages.
+/// The 99th percentile of the time after that until workers of a queue asked for messages.
 pub(super) fn late(region: &Region, group: &Group) -> Option<Duration> {
     percentile(&like_next(region, group)?.late)
 }

@@ -10,14 +10,16 @@ use crate::state::Dialect;
 use forebay_awswire::{ApiError, Service};
 use serde_json::{Value, json};
 
-/// How many periods the metric must be above the target, and how many below.
+/// How many periods in a row the metric must be above the target to scale out.
 const HIGH_PERIODS: u32 = 3;
+/// How many periods in a row the metric must be below the low threshold to scale in.
 const LOW_PERIODS: u32 = 15;
-/// The low alarm's threshold, as a share of the target: so that a metric at its target does not make the group go up and down.
+/// The low alarm's threshold as a share of the target, so that a metric at its target does not make the group
+/// oscillate.
 const LOW_SHARE: f64 = 0.9;
 const PERIOD: u64 = 60;
 
-/// Whether a configuration can be.
+/// Checks a configuration.
 pub(super) fn check(view: &View<'_>, given: &Value) -> Result<(), ApiError> {
     let (predefined, customized) = (
         given.get("PredefinedMetricSpecification"),
@@ -41,7 +43,7 @@ pub(super) fn check(view: &View<'_>, given: &Value) -> Result<(), ApiError> {
     metric(given, "group").map(|_| ())
 }
 
-/// What the alarms watch: members of PutMetricAlarm.
+/// What the alarms watch, as members of PutMetricAlarm.
 fn metric(given: &Value, group: &str) -> Result<Value, ApiError> {
     if let Some(predefined) = given.get("PredefinedMetricSpecification") {
         return of_predefined(predefined, group);
@@ -126,12 +128,12 @@ fn of_predefined(given: &Value, group: &str) -> Result<Value, ApiError> {
     }
 }
 
-/// Puts a policy's alarms, and remembers their names.
+/// Creates a policy's alarms, and stores their names in the policy.
 pub(super) fn put(tx: &mut Tx<'_>, group: &Group, policy: &mut Policy) -> Result<(), ApiError> {
     let given = policy.data["TargetTrackingConfiguration"].clone();
     let watched = match metric(&given, &group.name) {
         Ok(watched) => watched,
-        // moto takes what AWS refuses.
+        // moto accepts what AWS refuses.
         Err(_) if tx.dialect() == Dialect::Moto => return Ok(()),
         Err(problem) => return Err(problem),
     };
@@ -182,7 +184,7 @@ pub(super) fn put(tx: &mut Tx<'_>, group: &Group, policy: &mut Policy) -> Result
 
 fn remove(tx: &mut Tx<'_>, name: Option<String>) {
     if let Some(name) = name {
-        // Somebody may have deleted it already.
+        // The alarm may have been deleted already.
         let _ = tx.nested(
             Service::CloudWatch,
             "DeleteAlarms",
@@ -192,7 +194,7 @@ fn remove(tx: &mut Tx<'_>, name: Option<String>) {
     }
 }
 
-/// Deletes the alarms that a policy has made.
+/// Deletes the alarms that Forebay created for a policy.
 pub(super) fn delete(tx: &mut Tx<'_>, policy: &mut Policy) {
     for name in core::mem::take(&mut policy.alarms) {
         remove(tx, Some(name));

@@ -1,4 +1,4 @@
-//! The life of an instance in its group: each step that is due.
+//! An instance's way through its lifecycle states.
 
 use crate::autoscaling::hooks::{self, Progress};
 use crate::autoscaling::leaving;
@@ -9,7 +9,7 @@ use crate::ec2::instances as ec2;
 use forebay_awswire::Service;
 use serde_json::json;
 
-/// Brings each instance of the group as far as it can come now.
+/// Moves each instance of the group as far as it can go now.
 pub(super) fn advance(pass: &mut Pass<'_, '_>) {
     for member in pass.members() {
         match member.state {
@@ -40,7 +40,8 @@ fn starting(pass: &mut Pass<'_, '_>, member: Member) {
     }
 }
 
-/// An instance that never ran: whatever was left of it goes, and the next launch waits a little.
+/// Handles an instance that ended before it came into service: what is left of it is terminated, and the next launch is
+/// delayed.
 fn failed(pass: &mut Pass<'_, '_>, member: Member) {
     let instance = pass.tx.region().instances.get(&member.id);
     let reason = instance.and_then(|instance| instance.reason.clone());
@@ -58,7 +59,7 @@ fn failed(pass: &mut Pass<'_, '_>, member: Member) {
     launch_failed(pass);
 }
 
-/// It runs: the hooks for launches come first.
+/// The instance runs: hooks for launches come before it serves.
 fn started(pass: &mut Pass<'_, '_>, mut member: Member) {
     let is_warmed = member.state.is_warmed();
     if let Some(waiting) = hooks::next(pass, &member, true) {
@@ -113,7 +114,7 @@ fn held(pass: &mut Pass<'_, '_>, mut member: Member) {
     }
 }
 
-/// Registers it where the group's instances belong: it serves from now on.
+/// Registers the instance with the group's target groups: it serves from now on.
 fn into_service(pass: &mut Pass<'_, '_>, mut member: Member) {
     if !pass.is_suspended("AddToLoadBalancer") {
         register(pass, &member.id);
@@ -129,7 +130,7 @@ fn into_service(pass: &mut Pass<'_, '_>, mut member: Member) {
     pass.group.failures = 0;
 }
 
-/// It is prepared: it waits in the warm pool from now on, as the pool says.
+/// The instance is prepared and waits in the warm pool, in the state that the pool asks for.
 fn warmed(pass: &mut Pass<'_, '_>, mut member: Member) {
     let pool = pass.group.warm_pool.as_ref();
     let state = pool.map_or_else(|| "Stopped".to_owned(), |pool| pool.state.clone());

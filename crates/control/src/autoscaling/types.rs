@@ -1,4 +1,4 @@
-//! What there is of each kind.
+//! AWS's lists of names: processes, metrics and notification types.
 
 use crate::api::context::View;
 use crate::autoscaling::{configurations, groups};
@@ -45,7 +45,7 @@ pub(crate) const METRICS: [&str; 22] = [
     "WarmPoolPendingRetainedCapacity",
 ];
 
-/// What topics can be told.
+/// The notification types that topics can get.
 pub(super) const NOTIFICATIONS: [&str; 5] = [
     "autoscaling:EC2_INSTANCE_LAUNCH",
     "autoscaling:EC2_INSTANCE_LAUNCH_ERROR",

@@ -1,4 +1,4 @@
-//! Warm pools: instances that are prepared and wait, stopped or paused, so that a scale-out takes less time.
+//! Warm pools: prepared instances that wait, stopped or suspended, so that scale-out takes less time.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{error, validation};
@@ -12,12 +12,12 @@ use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
-/// Launches of one pass.
+/// The most launches in one pass.
 const LAUNCHES: u32 = 100;
 
 pub(super) fn shown(pool: &WarmPool, dialect: Dialect) -> Value {
     let mut value = json!({"MinSize": pool.min, "PoolState": pool.state});
-    // moto shows what was put.
+    // moto shows only what was set.
     if pool.reuse || dialect == Dialect::Aws {
         value["InstanceReusePolicy"] = json!({"ReuseOnScaleIn": pool.reuse});
     }
@@ -109,15 +109,15 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// What is to become of a group's warm pool.
+/// What to do about a group's warm pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     Nothing,
-    /// It is forgotten: it is empty and was deleted.
+    /// Remove the pool: it is empty and was deleted.
     Forget,
-    /// So many are launched.
+    /// Launch this many instances.
     Launch(u32),
-    /// So many are taken away.
+    /// Remove this many instances.
     Remove(u32),
 }
 
@@ -143,7 +143,7 @@ fn change(view: &View<'_>, group: &Group, members: &[&Member]) -> Change {
     let count = warm().filter(|member| !member.state.leaves()).count() as u32;
     let counted = members.iter().filter(|member| member.state.counts());
     let capacity: u32 = counted.map(|member| member.weight.unwrap_or(1)).sum();
-    // What the group itself lacks comes first.
+    // The capacity that the group itself lacks comes first.
     let may_launch =
         capacity >= group.desired && !group.is_suspended("Launch") && view.request.now >= group.not_before;
     if count < wanted && may_launch {
@@ -155,7 +155,7 @@ fn change(view: &View<'_>, group: &Group, members: &[&Member]) -> Change {
     }
 }
 
-/// Fills the pool, or takes away what is too much; forgets it once it is empty and was deleted.
+/// Fills the pool or removes surplus instances; removes the pool once it is empty and was deleted.
 pub(super) fn fill(pass: &mut Pass<'_, '_>) {
     let Some(pool) = &pass.group.warm_pool else {
         return;

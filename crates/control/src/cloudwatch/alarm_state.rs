@@ -1,4 +1,4 @@
-//! What calls make of alarms that are there: their state, whether they act, their end.
+//! Calls about existing alarms: set their state, enable or disable their actions, delete them.
 
 use crate::api::context::Tx;
 use crate::api::errors::{error, validation};
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Alarms of one call of DeleteAlarms.
+/// The most alarms in one call of DeleteAlarms.
 const DELETE_LIMIT: usize = 100;
 
 #[derive(Deserialize)]
@@ -32,16 +32,16 @@ pub(crate) fn set_alarm_state(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         .as_ref()
         .is_some_and(|data| serde_json::from_str::<Value>(data).is_err())
     {
-        return Err(error("InvalidFormat", "StateReasonData is no valid JSON"));
+        return Err(error("InvalidFormat", "StateReasonData is not valid JSON"));
     }
     let missing = || error("ResourceNotFound", "Unknown").with_status(404);
     let mut alarm = (**tx.region().alarms.get(&input.alarm_name).ok_or_else(missing)?).clone();
     let state = State::named(&input.state_value)
-        .ok_or_else(|| validation(format!("'{}' is no state of an alarm", input.state_value)))?;
+        .ok_or_else(|| validation(format!("'{}' is not a state of an alarm", input.state_value)))?;
     let (before, now) = (alarm.state, tx.request.now);
     let region = tx.region_mut();
     set_state(region, &mut alarm, state, input.state_reason, data, now);
-    // Whoever sees to what happens by time has them run.
+    // The next tick runs the actions.
     alarm.actions_due = alarm.actions_enabled && before != state;
     region.alarms.insert(alarm.name.clone(), Arc::new(alarm));
     Ok(json!({}))
@@ -61,7 +61,7 @@ pub(crate) fn disable_actions(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     switch_actions(tx, false)
 }
 
-/// AWS says nothing of names that no alarm has.
+/// AWS ignores names without an alarm.
 fn switch_actions(tx: &mut Tx<'_>, enabled: bool) -> Result<Value, ApiError> {
     let (input, now): (Names, _) = (tx.input()?, tx.request.now);
     for name in input.alarm_names {

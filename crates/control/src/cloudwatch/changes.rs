@@ -1,4 +1,4 @@
-//! What evaluations and calls make of alarms: their new states, and the actions that are run because of them.
+//! What evaluations and calls lead to: new states of alarms, and the actions that are run because of them.
 
 use crate::autoscaling::execute::by_alarm;
 use crate::cloudwatch::history::{ACTION, STATE, enter};
@@ -12,44 +12,44 @@ use forebay_units::Wall;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// What is to become of an alarm.
+/// A change of an alarm.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AlarmCommand {
-    /// Its state has become another: say so, and run the new state's actions.
+    /// The alarm enters another state: record it, and run the new state's actions.
     SetState {
-        /// Its region.
+        /// The alarm's region.
         region: String,
-        /// Its name.
+        /// The alarm's name.
         alarm_name: String,
-        /// Its state from now on.
+        /// The new state.
         state: alarm::State,
-        /// Why, for people.
+        /// The reason, for people.
         reason: String,
-        /// Why, for programs, as JSON.
+        /// The reason for programs, as JSON.
         reason_data: String,
-        /// The newest value that was looked at.
+        /// The newest value in the evaluation.
         newest: Option<f64>,
     },
-    /// A call has set its state: run that state's actions.
+    /// A call has set the state: run that state's actions.
     RunActions {
-        /// Its region.
+        /// The alarm's region.
         region: String,
-        /// Its name.
+        /// The alarm's name.
         alarm_name: String,
     },
-    /// Its state lasts: tell scaling policies again.
+    /// The state persists: run the scaling policies again.
     RepeatScaling {
-        /// Its region.
+        /// The alarm's region.
         region: String,
-        /// Its name.
+        /// The alarm's name.
         alarm_name: String,
-        /// The newest value that was looked at.
+        /// The newest value in the evaluation.
         newest: Option<f64>,
     },
 }
 
 impl AlarmCommand {
-    /// The region of its alarm.
+    /// The alarm's region.
     pub(crate) fn region(&self) -> &str {
         match self {
             AlarmCommand::SetState { region, .. }
@@ -59,12 +59,12 @@ impl AlarmCommand {
     }
 }
 
-/// Auto Scaling's policies are told again and again.
+/// Whether an action is a scaling policy, which is run again as long as the state persists.
 pub(super) fn is_scaling(arn: &str) -> bool {
     arn.starts_with("arn:aws:autoscaling:")
 }
 
-/// Sets an alarm's state, with an entry in its history. The alarm is not stored here.
+/// Sets an alarm's state, with an entry in its history. Does not store the alarm.
 pub(super) fn set_state(
     region: &mut Region,
     alarm: &mut Alarm,
@@ -94,7 +94,7 @@ pub(super) fn set_state(
     alarm.updated = now;
 }
 
-/// The state after a command. An alarm that is gone by now is left in peace.
+/// The state after a command. If the alarm was deleted in the meantime, nothing happens.
 pub(crate) fn apply(state: &State, command: &AlarmCommand, actions: &dyn Actions, now: Wall) -> State {
     match command {
         AlarmCommand::SetState {
@@ -123,7 +123,7 @@ pub(crate) fn apply(state: &State, command: &AlarmCommand, actions: &dyn Actions
         } => changed(state, region, alarm_name, |_, region, alarm| {
             alarm.newest = *newest;
             for arn in alarm.actions(alarm.state).iter().filter(|arn| is_scaling(arn)) {
-                // It is told again soon, whatever becomes of it; so there is no entry in the history.
+                // It is run again soon, whatever the result, so it gets no entry in the history.
                 let _ = by_alarm(region, alarm, arn, now);
             }
         }),
@@ -144,7 +144,7 @@ fn changed(
     let (mut alarm, mut next) = ((**before).clone(), state.clone());
     let region = next.region_mut(region_name);
     change(region_name, region, &mut alarm);
-    // A policy that is run again and again may have nothing to change.
+    // A policy that is run repeatedly often changes nothing.
     let is_same = alarm == **before
         && region.scaling_groups == known.scaling_groups
         && region.alarm_history == known.alarm_history;
@@ -173,6 +173,7 @@ fn run(region_name: &str, region: &mut Region, alarm: &mut Alarm, actions: &dyn 
     }
     for arn in alarm.actions(alarm.state).to_vec() {
         let ran = if is_scaling(&arn) {
+            // Part of the same change as the alarm's state (docs/decisions/0034), so a crash cannot separate the two.
             by_alarm(region, alarm, &arn, now).map_err(ActionError)
         } else {
             actions.run(&ordered(region_name, alarm, &arn))

@@ -1,4 +1,4 @@
-//! Composite alarms: what they ask of others, and when that holds.
+//! Composite alarms: which alarms their rules refer to, and when a rule is met.
 
 use crate::api::context::View;
 use crate::api::errors::validation;
@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Alarms that one rule asks (AWS's quota).
+/// The most alarms that a rule may refer to (AWS's quota).
 const CHILD_LIMIT: usize = 100;
-/// Characters of a rule.
+/// The most characters of a rule.
 const RULE_LIMIT: usize = 10_240;
 
-/// The name in what a rule calls an alarm by: its name or its ARN.
+/// The name of the alarm that a rule refers to by name or ARN.
 fn name_in(called: &str) -> &str {
     let of_arn = called
         .strip_prefix("arn:")
@@ -25,7 +25,7 @@ fn name_in(called: &str) -> &str {
     of_arn.map_or(called, |(_, name)| name)
 }
 
-/// The names of the alarms that an alarm's rule asks; none of a metric alarm.
+/// The names of the alarms that an alarm's rule refers to; empty for a metric alarm.
 pub(super) fn children(region: &Region, name: &str) -> BTreeSet<String> {
     let alarm = region.alarms.get(name);
     match alarm.map(|alarm| &alarm.watches) {
@@ -40,7 +40,7 @@ fn names_in(text: &str) -> BTreeSet<String> {
     names.map(|called| name_in(called).to_owned()).collect()
 }
 
-/// Checks a rule: its grammar, that what it asks is there, and that nothing of that asks it in turn.
+/// Checks a rule: its grammar, that the alarms it refers to exist, and that none of them refers back to it.
 pub(super) fn check(view: &View<'_>, name: &str, text: &str) -> Result<(), ApiError> {
     if text.chars().count() > RULE_LIMIT {
         return Err(validation(format!(
@@ -69,7 +69,7 @@ pub(super) fn check(view: &View<'_>, name: &str, text: &str) -> Result<(), ApiEr
     let mut seen = BTreeSet::new();
     while let Some(child) = next.pop() {
         if child == name {
-            return Err(validation("AlarmRule must not lead back to its own alarm"));
+            return Err(validation("AlarmRule must not refer back to its own alarm"));
         }
         if seen.insert(child.clone()) {
             next.extend(children(view.region(), &child));
@@ -78,7 +78,7 @@ pub(super) fn check(view: &View<'_>, name: &str, text: &str) -> Result<(), ApiEr
     Ok(())
 }
 
-/// A composite alarm's new state, and why.
+/// A composite alarm's new state, and the reason.
 pub(super) struct Verdict {
     pub(super) name: String,
     pub(super) state: State,
@@ -86,8 +86,8 @@ pub(super) struct Verdict {
     pub(super) data: String,
 }
 
-/// Composite alarms whose state becomes another, given those of others that are about to become so. Those that ask composite alarms
-/// follow in turn: rules lead nowhere back, so it ends.
+/// Composite alarms that change state, given the states that others are about to enter. Composite alarms that depend on
+/// those follow in turn; rules have no cycles, so this ends.
 pub(super) fn verdicts(region: &Region, mut states: BTreeMap<String, State>) -> Vec<Verdict> {
     let mut composites: Vec<(&Arc<Alarm>, Rule)> = Vec::new();
     for alarm in region.alarms.values() {
@@ -98,6 +98,7 @@ pub(super) fn verdicts(region: &Region, mut states: BTreeMap<String, State>) -> 
         }
     }
     let mut found: BTreeMap<&str, Verdict> = BTreeMap::new();
+    // A change takes at most as many rounds as there are composite alarms to get from the first to the last.
     for _ in 0..composites.len() {
         let mut changed = false;
         for (alarm, rule) in &composites {
@@ -127,7 +128,7 @@ pub(super) fn verdicts(region: &Region, mut states: BTreeMap<String, State>) -> 
     found.into_values().collect()
 }
 
-/// In AWS's words: which of the alarms that the rule asks brought it about.
+/// The reason in AWS's words: which of the alarms caused the change.
 fn reason(region: &Region, rule: &Rule, states: &BTreeMap<String, State>, to: State) -> (String, String) {
     let asked: Vec<&Arc<Alarm>> = rule
         .alarms()
@@ -135,7 +136,7 @@ fn reason(region: &Region, rule: &Rule, states: &BTreeMap<String, State>, to: St
         .filter_map(|called| region.alarms.get(name_in(called)))
         .collect();
     let state = |alarm: &Alarm| states.get(&alarm.name).copied().unwrap_or(alarm.state);
-    // One that is changing now, or else the one that changed last.
+    // An alarm that is changing now, or else the one that changed last.
     let cause = asked
         .iter()
         .max_by_key(|alarm| (states.contains_key(&alarm.name), alarm.transitioned));

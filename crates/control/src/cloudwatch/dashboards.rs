@@ -1,4 +1,4 @@
-//! Dashboards: stored, checked, shown. They belong to no region.
+//! Dashboards: put, validate, describe and delete them. They are global.
 
 use crate::api::arns::arn_of;
 use crate::api::context::{Tx, View};
@@ -14,13 +14,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Widgets of one dashboard (AWS's quota).
+/// The most widgets of a dashboard (AWS's quota).
 const WIDGET_LIMIT: usize = 500;
-/// Dashboards on a page.
+/// The page size of ListDashboards.
 const PAGE_SIZE: usize = 1000;
-/// The kinds of widgets that AWS has.
+/// The types of widgets (AWS's).
 const KINDS: [&str; 7] = ["metric", "text", "alarm", "log", "explorer", "custom", "insights"];
-/// What a dashboard's body may hold.
+/// The members of a dashboard's body.
 const MEMBERS: [&str; 5] = ["widgets", "start", "end", "periodOverride", "variables"];
 
 #[derive(Deserialize)]
@@ -38,7 +38,7 @@ struct Given {
     tags: Vec<tags::Tag>,
 }
 
-/// What is said of a body: where and what.
+/// A validation message: the path and the text.
 type Message = (String, String);
 
 pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
@@ -86,7 +86,7 @@ fn told(messages: &[Message]) -> Value {
         .collect()
 }
 
-/// What a body may not be, and what of it nothing will come of.
+/// The errors and the warnings about a body. Warnings are for what would have no effect.
 fn judged(body: &Value) -> (Vec<Message>, Vec<Message>) {
     let (mut wrong, mut doubtful) = (Vec::new(), Vec::new());
     let mut refuse = |path: String, text: &str| wrong.push((path, text.to_owned()));
@@ -186,7 +186,7 @@ pub(crate) fn list(view: &View<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-/// All of them, or none if one is not there.
+/// Deletes all of them, or none if one does not exist.
 pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let given: Given = tx.input()?;
     if given.dashboard_names.is_empty() {

@@ -13,8 +13,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Alarms on a page whose size is not given, and at most.
+/// The default page size.
 const PAGE_SIZE: usize = 50;
+/// The largest page size.
 const PAGE_LIMIT: usize = 100;
 
 #[derive(Deserialize)]
@@ -86,7 +87,7 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-/// Without a word, AWS tells of metric alarms only.
+/// By default, AWS describes metric alarms only.
 fn is_type(view: &View<'_>, asked: &[String], alarm: &Alarm) -> bool {
     if asked.is_empty() {
         return view.dialect() == Dialect::Moto || alarm.kind() == "MetricAlarm";

@@ -1,5 +1,5 @@
-//! Alarms by time: which are due, what they come to, and what that makes of the state. Asked once a second, this looks at each alarm's
-//! name and nothing else until one is due.
+//! Evaluation of alarms over time: which are due, their new state, and the resulting changes. Called once a second, it
+//! only computes from each alarm's name whether the alarm is due.
 
 use crate::cloudwatch::changes::{AlarmCommand, is_scaling};
 use crate::cloudwatch::composite::verdicts;
@@ -21,10 +21,10 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 3600;
 const DAY: i64 = 86_400;
 
-/// How often an alarm is evaluated, and how many seconds into that: what was measured is there a little late, and not all alarms are
-/// evaluated at once.
+/// How often an alarm is evaluated, in seconds, and the offset within that period. The offset leaves time for
+/// measurements to arrive, and spreads alarms so that not all are evaluated at once.
 fn schedule(rule: &MetricRule, name: &str) -> (i64, i64) {
-    // FNV-1a: any spread will do, if it is the same each time.
+    // FNV-1a. Any hash that spreads names will do, as long as it never changes.
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     });
@@ -40,11 +40,12 @@ fn schedule(rule: &MetricRule, name: &str) -> (i64, i64) {
 
 fn is_due(rule: &MetricRule, name: &str, before: Wall, now: Wall) -> bool {
     let (step, offset) = schedule(rule, name);
+    // Comparing numbers of turns instead of times makes a late tick evaluate once, however many turns it has missed.
     let turn = |at: Wall| (at.seconds() - offset).div_euclid(step);
     turn(now) > turn(before)
 }
 
-/// What alarms come to by `now` that were last asked `before`.
+/// The changes of alarms that became due since `before`, up to `now`.
 pub(crate) fn due(state: &State, datapoints: &dyn Datapoints, before: Wall, now: Wall) -> Vec<AlarmCommand> {
     let mut commands = Vec::new();
     for (name, region) in state.regions() {
@@ -86,7 +87,7 @@ fn due_in(
                 changed.insert(alarm.name.clone(), verdict.state);
                 commands.push(verdict.command(region_name, &alarm.name, newest));
             }
-            // Scaling goes on while the state lasts.
+            // Scaling continues as long as the state persists.
             None if alarm.actions_enabled && alarm.actions(alarm.state).iter().any(|arn| is_scaling(arn)) => {
                 let (region, alarm_name) = named(alarm);
                 commands.push(AlarmCommand::RepeatScaling {
@@ -114,7 +115,7 @@ fn due_in(
     }
 }
 
-/// A metric alarm's new state, and why.
+/// A metric alarm's new state, and the reason.
 struct Verdict {
     state: alarm::State,
     reason: String,
@@ -134,7 +135,7 @@ impl Verdict {
     }
 }
 
-/// What an alarm comes to, none if its state stays; and the newest value that was looked at.
+/// An alarm's new state, `None` if it stays; and the newest value in the evaluation.
 fn evaluate(
     region: &str,
     alarm: &Alarm,
@@ -146,7 +147,7 @@ fn evaluate(
         return (None, None);
     };
     let period = i64::from(rule.period());
-    // Periods end with the last whole minute, or with the last whole period where they are shorter.
+    // Periods end with the last whole minute, or if they are shorter, with the last whole period.
     let step = period.min(MINUTE);
     let to = now.seconds().div_euclid(step) * step;
     let periods = decides.range(rule.period()) as i64;
@@ -230,7 +231,7 @@ fn points(
     }
 }
 
-/// What AWS tells programs of a state; the newest point first.
+/// AWS's reason data: the newest point first.
 fn reason_data(rule: &MetricRule, evaluated: &[(i64, f64)], now: Wall) -> Value {
     let values: Vec<f64> = evaluated.iter().map(|point| point.1).collect();
     let points = evaluated.iter();
@@ -254,12 +255,12 @@ fn reason_data(rule: &MetricRule, evaluated: &[(i64, f64)], now: Wall) -> Value 
     data
 }
 
-/// `2026-11-29T01:05:10.000+0000`.
+/// A time such as `2026-11-29T01:05:10.000+0000`.
 fn dated(seconds: i64) -> String {
     timestamp(seconds as f64).replace('Z', "+0000")
 }
 
-/// `29/11/26 01:05:10`, as reasons have it.
+/// A time as in AWS's reasons: `29/11/26 01:05:10`.
 fn short(seconds: i64) -> String {
     let text = timestamp(seconds as f64);
     let part = |range: core::ops::Range<usize>| text.get(range).unwrap_or_default();

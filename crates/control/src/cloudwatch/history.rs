@@ -1,4 +1,4 @@
-//! What has become of alarms.
+//! The history of alarms.
 
 use crate::api::context::View;
 use crate::api::errors::{error, validation};
@@ -12,21 +12,22 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Entries that are kept of one alarm. AWS keeps them for 30 days.
+/// How many entries are kept for each alarm. (AWS keeps them for 30 days.)
 pub(super) const KEPT: u64 = 100;
-/// Characters of an entry's data (AWS's model).
+/// The most characters of an entry's data (AWS's model).
 const DATA_LIMIT: usize = 4095;
-/// Characters of a summary (AWS's model).
+/// The most characters of a summary (AWS's model).
 const SUMMARY_LIMIT: usize = 255;
-/// Entries on a page.
+/// The page size of DescribeAlarmHistory.
 const PAGE_SIZE: usize = 100;
 
-/// The kinds of entries, by AWS's names.
+/// The types of entries, as AWS names them.
 pub(super) const CONFIGURATION: &str = "ConfigurationUpdate";
 pub(super) const STATE: &str = "StateUpdate";
 pub(super) const ACTION: &str = "Action";
 
-/// Adds an entry to an alarm's history; the oldest goes if there are too many. The alarm counts them and is not stored here.
+/// Adds an entry to an alarm's history and drops the oldest if there are too many. The alarm counts its entries, and is
+/// not stored here.
 pub(super) fn enter(
     region: &mut Region,
     alarm: &mut Alarm,
@@ -54,14 +55,14 @@ pub(super) fn enter(
     alarm.next_entry += 1;
 }
 
-/// Forgets an alarm's history.
+/// Deletes an alarm's history.
 pub(super) fn forget(region: &mut Region, alarm: &Alarm) {
     for number in alarm.next_entry.saturating_sub(KEPT)..alarm.next_entry {
         region.alarm_history.remove(&key(&alarm.name, number));
     }
 }
 
-/// Names may hold any character but this one.
+/// The separator is the one character that names cannot contain.
 fn key(name: &str, number: u64) -> String {
     format!("{name}\0{number:010}")
 }
@@ -91,7 +92,7 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
         error("InvalidNextToken", "Request parameter NextToken is invalid")
     })?;
     let (from, to) = (input.start_date.map(wall), input.end_date.map(wall));
-    // Without a word, AWS tells of metric alarms only.
+    // By default, AWS shows entries of metric alarms only.
     let of_type = |kind: &String| match input.alarm_types.as_slice() {
         [] => kind == "MetricAlarm" || input.alarm_name.is_some(),
         types => types.contains(kind),
@@ -116,7 +117,7 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
         .map(|(key, entry)| (key.clone(), entry))
         .collect();
     let ascends = input.scan_by.as_deref() == Some("TimestampAscending");
-    // By time, then by place; a page goes on behind the last one's place, whichever way it is read.
+    // Ordered by time, then by key. A page begins after the previous page's last entry, in either order.
     found.sort_by_key(|(key, entry)| (entry.at, key.clone()));
     if !ascends {
         found.reverse();

@@ -1,5 +1,5 @@
-//! Contributor Insights rules: stored, switched, shown. There are no logs here, so nothing is analysed, and the operations that
-//! report contributors are not served.
+//! Contributor Insights rules: stored, enabled, disabled and described. There are no logs, so nothing is analysed, and
+//! operations that report contributors are not supported.
 
 use crate::api::arns::own_arn;
 use crate::api::context::{Tx, View};
@@ -16,11 +16,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Rules of one region (AWS's quota).
+/// The most rules of a region (AWS's quota).
 const RULE_LIMIT: usize = 100;
-/// Rules on a page, and at most.
+/// The default and the largest page size.
 const PAGE_SIZE: usize = 500;
-/// What AWS says of every rule that a user made.
+/// The schema that AWS shows for all rules of users.
 const SCHEMA: &str = r#"{"Name" : "CloudWatchLogRule", "Version" : 1}"#;
 
 #[derive(Deserialize)]
@@ -55,7 +55,7 @@ pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             let text = "The maximum limit of insight rules was exceeded.";
             return Err(error("LimitExceededException", text));
         }
-        // Tags given with a rule that is already there are left alone, as AWS leaves them.
+        // Tags given with an existing rule are ignored, as on AWS.
         let tags = tags::read(given.tags, Tags::new())?;
         put_tags(tx.region_mut(), &arn, tags);
     }
@@ -70,7 +70,7 @@ pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// A definition is JSON, and names the one schema that users' rules have. moto takes the schema's bare name too.
+/// A definition must be JSON and name the one schema of users' rules. moto also accepts the schema's bare name.
 fn check(definition: &str, dialect: Dialect) -> Result<(), ApiError> {
     let parsed: Value = serde_json::from_str(definition)
         .map_err(|_| wrong("The parameter RuleDefinition must be a valid JSON object."))?;
@@ -159,7 +159,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({ "Failures": failures }))
 }
 
-/// The names in a call that rules have, and what is answered of the others.
+/// The names in a call that are rules, and the failures for the others.
 fn found(tx: &Tx<'_>) -> Result<(Vec<String>, Vec<Value>), ApiError> {
     let input: Names = tx.input()?;
     let rules = &tx.region().insight_rules;

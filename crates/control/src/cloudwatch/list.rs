@@ -9,9 +9,9 @@ use forebay_units::Wall;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Metrics on a page.
+/// The page size of ListMetrics.
 const PAGE_SIZE: usize = 500;
-/// What `RecentlyActive` may ask for: three hours.
+/// What `RecentlyActive` means: three hours.
 const RECENT_SECONDS: i64 = 3 * 3600;
 
 #[derive(Deserialize)]
@@ -60,7 +60,7 @@ pub(crate) fn list(view: &View<'_>, datapoints: &dyn Datapoints) -> Result<Value
     Ok(answer)
 }
 
-/// Sorted as series are: no other byte is less than the one between the parts.
+/// A key that sorts like the series: no byte of a part is less than the separator.
 fn key(series: &Series) -> String {
     let mut parts = vec![series.namespace.as_str(), series.name.as_str()];
     for (name, value) in &series.dimensions {

@@ -1,4 +1,4 @@
-//! Metrics as calls and alarms name them, and what may be asked of them.
+//! Metrics as calls and alarms name them, and checks of values.
 
 use crate::api::arns::arn_of;
 use crate::api::errors::error;
@@ -8,7 +8,7 @@ use forebay_awswire::ApiError;
 use forebay_units::Wall;
 use serde_json::{Value, json};
 
-/// A metric as the port names it.
+/// A metric as a series of [`crate::Datapoints`].
 pub(super) fn series(metric: &Metric, region: &str) -> Series {
     let dimensions = metric.dimensions.iter();
     let mut dimensions: Vec<(String, String)> = dimensions
@@ -23,24 +23,24 @@ pub(super) fn series(metric: &Metric, region: &str) -> Series {
     }
 }
 
-/// The error of a value that is not taken.
+/// The error for an invalid value.
 pub(super) fn wrong(message: impl Into<String>) -> ApiError {
     error("InvalidParameterValue", message)
 }
 
-/// The error of values that are not taken together.
+/// The error for values that exclude each other.
 pub(super) fn clash(message: impl Into<String>) -> ApiError {
     error("InvalidParameterCombination", message)
 }
 
-/// The error of a list that is too long.
+/// The error for a list that is too long.
 pub(super) fn too_many(name: &str, most: usize) -> ApiError {
     wrong(format!(
         "The collection {name} must not have a size greater than {most}."
     ))
 }
 
-/// Checks that no dimension's name comes twice.
+/// Checks that no dimension name occurs twice.
 pub(super) fn check_dimensions(dimensions: &[Dimension], path: &str) -> Result<(), ApiError> {
     let mut names: Vec<&str> = dimensions
         .iter()
@@ -56,23 +56,23 @@ pub(super) fn check_dimensions(dimensions: &[Dimension], path: &str) -> Result<(
     }
 }
 
-/// Whether CloudWatch has such a period.
+/// Whether CloudWatch supports a period.
 pub(super) fn is_period(seconds: u32) -> bool {
     matches!(seconds, 1 | 5 | 10 | 20 | 30) || seconds > 0 && seconds.is_multiple_of(60)
 }
 
-/// A time of an input, which is seconds since 1970.
+/// A time in an input, in seconds since 1970.
 pub(super) fn wall(seconds: f64) -> Wall {
-    // A float beyond every time becomes the last one.
+    // The conversion saturates, so a float beyond all times becomes the last one.
     Wall((seconds * 1e6).round() as i64)
 }
 
-/// A time of an input, of which CloudWatch looks at the whole second only.
+/// A time in an input, truncated to the second as in CloudWatch.
 pub(super) fn whole(seconds: f64) -> Wall {
     Wall::from_seconds(wall(seconds).seconds())
 }
 
-/// All series of a metric's name with its dimensions, which may have others too: moto adds them up.
+/// All series with this metric's name and dimensions, including those with further dimensions: moto adds them up.
 pub(super) fn with_others(metric: &Metric, region: &str, datapoints: &dyn Datapoints) -> Vec<Series> {
     let dimensions = metric.dimensions.iter();
     let filter = SeriesFilter {
@@ -86,7 +86,7 @@ pub(super) fn with_others(metric: &Metric, region: &str, datapoints: &dyn Datapo
     datapoints.list(region, &filter)
 }
 
-/// A time for an answer, to the millisecond: XML tells no more, and all protocols answer alike.
+/// A time for an answer, in milliseconds: XML shows no more, and all protocols answer alike.
 pub(super) fn seconds(at: Wall) -> Value {
     let millis = at.0.div_euclid(1000);
     if millis % 1000 == 0 {
@@ -96,7 +96,7 @@ pub(super) fn seconds(at: Wall) -> Value {
     }
 }
 
-/// The beginning of the first period: CloudWatch rounds it down, the further back the more.
+/// The beginning of the first period: CloudWatch rounds it down, the more the older it is.
 pub(super) fn rounded(from: Wall, period: u32, now: Wall) -> Wall {
     const DAY: u64 = 24 * 60 * 60;
     let step = match now.since(from).as_secs() {
@@ -107,7 +107,7 @@ pub(super) fn rounded(from: Wall, period: u32, now: Wall) -> Wall {
     Wall::from_seconds(from.seconds().div_euclid(step) * step)
 }
 
-/// A series for an answer.
+/// A series as answers show it.
 pub(super) fn shown(series: &Series) -> Value {
     let dimensions = series.dimensions.iter();
     let dimensions: Vec<Value> = dimensions

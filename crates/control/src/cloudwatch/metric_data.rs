@@ -12,7 +12,7 @@ use forebay_signals::math::{TimeSeries, Value as Came};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Datapoints of one answer, if the caller asks for no fewer.
+/// The most datapoints of one answer, unless the call asks for fewer.
 const DATAPOINT_LIMIT: usize = 100_800;
 
 #[derive(Deserialize)]
@@ -26,7 +26,7 @@ struct Input {
     max_datapoints: Option<usize>,
 }
 
-/// One series of the answer, or what is wrong with its query.
+/// One series of the answer, or its query's error.
 struct Answered {
     id: String,
     label: String,
@@ -97,7 +97,7 @@ fn answered(evaluation: &Evaluation<'_>, query: &MetricQuery) -> Vec<Answered> {
             .into_iter()
             .map(|labelled| one(labelled.label, labelled.series))
             .collect(),
-        // A number is no series, and AWS answers nothing else.
+        // A number is not a series; like AWS, answer with nothing else.
         Ok(Came::Number(_)) => vec![Answered {
             problem: Some("The expression comes to a number, and must come to series.".to_owned()),
             ..one(evaluation.label(query), TimeSeries::default())
@@ -109,7 +109,7 @@ fn answered(evaluation: &Evaluation<'_>, query: &MetricQuery) -> Vec<Answered> {
     }
 }
 
-/// The results of a page of `most` datapoints behind the first `skipped`, and whether there are more.
+/// The results of a page with `most` datapoints after the first `skipped`, and whether there are more.
 fn page(all: Vec<Answered>, skipped: usize, most: usize) -> (Vec<Value>, bool) {
     let total: usize = all.iter().map(|one| one.points.len()).sum();
     let end = skipped.saturating_add(most);
@@ -117,7 +117,7 @@ fn page(all: Vec<Answered>, skipped: usize, most: usize) -> (Vec<Value>, bool) {
     for one in all {
         let (first, last) = (before, before + one.points.len());
         before = last;
-        // One without points belongs to the page on which it would begin.
+        // A series without points belongs to the page on which it would begin.
         let here = if first == last {
             first >= skipped && (first < end || total <= end)
         } else {

@@ -1,4 +1,8 @@
-//! CloudWatch: datapoints in and out, alarms and their evaluation, dashboards, stored insight rules.
+//! CloudWatch: datapoints, alarms and their evaluation, dashboards, graphs, and stored insight rules.
+//!
+//! Read `records` and `metric`. Datapoints: `put_data`, `list`, `statistics`, `queries`, `metric_data`. Alarms:
+//! `put_alarm`, `composite`, `evaluate` (which alarms are due), `changes` (what a new state leads to), `alarm_state`,
+//! `history`, `notification`, `describe`. Then `dashboards`, `widget` (graphs as images), `insight_rules` and `tags`.
 
 pub(crate) mod alarm_state;
 pub mod changes;

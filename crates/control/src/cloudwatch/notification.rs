@@ -1,4 +1,4 @@
-//! What subscribers of a topic are told of an alarm: CloudWatch's own form, which tools of others read.
+//! Notifications about alarms, in CloudWatch's format, which other tools parse.
 
 use crate::cloudwatch::records::{Alarm, MetricRule, Source, Watches};
 use crate::ports::Notification;
@@ -6,10 +6,10 @@ use forebay_awswire::timestamp;
 use forebay_signals::Statistic;
 use serde_json::{Value, json};
 
-/// Characters of a subject (AWS's bound).
+/// The most characters of a subject (AWS's limit).
 const SUBJECT_LIMIT: usize = 100;
 
-/// What is told of an alarm in the state that it is in.
+/// The notification about an alarm in its current state.
 pub(super) fn notification(region: &str, alarm: &Alarm) -> Notification {
     let subject = format!("{}: \"{}\" in {region}", alarm.state.name(), alarm.name);
     Notification {
@@ -78,7 +78,7 @@ fn trigger(rule: &MetricRule) -> Value {
     trigger
 }
 
-/// CloudWatch spells statistics otherwise here than in its API.
+/// In notifications, CloudWatch spells statistics differently than in its API.
 fn spelt(statistic: &str) -> &str {
     match statistic {
         "Sum" => "SUM",

@@ -18,15 +18,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Alarms of one region (AWS's quota).
+/// The most alarms of a region (AWS's quota).
 const ALARM_LIMIT: usize = 5000;
-/// Seconds that all periods of an evaluation may have: a week, where a period is an hour or more; a day, where it is less.
+/// The most seconds that all periods of an evaluation may last if a period is an hour or more.
 const WEEK: u64 = 7 * 86_400;
+/// The most seconds that all periods of an evaluation may last if a period is shorter.
 const DAY: u64 = 86_400;
-/// What AWS says of an alarm that was just made.
+/// AWS's reason for the state of a new alarm.
 const UNCHECKED: &str = "Unchecked: Initial alarm creation";
 
-/// What alarms of both kinds are given.
+/// The input that both kinds of alarms share.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Both {
@@ -241,7 +242,7 @@ fn simple(given: OfMetric) -> Result<Source, ApiError> {
     }))
 }
 
-/// Makes an alarm, or configures it anew: then its state stays.
+/// Creates an alarm, or replaces the configuration of an existing one, which keeps its state.
 fn put(tx: &mut Tx<'_>, given: Both, watches: Watches) -> Result<Value, ApiError> {
     let name = given.alarm_name;
     if name.contains('\0') {
@@ -268,7 +269,7 @@ fn put(tx: &mut Tx<'_>, given: Both, watches: Watches) -> Result<Value, ApiError
         previous_state: State::default(),
         state: match tx.dialect() {
             Dialect::Aws => State::default(),
-            // moto's alarms begin like this; the next evaluation sees to it.
+            // moto's alarms begin in this state; the next evaluation corrects it.
             Dialect::Moto => State::Ok,
         },
         reason: UNCHECKED.to_owned(),
@@ -282,7 +283,7 @@ fn put(tx: &mut Tx<'_>, given: Both, watches: Watches) -> Result<Value, ApiError
     };
     let summary = match &old {
         None => {
-            // Tags given with an alarm that is already there are left alone, as AWS leaves them.
+            // Tags given with an existing alarm are ignored, as on AWS.
             let tags = tags::read(given.tags, Tags::new())?;
             put_tags(tx.region_mut(), &arn, tags);
             format!("Alarm \"{}\" created", alarm.name)

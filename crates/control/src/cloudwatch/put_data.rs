@@ -12,12 +12,13 @@ use forebay_signals::Summary;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Metrics of one call.
+/// The most metrics in one call.
 const METRIC_LIMIT: usize = 1000;
-/// Values of one metric in one call.
+/// The most values of one metric in one call.
 const VALUE_LIMIT: usize = 150;
-/// How far back a time may lie, and how far ahead.
+/// How far a timestamp may be in the past.
 const BACK: Duration = Duration::from_secs(14 * 24 * 3600);
+/// How far a timestamp may be in the future.
 const AHEAD: Duration = Duration::from_secs(2 * 3600);
 
 #[derive(Deserialize)]
@@ -37,7 +38,7 @@ struct OfEntity {
     metric_data: Vec<Datum>,
 }
 
-/// Numbers are values here, since those that are not finite are texts.
+/// Numbers are untyped here, because those that are not finite arrive as strings.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Datum {
@@ -92,7 +93,7 @@ pub(crate) fn put(view: &View<'_>, datapoints: &dyn Datapoints) -> Result<Value,
     }
     datapoints
         .put(points)
-        // There is room for no more: nothing that a second try would mend, so it is not told as a fault of the service.
+        // Retrying does not help when the storage is full, so this is not reported as a fault of the service.
         .map_err(|problem| error("LimitExceeded", format!("{problem}: {}", problem.cause)))?;
     Ok(json!({}))
 }
@@ -120,7 +121,7 @@ fn datapoint(view: &View<'_>, namespace: &str, datum: Datum, number: usize) -> R
     let high_resolution = match datum.storage_resolution {
         None | Some(60) => false,
         Some(1) => true,
-        // moto does not look at it.
+        // moto ignores it.
         Some(_) if view.dialect() == Dialect::Moto => false,
         Some(other) => {
             return Err(wrong(format!(
@@ -211,7 +212,7 @@ fn positive(value: &Value, path: &str) -> Result<f64, ApiError> {
     )))
 }
 
-/// CloudWatch takes -2^360 to 2^360, and nothing that is no number.
+/// CloudWatch accepts -2^360 to 2^360, and neither NaN nor infinity.
 fn number(value: &Value, path: &str) -> Result<f64, ApiError> {
     let bound = 2_f64.powi(360);
     let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -1,4 +1,4 @@
-//! The queries of GetMetricData and of alarms on metric math: whether they are in order, and what they come to.
+//! Queries of GetMetricData and of alarms on metric math: validation and evaluation.
 
 use crate::api::errors::validation;
 use crate::cloudwatch::metric::{is_period, series, with_others};
@@ -13,14 +13,14 @@ use forebay_signals::{Statistic, Summary};
 use forebay_units::Wall;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Queries of one call.
+/// The most queries in one call.
 pub(super) const QUERY_LIMIT: usize = 500;
-/// Series that one SEARCH finds at most.
+/// The most series that one SEARCH finds.
 const FOUND_LIMIT: usize = 500;
-/// What a message about an expression begins with.
+/// The prefix of messages about expressions.
 const IN_EXPRESSION: &str = "Error in expression";
 
-/// Checks queries, none of which is looked at with another's values yet.
+/// Checks queries. Each is checked by itself, without the values of others.
 pub(crate) fn check(queries: &[MetricQuery]) -> Result<(), ApiError> {
     if queries.len() > QUERY_LIMIT {
         return Err(validation(format!(
@@ -88,7 +88,7 @@ fn check_expression(text: &str, query: &MetricQuery, ids: &BTreeSet<&str>) -> Re
         Expression::parse(text).map_err(|error| validation(format!("{IN_EXPRESSION} '{id}': {error}")))?;
     if let Some(missing) = parsed.ids().find(|other| !ids.contains(other) || other == id) {
         return Err(validation(format!(
-            "{IN_EXPRESSION} '{id}': '{missing}' is no other query's id"
+            "{IN_EXPRESSION} '{id}': no other query has the id '{missing}'"
         )));
     }
     if query.period.is_some_and(|period| !is_period(period)) {
@@ -99,7 +99,7 @@ fn check_expression(text: &str, query: &MetricQuery, ids: &BTreeSet<&str>) -> Re
     Ok(())
 }
 
-/// What queries come to over a range of time. Each is evaluated once, however often it is referred to.
+/// The evaluation of queries over a time range. Each query is evaluated once, however often others refer to it.
 pub(crate) struct Evaluation<'a> {
     pub(crate) queries: &'a [MetricQuery],
     pub(crate) region: &'a str,
@@ -129,13 +129,13 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// The same with another dialect's labels, and with its idea of a metric without dimensions.
+    /// The same evaluation with another dialect's labels, and its handling of metrics without dimensions.
     pub(crate) fn like(mut self, dialect: Dialect) -> Evaluation<'a> {
         self.dialect = dialect;
         self
     }
 
-    /// What people call a query. moto adds the statistic.
+    /// A query's label. moto adds the statistic.
     pub(crate) fn label(&self, query: &MetricQuery) -> String {
         match (&query.label, &query.metric_stat) {
             (Some(label), _) => label.clone(),
@@ -147,21 +147,21 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// What the query of this id comes to, or what is wrong with it.
+    /// The value of the query with this id, or its error.
     pub(crate) fn value(&self, id: &str) -> Result<Value, String> {
         if let Some(known) = self.known.borrow().get(id) {
             return known.clone();
         }
         let Some(query) = self.queries.iter().find(|query| query.id == id) else {
-            return Err(format!("nothing has the id '{id}'"));
+            return Err(format!("no query has the id '{id}'"));
         };
-        // Whoever comes back to it while it is evaluated finds this.
+        // A query that refers back to itself finds this entry while it is being evaluated.
         let circle = Err(format!("{IN_EXPRESSION} '{id}': it refers to itself"));
         self.known.borrow_mut().insert(id.to_owned(), circle);
         let value = match (&query.metric_stat, &query.expression) {
             (Some(stat), _) => self.statistic(stat).map(Value::Series),
             (None, Some(text)) => self.expression(query, text),
-            (None, None) => Err(format!("query '{id}' asks for nothing")),
+            (None, None) => Err(format!("query '{id}' has neither a metric nor an expression")),
         };
         self.known.borrow_mut().insert(id.to_owned(), value.clone());
         value
@@ -202,7 +202,7 @@ impl<'a> Evaluation<'a> {
     fn expression(&self, query: &MetricQuery, text: &str) -> Result<Value, String> {
         let told = |error: String| format!("{IN_EXPRESSION} '{}': {error}", query.id);
         let parsed = Expression::parse(text).map_err(|error| told(error.to_string()))?;
-        // What is wrong with a query it refers to is what is wrong with it.
+        // An error in a query that it refers to is also its own.
         for id in parsed.ids() {
             self.value(id)?;
         }

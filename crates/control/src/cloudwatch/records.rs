@@ -1,4 +1,4 @@
-//! What is kept of alarms, dashboards and insight rules, and how calls name metrics in them.
+//! Records of alarms, dashboards and insight rules, and the form in which calls name metrics.
 
 use forebay_signals::alarm;
 use forebay_units::Wall;
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Dimension {
-    /// Its name.
+    /// The dimension's name.
     pub name: String,
-    /// Its value.
+    /// The dimension's value.
     pub value: String,
 }
 
@@ -18,13 +18,13 @@ pub struct Dimension {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Metric {
-    /// Its namespace.
+    /// The namespace.
     #[serde(default)]
     pub namespace: String,
-    /// Its name.
+    /// The metric's name.
     #[serde(default)]
     pub metric_name: String,
-    /// Its dimensions, in the order in which they were given.
+    /// The dimensions, in the order in which they were given.
     #[serde(default)]
     pub dimensions: Vec<Dimension>,
 }
@@ -35,34 +35,34 @@ pub struct Metric {
 pub struct MetricStat {
     /// The metric.
     pub metric: Metric,
-    /// Seconds.
+    /// The period in seconds.
     pub period: u32,
     /// CloudWatch's name of the statistic.
     pub stat: String,
-    /// Only values that were put with this unit.
+    /// The unit, if only values with it count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
 }
 
-/// One of the queries of GetMetricData, or of an alarm on metric math.
+/// A query of GetMetricData, or of an alarm on metric math.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct MetricQuery {
-    /// What expressions call it.
+    /// The name by which expressions refer to it.
     pub id: String,
-    /// A metric's statistic; else there is an expression.
+    /// The statistic of a metric, unless there is an expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric_stat: Option<MetricStat>,
-    /// An expression.
+    /// The expression, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,
-    /// What people call it.
+    /// The label for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// Whether it is answered, or only there for others. True if it is not said.
+    /// Whether the query's result is returned, or only used by others. Defaults to true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub return_data: Option<bool>,
-    /// Of an expression: seconds.
+    /// The period of an expression, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<u32>,
 }
@@ -73,46 +73,46 @@ impl MetricQuery {
     }
 }
 
-/// An alarm, of either kind.
+/// An alarm on a metric, or a composite alarm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
-    /// Its name, unique in its region.
+    /// The name, unique in the region.
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// What people say of it.
+    /// The description.
     pub description: Option<String>,
-    /// Whether actions are run.
+    /// Whether its actions are run.
     pub actions_enabled: bool,
-    /// What is run when it comes to be OK.
+    /// The actions that are run on entering OK.
     pub ok_actions: Vec<String>,
-    /// What is run when it comes to be in ALARM.
+    /// The actions that are run on entering ALARM.
     pub alarm_actions: Vec<String>,
-    /// What is run when it comes to have INSUFFICIENT_DATA.
+    /// The actions that are run on entering INSUFFICIENT_DATA.
     pub insufficient_data_actions: Vec<String>,
     /// What it watches.
     pub watches: Watches,
-    /// When it was last configured.
+    /// When it was last created or updated.
     pub configured: Wall,
-    /// Its state.
+    /// The current state.
     #[serde(with = "state_name")]
     pub state: alarm::State,
-    /// Why it has this state.
+    /// The reason for the state.
     pub reason: String,
-    /// The same for programs, as JSON.
+    /// The reason for programs, as JSON.
     pub reason_data: Option<String>,
-    /// The state before this one.
+    /// The previous state.
     #[serde(default, with = "state_name")]
     pub previous_state: alarm::State,
-    /// When its state was last set.
+    /// When the state was last set.
     pub updated: Wall,
-    /// When its state last became another.
+    /// When it last entered another state.
     pub transitioned: Wall,
-    /// Whether the actions of its state are still to be run.
+    /// Whether the actions of the current state are still to be run.
     pub actions_due: bool,
-    /// The number of its next entry in the history.
+    /// The number of its next history entry.
     pub next_entry: u64,
-    /// The newest value that an evaluation came to: scaling policies go by it.
+    /// The newest value in an evaluation, which scaling policies use.
     #[serde(default)]
     pub newest: Option<f64>,
 }
@@ -122,26 +122,26 @@ pub struct Alarm {
 pub enum Watches {
     /// A metric, or an expression over metrics.
     Metric(Box<MetricRule>),
-    /// Other alarms: the rule as it was given.
+    /// Other alarms: the rule as given.
     Composite(String),
 }
 
-/// When a metric is out of bounds.
+/// When a metric breaches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricRule {
-    /// What is compared.
+    /// What is compared with the threshold.
     pub source: Source,
-    /// CloudWatch's name of the comparison.
+    /// CloudWatch's name of the comparison operator.
     pub comparison: String,
-    /// With what.
+    /// The threshold.
     pub threshold: f64,
-    /// How many periods are looked at.
+    /// How many periods are evaluated.
     pub evaluation_periods: u32,
-    /// How many of them must be beyond the threshold, if it was said.
+    /// How many of them must breach, if set.
     pub datapoints_to_alarm: Option<u32>,
-    /// What missing points count as, if it was said.
+    /// How missing data is treated, if set.
     pub treat_missing_data: Option<String>,
-    /// What a percentile of few values counts as, if it was said. Stored and shown.
+    /// How percentiles of few values are treated, if set. Only stored and shown.
     pub evaluate_low_sample_count_percentile: Option<String>,
 }
 
@@ -150,12 +150,12 @@ pub struct MetricRule {
 pub enum Source {
     /// A statistic of one metric.
     Stat(MetricStat),
-    /// The one of these queries that returns data.
+    /// Queries, exactly one of which returns data.
     Queries(Vec<MetricQuery>),
 }
 
 impl Alarm {
-    /// What is run in a state.
+    /// The actions of a state.
     pub(crate) fn actions(&self, state: alarm::State) -> &[String] {
         match state {
             alarm::State::Ok => &self.ok_actions,
@@ -164,7 +164,7 @@ impl Alarm {
         }
     }
 
-    /// AWS's name of its kind.
+    /// AWS's name of the alarm's type.
     pub(crate) const fn kind(&self) -> &'static str {
         match self.watches {
             Watches::Metric(_) => "MetricAlarm",
@@ -174,7 +174,7 @@ impl Alarm {
 }
 
 impl MetricRule {
-    /// What decides, in terms of points.
+    /// The rule that decides, in terms of points.
     pub(crate) fn rule(&self) -> Option<alarm::Rule> {
         let periods = self.evaluation_periods as usize;
         let missing_data = self.treat_missing_data.as_deref();
@@ -188,7 +188,7 @@ impl MetricRule {
         })
     }
 
-    /// Seconds from one point to the next.
+    /// The period between points, in seconds.
     pub(crate) fn period(&self) -> u32 {
         match &self.source {
             Source::Stat(stat) => stat.period,
@@ -197,7 +197,7 @@ impl MetricRule {
     }
 }
 
-/// The longest period of metrics; without any, that of expressions.
+/// The longest period of metrics; if there are none, that of expressions.
 pub(crate) fn period(queries: &[MetricQuery]) -> u32 {
     let stats = queries.iter().filter_map(|query| query.metric_stat.as_ref());
     let own = queries.iter().filter_map(|query| query.period);
@@ -211,17 +211,17 @@ pub(crate) fn period(queries: &[MetricQuery]) -> u32 {
 /// One entry of an alarm's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry {
-    /// Which alarm's.
+    /// The alarm's name.
     pub alarm_name: String,
-    /// AWS's name of the alarm's kind.
+    /// AWS's name of the alarm's type.
     pub alarm_type: String,
-    /// When.
+    /// The time of the entry.
     pub at: Wall,
-    /// AWS's name of the entry's kind.
+    /// AWS's name of the entry's type.
     pub kind: String,
-    /// For people.
+    /// The summary for people.
     pub summary: String,
-    /// For programs, as JSON.
+    /// The data for programs, as JSON.
     pub data: String,
 }
 
@@ -232,28 +232,28 @@ pub struct Dashboard {
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// What it shows, as JSON.
+    /// The body: its widgets, as JSON.
     pub body: String,
     /// When it was last changed.
     pub modified: Wall,
 }
 
-/// A Contributor Insights rule. It is kept and shown; nothing is analysed.
+/// A Contributor Insights rule. Only stored and described.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InsightRule {
-    /// Its name, unique in its region.
+    /// The name, unique in the region.
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// What it would count, as JSON.
+    /// The definition, as JSON.
     pub definition: String,
     /// Whether it is enabled.
     pub enabled: bool,
-    /// Whether it is meant for transformed logs.
+    /// Whether it applies to transformed logs.
     pub on_transformed_logs: bool,
 }
 
-/// A state is kept by CloudWatch's name for it.
+/// Serializes a state by CloudWatch's name.
 mod state_name {
     use forebay_signals::alarm::State;
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};

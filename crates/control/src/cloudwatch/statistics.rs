@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// Datapoints of one answer.
+/// The most datapoints of one answer.
 const DATAPOINT_LIMIT: i64 = 1440;
 
 #[derive(Deserialize)]
@@ -83,7 +83,7 @@ pub(crate) fn statistics(view: &View<'_>, datapoints: &dyn Datapoints) -> Result
     Ok(json!({"Label": metric.metric_name, "Datapoints": shown}))
 }
 
-/// A statistic that is asked for by name, or by an extended one.
+/// A requested statistic, by name or as an extended statistic.
 struct Wanted {
     name: String,
     statistic: Statistic,

@@ -11,7 +11,7 @@ use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Tags of one alarm (AWS's quota).
+/// The most tags of one alarm (AWS's quota).
 const TAG_LIMIT: usize = 50;
 
 #[derive(Clone, Deserialize)]
@@ -32,7 +32,7 @@ struct Input {
     tag_keys: Vec<String>,
 }
 
-/// Tags given with a call, beside those that are there.
+/// A call's tags, merged with the existing ones.
 pub(super) fn read(given: Vec<Tag>, mut tags: Tags) -> Result<Tags, ApiError> {
     for Tag { key, value } in given {
         if key.to_ascii_lowercase().starts_with("aws:") {
@@ -48,7 +48,7 @@ pub(super) fn read(given: Vec<Tag>, mut tags: Tags) -> Result<Tags, ApiError> {
     Ok(tags)
 }
 
-/// The region that keeps a resource's tags, if the resource is there.
+/// The region that holds a resource's tags, if the resource exists.
 fn place(view: &View<'_>, arn: &str) -> Result<String, ApiError> {
     let resource = parts(arn).resource.unwrap_or_default();
     let alarm = resource.strip_prefix("alarm:");
@@ -93,7 +93,7 @@ pub(crate) fn untag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
 pub(crate) fn list(view: &View<'_>) -> Result<Value, ApiError> {
     let input: Input = view.input()?;
     let place = match (place(view, &input.resource_arn), view.dialect()) {
-        // moto knows of no tags, and asks for no resource.
+        // moto has no tags, and does not check the resource.
         (Err(_), Dialect::Moto) => return Ok(json!({"Tags": []})),
         (place, _) => place?,
     };

@@ -1,7 +1,7 @@
 //! Secondary addresses and prefixes of instances' interfaces: assign and unassign.
 //!
-//! An address of the pool is reserved in its subnet's slice. All others are names for what is elsewhere, such as the pods of a
-//! cluster, and are only written down (record 24).
+//! An address of the pool is reserved in its subnet's slice. All others stand for something elsewhere, such as the pods
+//! of a cluster, and are only recorded (docs/decisions/0024).
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{bad, error, missing};
@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Addresses and prefixes of one interface, its primary address included. AWS's largest types have as many; here a type is only
-/// a name, so the bound is the same for all.
+/// The most addresses and prefixes of one interface, including its primary address. AWS's largest types have as many;
+/// since a type is only a name here, the limit is the same for all.
 const INTERFACE_LIMIT: usize = 50;
 
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ struct AddressesInput {
     allow_reassignment: bool,
 }
 
-/// The instance whose interface that is.
+/// The instance that has this interface.
 fn owner(view: &View<'_>, id: &str) -> Result<Arc<Instance>, ApiError> {
     if !id.starts_with("eni-") {
         let text = format!("Invalid id: \"{id}\" (expecting \"eni-...\")");
@@ -50,7 +50,7 @@ fn owner(view: &View<'_>, id: &str) -> Result<Arc<Instance>, ApiError> {
         return Ok(Arc::clone(instance));
     }
     if is_of_node(view, id) {
-        // Those of load balancers are ELB's own.
+        // Interfaces of load balancers are managed by Elastic Load Balancing alone.
         let text = "You do not have permission to access the specified resource.";
         return Err(error("AuthFailure", text));
     }
@@ -74,7 +74,7 @@ fn prefix(text: &str) -> Result<Ipv4Net, ApiError> {
     })
 }
 
-/// A count of AWS's: none, or at least one.
+/// Reads a count: absent, or at least one.
 fn count(name: &str, given: Option<i64>) -> Result<Option<usize>, ApiError> {
     given
         .map(|given| {
@@ -108,7 +108,7 @@ pub(crate) fn assign(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         return Err(missing("privateIpAddress or secondaryPrivateIpAddressCount"));
     }
     if blocks.is_some() {
-        // A subnet's slice of the pool is smaller than two of AWS's blocks, and its nodes are in it.
+        // A subnet's slice of the pool is smaller than two of AWS's blocks, and contains the subnet's nodes.
         let text = "The specified subnet does not have enough free cidr blocks to satisfy the request.";
         return Err(error("InsufficientCidrBlocks", text));
     }
@@ -146,7 +146,7 @@ pub(crate) fn assign(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-/// Writes down what was assigned. What the interface had already stays as it is.
+/// Records what was assigned. What the interface already has stays.
 fn keep(tx: &mut Tx<'_>, id: &str, addresses: &[Ipv4Addr], prefixes: &[Ipv4Net]) -> Result<(), ApiError> {
     let Some(mut kept) = tx.region().instances.get(id).cloned() else {
         return Ok(());
@@ -172,7 +172,8 @@ fn keep(tx: &mut Tx<'_>, id: &str, addresses: &[Ipv4Addr], prefixes: &[Ipv4Net])
     Ok(())
 }
 
-/// Takes a certain address for an instance's interface: from another's secondary ones if that is allowed, or one that is free.
+/// Takes a given address for an instance's interface: a free one, or another instance's secondary address if
+/// reassignment is allowed.
 fn take(tx: &mut Tx<'_>, instance: &Instance, address: Ipv4Addr, reassign: bool) -> Result<(), ApiError> {
     if instance.address == address || instance.secondary.contains(&address) {
         return Ok(());
@@ -187,7 +188,7 @@ fn take(tx: &mut Tx<'_>, instance: &Instance, address: Ipv4Addr, reassign: bool)
     let holder = holders.next().cloned();
     let pooled = region.addresses.contains_key(&address.to_string());
     match holder {
-        // A primary address stays where it is.
+        // A primary address cannot be reassigned.
         Some(holder) if reassign && holder.address != address => release(tx, &holder.id, address),
         Some(_) => return Err(in_use()),
         None if pooled || tx.state.is_for_nodes(IpAddr::V4(address)) => return Err(in_use()),
@@ -231,7 +232,7 @@ fn next(tx: &mut Tx<'_>, instance: &Instance) -> Result<Ipv4Addr, ApiError> {
     }
 }
 
-/// Any network but the pool's: addresses of the pool have their owners one by one.
+/// A prefix may be any network outside the pool, whose addresses are assigned one by one.
 fn check_prefix(view: &View<'_>, prefix: Ipv4Net) -> Result<(), ApiError> {
     let pool = view.state.settings().pool;
     if pool.contains(&prefix) || prefix.contains(&pool) {
@@ -242,7 +243,7 @@ fn check_prefix(view: &View<'_>, prefix: Ipv4Net) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Takes a secondary address from an instance, and gives it back if it is the pool's.
+/// Takes a secondary address from an instance, and frees it if it is the pool's.
 fn release(tx: &mut Tx<'_>, id: &str, address: Ipv4Addr) {
     if let Some(mut kept) = tx.region().instances.get(id).cloned() {
         Arc::make_mut(&mut kept).secondary.retain(|one| *one != address);
@@ -251,14 +252,14 @@ fn release(tx: &mut Tx<'_>, id: &str, address: Ipv4Addr) {
     give_back(tx, address);
 }
 
-/// Gives an address back that is the pool's. One that is not may be a load balancer's node's by now.
+/// Frees an address of the pool. Any other may belong to a load balancer's node by now.
 fn give_back(tx: &mut Tx<'_>, address: Ipv4Addr) {
     if tx.state.is_pooled(IpAddr::V4(address)) {
         tx.free_address(IpAddr::V4(address));
     }
 }
 
-/// Gives everything back that an instance's interface has besides its primary address.
+/// Frees everything that an instance's interface has besides its primary address.
 pub(crate) fn release_all(tx: &mut Tx<'_>, instance: &mut Instance) {
     for address in instance.secondary.drain(..) {
         give_back(tx, address);

@@ -1,4 +1,4 @@
-//! What a new region and a new VPC have before anybody has made anything.
+//! What a new region and a new VPC contain before anyone creates anything.
 
 use crate::ec2::records::{
     GroupRule, InternetGateway, MOST_ZONES, Peer, Route, RouteAssociation, RouteTable, SecurityGroup, Subnet,
@@ -12,8 +12,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A new region: a default VPC, its security group and one subnet in each zone. `slices` are the subnets' slices of the pool, one for
-/// each zone.
+/// A new region: a default VPC, its security group, and one subnet in each zone. `slices` are the subnets' slices of
+/// the pool, one for each zone.
 pub(crate) fn default_region(region: &str, slices: &[u32]) -> Region {
     let mut made = Region::default();
     let vpc_id = fixed_id(region, "vpc", "default");
@@ -46,12 +46,13 @@ pub(crate) fn default_region(region: &str, slices: &[u32]) -> Region {
     made
 }
 
-/// A part of the default VPC's network, by its third octet and its length.
+/// A part of the default VPC's network, by its third octet and prefix length.
 fn network(third: u8, prefix: u8) -> Ipv4Net {
     Ipv4Net::new(Ipv4Addr::new(172, 31, third, 0), prefix).unwrap_or_else(|_| unreachable!("a fixed prefix"))
 }
 
-/// The network of a zone's default subnet: AWS's /20 for the first six zones, a /21 for each of the others, which fills the VPC's.
+/// The network of a zone's default subnet: AWS's /20 for the first six zones and a /21 for each of the others, which
+/// together fill the VPC.
 fn default_network(zone: &str) -> Ipv4Net {
     let letter = zone.bytes().last().unwrap_or(b'a').clamp(b'a', b'z') - b'a';
     if letter < 6 {
@@ -66,7 +67,7 @@ pub(crate) fn default_subnet_id(region: &str, zone: &str) -> String {
     fixed_id(region, "subnet", zone)
 }
 
-/// Gives a zone its default subnet; false if the region has no default VPC, or that has no room left.
+/// Creates a zone's default subnet. Returns false if the region has no default VPC, or the VPC has no room left.
 pub(crate) fn add_default_subnet(made: &mut Region, region: &str, zone: &str, slice: u32) -> bool {
     let Some(vpc) = made.vpcs.values().find(|vpc| vpc.is_default).cloned() else {
         return false;
@@ -76,7 +77,7 @@ pub(crate) fn add_default_subnet(made: &mut Region, region: &str, zone: &str, sl
         vpc.cidr.contains(wanted)
             && !taken.any(|other| other.cidr.contains(wanted) || wanted.contains(&other.cidr))
     };
-    // Where somebody has made subnets of their own in the default VPC, a small one still fits.
+    // If users have created subnets in the default VPC, a smaller one may still fit.
     let small = (0..=u8::MAX).map(|third| network(third, 24));
     let mut wanted = core::iter::once(default_network(zone)).chain(small);
     let Some(cidr) = wanted.find(is_free) else {
@@ -96,7 +97,7 @@ pub(crate) fn add_default_subnet(made: &mut Region, region: &str, zone: &str, sl
     true
 }
 
-/// Takes a subnet, its tags and its associations with route tables out of a region.
+/// Removes a subnet, its tags and its associations with route tables.
 pub(crate) fn remove_subnet(region: &mut Region, id: &str) {
     region.subnets.remove(id);
     region.tags.remove(id);
@@ -113,8 +114,8 @@ pub(crate) fn remove_subnet(region: &mut Region, id: &str) {
     }
 }
 
-/// Gives a new VPC what every VPC has: its default security group with two rules and its main route table, whose id it
-/// returns. `name` makes an id from a prefix and a word.
+/// Creates what every VPC has: its default security group with two rules, and its main route table, whose id is
+/// returned. `name` makes an id from a prefix and a word.
 pub(crate) fn furnish(
     region: &mut Region,
     vpc_id: &str,

@@ -1,4 +1,5 @@
-//! Rules of security groups: authorize, revoke, modify, describe. Kept rule by rule; the older shape of permissions is a view.
+//! Rules of security groups: authorize, revoke, modify, describe. They are stored one by one; the older form,
+//! permissions, is derived. `said` parses the rules in calls.
 
 use crate::Region;
 use crate::api::arns::own_arn;
@@ -20,7 +21,7 @@ mod said;
 
 use said::*;
 
-/// Rules of one group, each direction (AWS's default quota).
+/// The most rules of one group in each direction (AWS's default quota).
 const RULE_LIMIT: usize = 60;
 
 const LISTING: Listing = Listing {
@@ -85,7 +86,7 @@ fn authorize(tx: &mut Tx<'_>, egress: bool) -> Result<Value, ApiError> {
     Ok(json!({"Return": true, "SecurityGroupRules": shown}))
 }
 
-/// As AWS puts it: `peer: 10.0.0.0/8, TCP, from port: 80, to port: 80, ALLOW`.
+/// The rule in AWS's words: `peer: 10.0.0.0/8, TCP, from port: 80, to port: 80, ALLOW`.
 fn phrase(said: &Said) -> String {
     let (Peer::Cidr4(peer) | Peer::Cidr6(peer) | Peer::PrefixList(peer) | Peer::Group(peer)) = &said.peer;
     let ports = match (said.from_port, said.to_port) {
@@ -157,7 +158,7 @@ fn revoked_value(rule: &GroupRule) -> Value {
     value
 }
 
-/// What a rule says; ports of rules without any are -1, as AWS shows them.
+/// A rule as answers show it. Ports of rules without ports are -1, as on AWS.
 fn said_value(rule: &GroupRule) -> Value {
     let mut value = json!({
         "IpProtocol": rule.protocol,
@@ -196,7 +197,7 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     LISTING.list(view, view.region().group_rules.values().map(item).collect())
 }
 
-/// Rules in the older shape: those with the same protocol and ports together.
+/// Rules in the older form, in which rules with the same protocol and ports are combined.
 pub(crate) fn permissions(view: &View<'_>, rules: &[&GroupRule]) -> Value {
     let mut sorted: Vec<&&GroupRule> = rules.iter().collect();
     let key = |rule: &GroupRule| (rule.protocol.clone(), rule.from_port, rule.to_port);
@@ -330,7 +331,7 @@ pub(crate) fn describe_egress_anew(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     describe_anew(tx, true)
 }
 
-/// Gives rules new descriptions; a rule named without one loses its own.
+/// Replaces descriptions of rules. A rule that is given without a description loses its own.
 fn describe_anew(tx: &mut Tx<'_>, egress: bool) -> Result<Value, ApiError> {
     let given: RulesInput = input(tx)?;
     let group = named(

@@ -1,4 +1,4 @@
-//! Security groups: found by a call's words, and forgotten with all that is theirs.
+//! Finds security groups, and deletes them with everything that belongs to them.
 
 use crate::api::errors::{missing, no_group};
 use crate::ec2::records::SecurityGroup;
@@ -6,7 +6,7 @@ use crate::tables::Region;
 use forebay_awswire::ApiError;
 use std::sync::Arc;
 
-/// The group that a call names by id, or by name in the default VPC.
+/// The group that a call gives by id, or by name in the default VPC.
 pub(crate) fn named(
     region: &Region,
     id: Option<&str>,

@@ -1,5 +1,5 @@
-//! Instances found by id, and what happens to them besides their operations: their address follows their tag, and those that were
-//! terminated long ago are forgotten.
+//! Finds instances by id, and maintains them outside of calls: their address follows their tag, and those that were
+//! terminated long ago are removed.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{bad, error};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// How long a terminated instance is still described.
 const AFTERLIFE: Duration = Duration::from_secs(3600);
 
-/// Forgets instances that were terminated long ago.
+/// Removes instances that were terminated long ago.
 pub(crate) fn bury(tx: &mut Tx<'_>) {
     let now = tx.request.now;
     let long_ago = |instance: &Arc<Instance>| instance.terminated.is_some_and(|at| now.since(at) > AFTERLIFE);
@@ -41,7 +41,7 @@ pub(crate) fn bury(tx: &mut Tx<'_>) {
     }
 }
 
-/// Brings an instance's address in line with its tag: what the tag says, else what it holds of the pool.
+/// Updates an instance's address: the one in its tag, or else its address of the pool.
 pub(crate) fn readdress(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     let Some(mut instance) = tx.region().instances.get(id).cloned() else {
         return Ok(());
@@ -52,9 +52,11 @@ pub(crate) fn readdress(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
         .get(id)
         .and_then(|tags| tags.get(OF_INSTANCE).cloned());
     let address = match told {
-        Some(text) => text
-            .parse()
-            .map_err(|_| bad(format!("The tag {OF_INSTANCE} is no IPv4 address: '{text}'")))?,
+        Some(text) => text.parse().map_err(|_| {
+            bad(format!(
+                "The tag {OF_INSTANCE} must be an IPv4 address, not '{text}'"
+            ))
+        })?,
         None => held(tx.region(), id).unwrap_or(instance.address),
     };
     if address != instance.address {
@@ -64,7 +66,7 @@ pub(crate) fn readdress(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The address of the pool that an instance holds.
+/// An instance's address of the pool.
 pub(crate) fn held(region: &Region, id: &str) -> Option<Ipv4Addr> {
     region
         .addresses
@@ -73,7 +75,8 @@ pub(crate) fn held(region: &Region, id: &str) -> Option<Ipv4Addr> {
         .and_then(|(text, _)| text.parse().ok())
 }
 
-/// Instances that are still described: those terminated a while ago are gone, though a later write removes them.
+/// The instances that are still described. Those that were terminated long ago are left out here, and removed by a
+/// later write.
 pub(crate) fn alive<'a>(view: &'a View<'_>) -> impl Iterator<Item = &'a Arc<Instance>> {
     let now = view.request.now;
     let instances = view.region().instances.values();

@@ -1,4 +1,4 @@
-//! What is asked about instances besides themselves: attributes, images, volumes, credits.
+//! Attributes of instances, and what is related to them: images, volumes, credits.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{bad, error, missing, no_group};
@@ -23,7 +23,7 @@ struct AttributeInput {
     value: Option<String>,
 }
 
-/// Attributes that are set to a value: the API's name, the member's name, the default.
+/// Attributes with a plain value: the API's name, the member's name, and the default.
 fn plain(name: &str) -> Option<(&'static str, Value)> {
     let found = match name {
         "disableApiStop" => ("DisableApiStop", json!(false)),
@@ -107,7 +107,7 @@ pub(crate) fn modify(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     if let Some(data) = asked["UserData"]["Value"].as_str() {
         changed.user_data = Some(data.to_owned());
     }
-    // The older form: a name and a text.
+    // The older form: a name and a string.
     if let (Some(name), Some(text)) = (given.attribute, given.value) {
         match (name.as_str(), plain(&name)) {
             ("instanceType", _) => set_type(changed, &text)?,
@@ -115,7 +115,7 @@ pub(crate) fn modify(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             (_, Some((_, Value::Bool(_)))) => {
                 let flag = text
                     .parse::<bool>()
-                    .map_err(|_| bad(format!("Value ({text}) is no boolean.")))?;
+                    .map_err(|_| bad(format!("Value ({text}) is not a boolean.")))?;
                 changed.attributes.insert(name, json!(flag));
             }
             ("instanceInitiatedShutdownBehavior", _) => {
@@ -143,7 +143,7 @@ const CREDITS: Listing = Listing {
     missing: ("InvalidInstanceID.NotFound", "instance ID"),
 };
 
-/// Of burstable types only, as in AWS.
+/// Only burstable types have credits, as on AWS.
 pub(crate) fn describe_credits(view: &View<'_>) -> Result<Value, ApiError> {
     let instances = view
         .region()
@@ -170,7 +170,8 @@ const IMAGES: Listing = Listing {
     missing: ("InvalidAMIID.NotFound", "image id"),
 };
 
-/// Images that were made here, and one of our own that boots nothing. Every other `ami-` id that is asked for is one of those, too.
+/// Images that were made here, and Forebay's own image, which boots nothing. Every other requested `ami-` id is
+/// described like the latter.
 pub(crate) fn describe_images(view: &View<'_>) -> Result<Value, ApiError> {
     let made = view.observations.images();
     let mut ids = strings(&view.request.input["ImageIds"]);
@@ -199,7 +200,7 @@ pub(crate) fn describe_images(view: &View<'_>) -> Result<Value, ApiError> {
     IMAGES.list(view, made.chain(unmade).collect())
 }
 
-/// An image as answers show it: its id; its name, its description and when it was made.
+/// An image as answers show it, from its id, and its name, description and creation time.
 fn image_value(view: &View<'_>, id: &str, [name, description, created]: [&str; 3]) -> Value {
     json!({
         "ImageId": id,
@@ -228,7 +229,7 @@ const VOLUMES: Listing = Listing {
     missing: ("InvalidVolume.NotFound", "volume"),
 };
 
-/// There are no volumes: an instance has no disk of ours. moto shows those that it would have.
+/// There are no volumes: instances have no disks here. moto shows those that an instance would have.
 pub(crate) fn describe_volumes(view: &View<'_>) -> Result<Value, ApiError> {
     let instances = view.region().instances.values();
     let shown = instances
@@ -237,7 +238,7 @@ pub(crate) fn describe_volumes(view: &View<'_>) -> Result<Value, ApiError> {
     VOLUMES.list(view, shown.collect())
 }
 
-/// The volumes of an instance: that of its root device, and one for each device that it was launched with.
+/// The volumes of an instance: its root device, and one for each device that it was launched with.
 fn volumes(instance: &Instance) -> Vec<Item> {
     let mut devices = vec![json!({"DeviceName": "/dev/xvda", "Ebs": {"VolumeType": "gp2", "VolumeSize": 8}})];
     let given = instance.attributes.get("blockDeviceMapping");

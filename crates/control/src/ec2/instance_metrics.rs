@@ -1,4 +1,4 @@
-//! Metrics of instances that run here, each by itself and together for its Auto Scaling group.
+//! Metrics of instances that run here, for each instance and for its Auto Scaling group as a whole.
 
 use crate::State;
 use crate::autoscaling::lookup::key;
@@ -12,17 +12,17 @@ use forebay_signals::Summary;
 use forebay_units::Wall;
 use std::collections::BTreeMap;
 
-/// What instances had used at two times, and the time between.
+/// The usage of instances at two times.
 pub struct Used<'u> {
-    /// What each had used before.
+    /// The usage of each instance at the first time.
     pub before: &'u BTreeMap<String, Usage>,
-    /// What each has used now.
+    /// The usage of each instance now.
     pub now: &'u BTreeMap<String, Usage>,
-    /// Between the two.
+    /// The time in between.
     pub time: Duration,
 }
 
-/// What is to be kept of how much processors were used: a share of what each instance may use, in percent.
+/// Datapoints of processor usage: the percentage of what each instance may use.
 pub fn processor_datapoints(state: &State, shapes: &[Shape], used: &Used<'_>, at: Wall) -> Vec<Datapoint> {
     let mut points = Vec::new();
     for (id, now) in used.now {
@@ -51,7 +51,7 @@ pub fn processor_datapoints(state: &State, shapes: &[Shape], used: &Used<'_>, at
     points
 }
 
-/// What is to be kept of what came to each instance and left it.
+/// Datapoints of the bytes that each instance received and sent.
 pub fn network_datapoints(state: &State, used: &Used<'_>, at: Wall) -> Vec<Datapoint> {
     let mut points = Vec::new();
     for (id, now) in used.now {
@@ -81,7 +81,7 @@ fn region_of<'s>(state: &'s State, id: &str) -> Option<(&'s str, &'s Region)> {
         .find(|(_, region)| region.instances.contains_key(id))
 }
 
-/// Whose datapoints they are.
+/// What datapoints belong to.
 struct Of<'o> {
     region_name: &'o str,
     region: &'o Region,
@@ -112,7 +112,8 @@ impl Of<'_> {
         }
     }
 
-    /// Its group, if it can be counted on there and has warmed up: what still warms up says nothing of the others' load.
+    /// Its group, if it is ready there and has warmed up: an instance that is warming up says nothing about the others'
+    /// load.
     fn group(&self) -> Option<&str> {
         let tags = self.region.tags.get(self.id)?;
         let name = tags.get("aws:autoscaling:groupName")?;

@@ -1,4 +1,5 @@
-//! `InstanceRequirements` of EC2 and Auto Scaling, and declared shapes, in the words of the crate that chooses among shapes.
+//! Converts `InstanceRequirements` of EC2 and Auto Scaling, and declared shapes, for `forebay_scaling`, which chooses
+//! among shapes.
 
 use crate::ec2::listing::strings;
 use crate::fleet;
@@ -24,7 +25,7 @@ pub(crate) fn shape(declared: &fleet::Shape) -> Shape {
     }
 }
 
-/// Requirements as a call gives them, whose constraints the model has checked.
+/// Requirements from a call. The API model's constraints have been checked.
 pub(crate) fn requirements(given: &Value) -> Requirements {
     let generation = |name: String| match name.as_str() {
         "previous" => Generation::Previous,

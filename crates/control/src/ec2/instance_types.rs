@@ -1,4 +1,5 @@
-//! Instance types: the shapes that were declared; if none were, names of AWS's that say nothing of this machine.
+//! Instance types: the declared shapes, or if there are none, some of AWS's names, which say nothing about this
+//! machine.
 
 use crate::api::context::View;
 use crate::api::errors::error;
@@ -18,7 +19,7 @@ const TYPES: Listing = Listing {
     missing: ("InvalidInstanceType", "instance type"),
 };
 
-/// Names of types alone, which are filtered by nothing.
+/// Names of types alone, which have no filters.
 const NAMES: Listing = Listing { ids: "", ..TYPES };
 
 const OFFERINGS: Listing = Listing {
@@ -33,7 +34,8 @@ const SPOT_PRICES: Listing = Listing {
     ..TYPES
 };
 
-/// Sizes with their processors and MiB of memory, in the common families. An instance has what its machine gives it: these are names.
+/// Sizes with their processors and MiB of memory, in the common families. They are only names: an instance gets what
+/// the machine gives it.
 const SIZES: [(&str, u32, u32); 8] = [
     ("nano", 2, 512),
     ("micro", 2, 1024),
@@ -52,7 +54,7 @@ pub(crate) fn shapes(view: &View<'_>) -> Vec<Shape> {
     if declared.is_empty() { built_in() } else { declared }
 }
 
-/// The shape of that name, declared or built in.
+/// The shape with that name, declared or built in.
 pub(super) fn of_name(declared: &[Shape], name: &str) -> Option<Shape> {
     let found = declared.iter().find(|shape| shape.name == name).cloned();
     found.or_else(|| built_in().into_iter().find(|shape| shape.name == name))
@@ -62,7 +64,7 @@ fn built_in() -> Vec<Shape> {
     let sizes = FAMILIES
         .iter()
         .flat_map(|family| SIZES.iter().map(move |size| (family, size)));
-    // Burstable families end at 2xlarge, the others begin at large.
+    // Burstable families end at 2xlarge; the others begin at large.
     let sold = sizes.filter(|(family, (name, processors, _))| {
         if family.starts_with('t') {
             *processors <= 8
@@ -75,7 +77,7 @@ fn built_in() -> Vec<Shape> {
         vcpus: *vcpus,
         memory_mib: *memory_mib,
         architecture: "x86_64".to_owned(),
-        // Nobody asks for money here: no price is too high, and nothing is taken away.
+        // Nothing costs money here: no price is too high, and no Spot Instance is interrupted.
         on_demand_price: 0.0,
         spot_price: None,
         on_demand_capacity: BTreeMap::new(),
@@ -111,7 +113,7 @@ pub(super) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     TYPES.list(view, items.collect())
 }
 
-/// The zones of the region that have room for a shape at all, however it is paid for.
+/// The zones of the region that have capacity for a shape at all, on-demand or Spot.
 fn zones_of(view: &View<'_>, declared: &Shape, purchases: &[Purchase]) -> Vec<String> {
     let shape = scaling_shape(declared);
     let has_room = |zone: &String| {
@@ -136,7 +138,7 @@ pub(super) fn describe_offerings(view: &View<'_>) -> Result<Value, ApiError> {
             "region" => vec![view.request.region.to_owned()],
             "availability-zone" => there,
             "availability-zone-id" => there.iter().map(|zone| zone_id(zone)).collect(),
-            // There are no outposts.
+            // There are no Outposts.
             _ => Vec::new(),
         };
         items.extend(locations.into_iter().map(|location| {
@@ -147,7 +149,7 @@ pub(super) fn describe_offerings(view: &View<'_>) -> Result<Value, ApiError> {
     OFFERINGS.list(view, items)
 }
 
-/// Those that fit and whose price is not too high, on-demand or spot.
+/// The shapes that meet the requirements and whose price is not too high, on-demand or Spot.
 pub(super) fn from_requirements(view: &View<'_>) -> Result<Value, ApiError> {
     let _: Value = input(view)?;
     let given = &view.request.input;
@@ -180,7 +182,7 @@ pub(super) fn from_requirements(view: &View<'_>) -> Result<Value, ApiError> {
     NAMES.list(view, items.collect())
 }
 
-/// Spot prices as they were declared. They never change, so a history has one entry for each zone: from its beginning.
+/// The declared Spot prices. They never change, so the history of each zone has a single entry, from the beginning.
 pub(super) fn describe_spot_prices(view: &View<'_>) -> Result<Value, ApiError> {
     let given = &view.request.input;
     let types = strings(&given["InstanceTypes"]);

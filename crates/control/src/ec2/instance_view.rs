@@ -12,7 +12,7 @@ use forebay_awswire::timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The id of the one image that there is.
+/// The id of Forebay's own image.
 pub(crate) fn own_image(region: &str) -> String {
     fixed_id(region, "ami", "forebay")
 }
@@ -29,7 +29,8 @@ pub(crate) fn state_value(state: &str) -> Value {
     json!({"Code": code, "Name": state})
 }
 
-/// Why an instance is as it is: somebody stopped it, or its image is nobody's and it never boots. Our own image says that itself.
+/// Why an instance is in its state: it was stopped, or its image does not exist and it never boots. For Forebay's own
+/// image that needs no explanation.
 fn state_reason(view: &View<'_>, instance: &Instance) -> Option<Value> {
     if let Some((code, message)) = &instance.reason {
         return Some(json!({"Code": code, "Message": message}));
@@ -42,7 +43,7 @@ fn state_reason(view: &View<'_>, instance: &Instance) -> Option<Value> {
     } else {
         let image = &instance.image_id;
         let text = format!(
-            "Server.NotBooted: there is no image '{image}' to boot. The instance is an address and stays one: run a process at {}.",
+            "Server.NotBooted: there is no image '{image}' to boot. The instance is only an address: run a process at {}.",
             instance.address
         );
         ("Server.NotBooted", text)

@@ -1,4 +1,5 @@
-//! Instances. One is an address in its subnet's slice of the pool: the user runs a process there.
+//! Instances: describe, start, stop, reboot and terminate them. One without an image is only an address in its subnet's
+//! slice of the pool, where the user runs a process.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::error;
@@ -30,7 +31,7 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
         .map(|instance| item(view, instance, shown(view, instance)))
         .collect();
     let mut listed = LISTING.list(view, items)?;
-    // One reservation per launch, in the order of their first instances.
+    // One reservation for each launch, in the order of their first instances.
     let mut reservations: Vec<(String, Vec<Arc<Instance>>)> = Vec::new();
     for value in listed["Instances"].as_array().into_iter().flatten() {
         let Some(instance) = value["InstanceId"]
@@ -55,7 +56,8 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     Ok(json!({"Reservations": shown, "NextToken": next}))
 }
 
-/// Only running instances, unless all are asked for. An instance is an address: its system is always well.
+/// Lists running instances only, unless all are requested. The system status of an instance is always ok: there is no
+/// hardware to fail.
 pub(crate) fn describe_status(view: &View<'_>) -> Result<Value, ApiError> {
     let all = view.request.input["IncludeAllInstances"] == true;
     let instances = alive(view).filter(|instance| all || instance.state == "running");
@@ -168,7 +170,7 @@ fn change(tx: &mut Tx<'_>, member: &str, to: &'static str, from: &[&str]) -> Res
     Ok(json!({ member: changes }))
 }
 
-/// The state that an instance has at once when it is to come to another. What a launcher runs takes its time.
+/// The state that an instance has at once on its way to another. An instance that a launcher runs takes time.
 fn on_the_way(instance: &Instance, to: &'static str) -> &'static str {
     match (to, instance.state.as_str()) {
         _ if instance.run == 0 => to,
@@ -182,7 +184,7 @@ fn on_the_way(instance: &Instance, to: &'static str) -> &'static str {
     }
 }
 
-/// Nothing is left of an instance: its addresses are others' from now on.
+/// Cleans up after a terminated instance: its addresses are freed.
 pub(crate) fn end(tx: &mut Tx<'_>, instance: &mut Instance) {
     instance.terminated = Some(tx.request.now);
     release_all(tx, instance);

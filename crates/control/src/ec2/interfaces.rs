@@ -1,4 +1,5 @@
-//! Network interfaces: one for each node of a load balancer and for each instance. They follow from those, so none is stored.
+//! Network interfaces: one for each load balancer node and for each instance. They are derived from these, and not
+//! stored.
 
 use crate::api::context::View;
 use crate::api::filtering::Item;
@@ -45,7 +46,7 @@ fn node_id(region: &str, balancer: &LoadBalancer, zone: &BalancerZone) -> String
     fixed_id(region, "eni", &format!("{}/{}", balancer.arn, zone.subnet_id))
 }
 
-/// Whether that is the interface of a load balancer's node.
+/// Whether the interface belongs to a load balancer's node.
 pub(crate) fn is_of_node(view: &View<'_>, id: &str) -> bool {
     let mut balancers = view.region().load_balancers.values();
     balancers.any(|balancer| {
@@ -54,7 +55,7 @@ pub(crate) fn is_of_node(view: &View<'_>, id: &str) -> bool {
     })
 }
 
-/// One interface.
+/// A network interface.
 struct Interface {
     id: String,
     subnet_id: String,
@@ -67,7 +68,7 @@ struct Interface {
     public: bool,
     groups: Vec<String>,
     description: String,
-    /// Who is at its end: an instance's id, or none for a node.
+    /// The id of the instance that it belongs to; `None` for a node.
     instance_id: Option<String>,
 }
 
@@ -123,12 +124,12 @@ fn groups(view: &View<'_>, ids: &[String]) -> Value {
     ids.iter().filter_map(known).collect()
 }
 
-/// An instance's interface, as the instance's own description shows it.
+/// An instance's interface as the instance's description shows it.
 pub(crate) fn inside(view: &View<'_>, instance: &Arc<Instance>) -> Value {
     let interface = of_instance(view, instance);
     let mut value = shown(view, &interface);
     if let Some(object) = value.as_object_mut() {
-        // The members that only the interface's own description has.
+        // Members that only the description of the interface itself has.
         for member in [
             "AvailabilityZone",
             "AvailabilityZoneId",
@@ -197,7 +198,7 @@ fn shown(view: &View<'_>, interface: &Interface) -> Value {
     value
 }
 
-/// The primary address, then the others. A tag may have made one of these the primary one since it was assigned.
+/// The primary address first. A tag may have made a secondary address the primary one after it was assigned.
 fn addresses(interface: &Interface) -> Value {
     let others = interface.secondary.iter().map(|&address| IpAddr::V4(address));
     let others = others.filter(|address| *address != interface.address);
@@ -208,7 +209,7 @@ fn addresses(interface: &Interface) -> Value {
     .collect()
 }
 
-/// Locally administered, made of the address.
+/// A locally administered MAC address, derived from the IP address.
 fn mac(address: IpAddr) -> String {
     let IpAddr::V4(address) = address else {
         return "02:00:00:00:00:01".to_owned();

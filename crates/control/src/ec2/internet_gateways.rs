@@ -1,4 +1,4 @@
-//! Internet gateways: names that a VPC's routes may lead to.
+//! Internet gateways: only names that a VPC's routes may lead to.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{error, no_vpc};

@@ -1,4 +1,4 @@
-//! RunInstances: where new instances stand and what they are.
+//! RunInstances: where new instances are placed, and what they are.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{bad, error, no_group, no_subnet};
@@ -16,7 +16,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Instances in one launch.
+/// The most instances in one launch.
 const LAUNCH_LIMIT: i64 = 100;
 
 #[derive(Deserialize)]
@@ -52,7 +52,7 @@ pub(crate) fn run(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-/// Launches what the input says, without a launch template.
+/// Launches what the input says, after launch templates have been applied.
 fn run_as_given(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let given: RunInput = input(tx)?;
     if given.min_count < 1 || given.min_count > given.max_count || given.max_count > LAUNCH_LIMIT {
@@ -66,6 +66,7 @@ fn run_as_given(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     if let Some(first) = again.first() {
         return Ok(reservation(tx, &first.reservation_id, &again));
     }
+    // Reads cannot remove what is outdated, so writes do.
     bury(tx);
     let subnet = chosen_subnet(tx, given.subnet_id.as_deref())?;
     let security_groups = chosen_groups(tx, &subnet, &given)?;
@@ -77,7 +78,7 @@ fn run_as_given(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     for _ in 0..given.max_count {
         let id = new_id(tx.rng, "i");
         let Some(IpAddr::V4(address)) = tx.take_address(&subnet.id, &id) else {
-            // As many as there is room for, if that is enough.
+            // Launches as many as there is room for, if the minimum count is met.
             if launched.len() as i64 >= given.min_count {
                 break;
             }
@@ -126,7 +127,7 @@ fn run_as_given(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(reservation(tx, &reservation_id, &launched))
 }
 
-/// Whether there is something to boot. An image id that is nobody's makes an instance that is an address only.
+/// Whether there is something to boot. An unknown image id makes an instance that is only an address.
 fn is_booted(view: &View<'_>, given: &RunInput) -> Result<bool, ApiError> {
     let Some(id) = &given.image_id else {
         return Ok(false);
@@ -142,7 +143,7 @@ fn is_booted(view: &View<'_>, given: &RunInput) -> Result<bool, ApiError> {
     Ok(known)
 }
 
-/// The name of the instance profile that a call gives, by name or by ARN.
+/// The name of the instance profile that a call gives by name or ARN.
 fn profile(given: &Value) -> Option<String> {
     let given = &given["IamInstanceProfile"];
     let named = given["Name"].as_str();
@@ -150,7 +151,7 @@ fn profile(given: &Value) -> Option<String> {
     named.or(by_arn).map(str::to_owned)
 }
 
-/// What an earlier call with this client token launched.
+/// The instances that an earlier call with this client token launched.
 fn launched_with(view: &View<'_>, token: Option<&str>) -> Vec<Arc<Instance>> {
     let Some(token) = token else { return Vec::new() };
     let instances = view.region().instances.values();
@@ -212,7 +213,7 @@ fn chosen_groups(view: &View<'_>, subnet: &Subnet, given: &RunInput) -> Result<V
     Ok(ids)
 }
 
-/// Attributes that DescribeInstanceAttribute shows again.
+/// Attributes that DescribeInstanceAttribute shows.
 fn launch_attributes(given: &Value) -> BTreeMap<String, Value> {
     let names = [
         ("DisableApiStop", "disableApiStop"),

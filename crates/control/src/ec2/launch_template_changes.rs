@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Launch templates of a region (AWS's quota).
+/// The most launch templates of a region (AWS's quota).
 const TEMPLATE_LIMIT: usize = 5_000;
-/// Versions of a launch template (AWS's quota).
+/// The most versions of a launch template (AWS's quota).
 const VERSION_LIMIT: usize = 10_000;
 
 #[derive(Deserialize)]
@@ -87,7 +87,7 @@ pub(super) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({"LaunchTemplate": template_value(tx, &template)}))
 }
 
-/// Whoever calls, as GetCallerIdentity names them.
+/// The caller's ARN, as GetCallerIdentity returns it.
 fn caller_arn(view: &View<'_>) -> String {
     let caller = format!("user/{}", view.request.caller);
     arn_of("iam", "", view.request.account, &caller)
@@ -102,7 +102,7 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     Err(error("InvalidLaunchTemplateName.MalformedException", text))
 }
 
-/// What would only fail when it is launched fails here.
+/// Refuses data that would fail only at a launch.
 fn check_data(data: &Value) -> Result<(), ApiError> {
     if data.get("InstanceType").is_some() && data.get("InstanceRequirements").is_some() {
         return Err(error(
@@ -138,7 +138,7 @@ pub(super) fn create_version(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         None => json!({}),
     };
     let more = given.launch_template_data;
-    // A type and requirements exclude each other: the new one takes the place of the old one.
+    // A type and requirements exclude each other: the new one replaces the old one.
     for (name, other) in [
         ("InstanceType", "InstanceRequirements"),
         ("InstanceRequirements", "InstanceType"),
@@ -194,7 +194,7 @@ pub(super) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-/// Deletes those that are there and not the default, and says which were not.
+/// Deletes the versions that exist and are not the default, and lists the others.
 pub(super) fn delete_versions(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let _: Value = input(tx)?;
     let mut template = named(tx.region(), &tx.request.input)?;

@@ -1,4 +1,4 @@
-//! Launch templates as answers show them, and an instance as data for one.
+//! Launch templates as answers show them, and the data of a template for an existing instance.
 
 use crate::api::context::View;
 use crate::api::errors::{bad, missing};
@@ -75,7 +75,7 @@ pub(super) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     LISTING.list(view, items.collect())
 }
 
-/// Versions of one template; or the latest or default ones of all, if none is named.
+/// The versions of one template; if none is named, the latest or default versions of all templates.
 pub(super) fn describe_versions(view: &View<'_>) -> Result<Value, ApiError> {
     let given = &view.request.input;
     let versions = strings(&given["Versions"]);
@@ -134,7 +134,7 @@ pub(super) fn describe_versions(view: &View<'_>) -> Result<Value, ApiError> {
     VERSIONS.list(view, items)
 }
 
-/// The newest comes first, as in AWS; moto's come in the order of their numbers.
+/// The newest comes first, as on AWS; under the moto dialect, versions come in order.
 fn version_item(view: &View<'_>, template: &LaunchTemplate, number: u64) -> Item {
     let rank = match view.dialect() {
         Dialect::Aws => u64::MAX - number,
@@ -155,7 +155,7 @@ pub(super) fn get_data(view: &View<'_>) -> Result<Value, ApiError> {
     Ok(json!({"LaunchTemplateData": data_of(view, &found)}))
 }
 
-/// What would launch an instance like this one.
+/// The template data that would launch an instance like this one.
 fn data_of(view: &View<'_>, instance: &Instance) -> Value {
     let attribute = |name: &str| instance.attributes.get(name).cloned().unwrap_or(json!(false));
     let mut data = json!({

@@ -1,4 +1,4 @@
-//! Launch templates as launches use them: found by id or name and version, and made into RunInstances' input.
+//! Launch templates for launches: found by id or name and version, and converted to RunInstances' input.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{bad, error, missing};
@@ -9,14 +9,15 @@ use forebay_awswire::ApiError;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-/// Members of a template's data that RunInstances calls otherwise.
+/// Members of a template's data that RunInstances names differently.
 const RENAMED: [(&str, &str); 2] = [
     ("RamDiskId", "RamdiskId"),
     ("ElasticGpuSpecifications", "ElasticGpuSpecification"),
 ];
 
-/// The template of an id or a name, the number of its version (`$Latest`, `$Default` or a number; the default if none is given), and that
-/// version's data as RunInstances' input. `InstanceRequirements` stay in it, which only Auto Scaling understands.
+/// The template with an id or a name, the number of its version (`$Latest`, `$Default` or a number; the default version
+/// if none is given), and that version's data as RunInstances' input. `InstanceRequirements` stay in it; only Auto
+/// Scaling understands them.
 pub(crate) fn resolve(
     view: &View<'_>,
     id_or_name: &str,
@@ -25,7 +26,7 @@ pub(crate) fn resolve(
     let region = view.region();
     let template = match region.launch_templates.get(id_or_name) {
         Some(template) => Arc::clone(template),
-        // Nothing keeps a template from being named like an id.
+        // A template's name may look like an id.
         None => by_name(region, id_or_name).or_else(|not_found| match id_or_name {
             id if id.starts_with("lt-") => by_id(region, id),
             _ => Err(not_found),
@@ -44,7 +45,7 @@ pub(crate) fn resolve(
     Ok((template, number, data))
 }
 
-/// The template that a call names by `LaunchTemplateId` or `LaunchTemplateName`, not both.
+/// The template that a call names by either `LaunchTemplateId` or `LaunchTemplateName`.
 pub(super) fn named(region: &Region, given: &Value) -> Result<Arc<LaunchTemplate>, ApiError> {
     let text = |name: &str| given[name].as_str().filter(|text| !text.is_empty());
     match (text("LaunchTemplateId"), text("LaunchTemplateName")) {
@@ -78,7 +79,7 @@ pub(super) fn by_name(region: &Region, name: &str) -> Result<Arc<LaunchTemplate>
     })
 }
 
-/// The version that a text names.
+/// The version with that name or number.
 pub(super) fn version_of<'a>(
     template: &'a LaunchTemplate,
     text: &str,
@@ -102,8 +103,8 @@ pub(super) fn version_of<'a>(
     Ok((number, found))
 }
 
-/// What RunInstances is to launch if it is given a launch template: what the call gives wins over what the template gives. Tags of both
-/// apply, and with one key the call's.
+/// The input of a RunInstances call with a launch template: the call's members override the template's. Tags of both
+/// apply; the call's win for equal keys.
 pub(super) fn from_template(view: &View<'_>) -> Result<(Arc<LaunchTemplate>, u64, Value), ApiError> {
     let given = &view.request.input;
     let wanted = &given["LaunchTemplate"];
@@ -124,9 +125,9 @@ pub(super) fn from_template(view: &View<'_>) -> Result<(Arc<LaunchTemplate>, u64
     Ok((template, number, data))
 }
 
-/// Lays a call's members over a template's.
+/// Merges a call's members over a template's.
 fn overlay(data: &mut Map<String, Value>, call: &Map<String, Value>) {
-    // Groups by id and by name are one thing that is said in two ways.
+    // Groups by id and by name are two forms of the same setting.
     if ["SecurityGroupIds", "SecurityGroups"]
         .iter()
         .any(|name| call.contains_key(*name))
@@ -139,7 +140,7 @@ fn overlay(data: &mut Map<String, Value>, call: &Map<String, Value>) {
             .then(|| data.get(name).and_then(Value::as_array))
             .flatten();
         let value = match (tags, value.as_array()) {
-            // Those that come later win.
+            // The later tag wins.
             (Some(tags), Some(more)) => tags.iter().chain(more).cloned().collect(),
             _ => value.clone(),
         };
@@ -147,7 +148,7 @@ fn overlay(data: &mut Map<String, Value>, call: &Map<String, Value>) {
     }
 }
 
-/// Tells by tags what the instances of an answer of RunInstances were launched from.
+/// Tags the launched instances with the template and version that they come from.
 pub(super) fn tag_with_template(tx: &mut Tx<'_>, template: &LaunchTemplate, number: u64, answer: &mut Value) {
     for instance in answer["Instances"].as_array_mut().into_iter().flatten() {
         let Some(id) = instance["InstanceId"].as_str().map(str::to_owned) else {

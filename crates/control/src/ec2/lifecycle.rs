@@ -1,4 +1,4 @@
-//! What becomes of instances that a launcher runs, by what it has seen of them.
+//! State changes of instances that a launcher runs, from what it has observed.
 
 use crate::api::context::{Tx, View};
 use crate::ec2::instances::end;
@@ -27,7 +27,7 @@ impl Next {
     }
 }
 
-/// Takes over what was seen of a region's instances since the last time.
+/// Applies what was observed of a region's instances since the last time.
 pub(crate) fn observe(tx: &mut Tx<'_>) {
     let changes: Vec<(String, Next)> = interrupted(tx).chain(changes(tx)).collect();
     for (id, next) in changes {
@@ -46,7 +46,7 @@ pub(crate) fn observe(tx: &mut Tx<'_>) {
     }
 }
 
-/// Spot Instances whose time has come: they are taken away, whatever they do.
+/// Spot Instances whose interruption is due: they are terminated, whatever they are doing.
 fn interrupted(view: &View<'_>) -> impl Iterator<Item = (String, Next)> + use<> {
     let now = view.request.now;
     let instances = view.region().instances.values();
@@ -55,7 +55,7 @@ fn interrupted(view: &View<'_>) -> impl Iterator<Item = (String, Next)> + use<> 
             && !matches!(instance.state.as_str(), "shutting-down" | "terminated")
     });
     let next = due.map(|instance| {
-        // What was never booted has nothing that must end first.
+        // An instance that was never booted has no process that must end first.
         let state = if instance.run > 0 {
             "shutting-down"
         } else {
@@ -82,9 +82,9 @@ fn changes(view: &View<'_>) -> Vec<(String, Next)> {
         .collect()
 }
 
-/// The next state of an instance; none if it stays.
+/// The next state of an instance; `None` if it stays.
 fn next(instance: &Instance, seen: Option<&SeenInstance>) -> Option<Next> {
-    // What was seen of an earlier start says nothing of this one.
+    // Observations of an earlier run say nothing about this one.
     let phase = seen
         .filter(|seen| seen.run == instance.run)
         .map(|seen| &seen.phase);
@@ -104,6 +104,7 @@ fn next(instance: &Instance, seen: Option<&SeenInstance>) -> Option<Next> {
         ("stopping", Some(SeenPhase::Stopped { .. } | SeenPhase::Failed { .. })) => {
             Some(Next::plain("stopped"))
         }
+        // The launcher does not know the instance any more: nothing of it is left.
         ("shutting-down", None) if seen.is_none() => Some(Next::plain("terminated")),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! What all describes share: ids, filters, tags and pages.
+//! What all describe operations share: ids, filters, tags and pages.
 
 use crate::api::context::View;
 use crate::api::errors::{bad, error};
@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The filters of each Describe.
+/// The filters of each describe operation.
 const FILTERS: &str = include_str!("filters.txt");
 
-/// A Describe's filters, by name, and where their values are. `member` is the output's.
+/// The filters of a describe operation by name, each with the path of its values. `member` is the output's list.
 fn places(member: &str) -> BTreeMap<&'static str, &'static str> {
     let lines = FILTERS.lines().skip_while(|line| {
         let section = line.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
@@ -36,18 +36,18 @@ struct Asked {
     next_token: Option<String>,
 }
 
-/// How one describe lists.
+/// How a describe operation lists.
 pub(crate) struct Listing {
-    /// The output's member.
+    /// The output member with the list.
     pub(crate) member: &'static str,
-    /// The input's member with ids.
+    /// The input member with ids.
     pub(crate) ids: &'static str,
-    /// Code and noun of the error for an id that is not there.
+    /// Code and noun of the error for an id that does not exist.
     pub(crate) missing: (&'static str, &'static str),
 }
 
 impl Listing {
-    /// The items asked for, in the order of their ids.
+    /// The requested items, ordered by id.
     pub(crate) fn list(&self, view: &View<'_>, items: Vec<Item>) -> Result<Value, ApiError> {
         let (items, next) = self.select(view, items)?;
         let values: Vec<Value> = items.into_iter().map(|item| item.value).collect();
@@ -91,7 +91,7 @@ impl Listing {
     }
 }
 
-/// The input in the operation's own words; a dry run ends here.
+/// The input as the operation's own type. A dry run ends here.
 pub(crate) fn input<T: serde::de::DeserializeOwned>(view: &View<'_>) -> Result<T, ApiError> {
     if view.request.input.get("DryRun") == Some(&Value::Bool(true)) {
         let text = "Request would have succeeded, but DryRun flag is set.";
@@ -101,7 +101,7 @@ pub(crate) fn input<T: serde::de::DeserializeOwned>(view: &View<'_>) -> Result<T
         .map_err(|cause| bad(format!("The request cannot be read: {cause}")))
 }
 
-/// The texts of a list.
+/// The strings in a list.
 pub(crate) fn strings(list: &Value) -> Vec<String> {
     list.as_array()
         .into_iter()
@@ -111,7 +111,7 @@ pub(crate) fn strings(list: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The tags that a call gives to a new resource of that type.
+/// The tags that a call gives to new resources of that type.
 pub(crate) fn new_tags(view: &View<'_>, resource_type: &str) -> Result<Tags, ApiError> {
     let specifications = view.request.input["TagSpecifications"]
         .as_array()

@@ -1,4 +1,12 @@
-//! The part of EC2 that load balancers stand on: networks as names for slices of the address pool, instances as addresses.
+//! The part of EC2 that load balancers and Auto Scaling need: networks, which are names for slices of the address pool,
+//! and instances.
+//!
+//! Read `records`, then `zones`, `defaults` (what a new region and VPC have), `vpcs`, `subnets`, `route_tables`,
+//! `internet_gateways`; security groups in `security_groups`, `groups`, `group_rules`; instances in `launch`,
+//! `instances`, `lifecycle`, `instance_addresses`, `instance_attributes`, `instance_view`, `instance_metrics`; network
+//! interfaces in `interfaces` and `addresses`; launch templates in `launch_templates`, `launch_template_changes`,
+//! `launch_template_view`; instance types in `instance_types` and `instance_requirements`. All describe operations
+//! share `listing`; `tags` and `resource_types` are for tags.
 
 mod addresses;
 pub(crate) mod defaults;

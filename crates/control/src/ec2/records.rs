@@ -1,4 +1,4 @@
-//! EC2's records, as far as load balancers need them.
+//! EC2's records, as far as load balancers and Auto Scaling need them.
 
 use core::net::Ipv4Addr;
 use forebay_units::Wall;
@@ -10,16 +10,16 @@ use std::collections::BTreeMap;
 /// A VPC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vpc {
-    /// `vpc-...`
+    /// The id, `vpc-...`.
     pub id: String,
     /// Its IPv4 network.
     pub cidr: Ipv4Net,
     /// Whether it is the region's default.
     pub is_default: bool,
-    /// Its IPv6 network, if it asked for one.
+    /// Its IPv6 network, if it has one.
     #[serde(default)]
     pub ipv6_cidr: Option<ipnet::Ipv6Net>,
-    /// Attributes that were set, such as `enableDnsHostnames`; all others have their defaults.
+    /// Attributes that were set, such as `enableDnsHostnames`. All others have their defaults.
     #[serde(default)]
     pub attributes: BTreeMap<String, bool>,
 }
@@ -27,11 +27,11 @@ pub struct Vpc {
 /// A subnet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subnet {
-    /// `subnet-...`
+    /// The id, `subnet-...`.
     pub id: String,
     /// Its VPC.
     pub vpc_id: String,
-    /// Zone name, such as `local-1a`.
+    /// The zone's name, such as `local-1a`.
     pub zone: String,
     /// Its network, part of the VPC's.
     pub cidr: Ipv4Net,
@@ -40,9 +40,10 @@ pub struct Subnet {
     pub ipv6_cidr: Option<ipnet::Ipv6Net>,
     /// Whether it is its zone's default.
     pub is_default: bool,
-    /// Which /27 slices of the address pool are its own: one, and more once it is used up (see `State::take_address`).
+    /// The numbers of its slices of the address pool: one, and more if the first is used up (see
+    /// `State::take_address`).
     pub slices: Vec<u32>,
-    /// Attributes that were set, such as `MapPublicIpOnLaunch`; all others have their defaults.
+    /// Attributes that were set, such as `MapPublicIpOnLaunch`. All others have their defaults.
     #[serde(default)]
     pub attributes: BTreeMap<String, Value>,
 }
@@ -50,88 +51,88 @@ pub struct Subnet {
 /// A security group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecurityGroup {
-    /// `sg-...`
+    /// The id, `sg-...`.
     pub id: String,
     /// Its VPC.
     pub vpc_id: String,
-    /// Unique in its VPC.
+    /// The name, unique in the VPC.
     pub name: String,
-    /// As given.
+    /// The description, as given.
     pub description: String,
 }
 
 /// An instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
-    /// `i-...`
+    /// The id, `i-...`.
     pub id: String,
     /// Its VPC.
     pub vpc_id: String,
     /// Its subnet.
     pub subnet_id: String,
-    /// Zone name.
+    /// The zone's name.
     pub zone: String,
     /// `pending`, `running`, `stopping`, `stopped`, `shutting-down` or `terminated`.
     pub state: String,
-    /// Where it is reached: an address of its subnet's slice of the pool, or what its tag `forebay:address` says.
+    /// The address at which it is reached: from its subnet's slice of the pool, or from its tag `forebay:address`.
     pub address: Ipv4Addr,
-    /// Further addresses of its interface, in the order in which they were assigned.
+    /// Secondary addresses of its interface, in the order in which they were assigned.
     #[serde(default)]
     pub secondary: Vec<Ipv4Addr>,
-    /// Networks that its interface stands for, such as that of its pods.
+    /// Prefixes assigned to its interface, such as the network of its pods.
     #[serde(default)]
     pub prefixes: Vec<Ipv4Net>,
-    /// `r-...`: instances launched by one call.
+    /// The reservation, `r-...`, which all instances of one launch share.
     #[serde(default)]
     pub reservation_id: String,
-    /// As given. An id that is no image's is not booted: the instance is an address.
+    /// The image id, as given. If there is no such image, the instance is only an address and not booted.
     #[serde(default)]
     pub image_id: String,
-    /// As given.
+    /// The instance type, as given.
     #[serde(default)]
     pub instance_type: String,
     /// Its security groups.
     #[serde(default)]
     pub security_groups: Vec<String>,
-    /// As given.
+    /// The name of the key pair, as given.
     #[serde(default)]
     pub key_name: Option<String>,
-    /// Base64, as given.
+    /// The user data in base64, as given.
     #[serde(default)]
     pub user_data: Option<String>,
-    /// The launch's idempotency token.
+    /// The client token of its launch.
     #[serde(default)]
     pub client_token: Option<String>,
     /// When it was launched.
     #[serde(default)]
     pub launched: Wall,
-    /// When it was terminated; it is described for an hour more.
+    /// When it was terminated. It is described for another hour.
     #[serde(default)]
     pub terminated: Option<Wall>,
     /// Attributes that were set, by the API's name.
     #[serde(default)]
     pub attributes: BTreeMap<String, Value>,
-    /// How often it was started by a launcher; 0 if it is an address only.
+    /// How many times a launcher was asked to start it; 0 if it is only an address.
     #[serde(default)]
     pub run: u32,
-    /// Whether it is to be started and do nothing.
+    /// Whether its processes should be suspended after the start (warm pools).
     #[serde(default)]
     pub paused: bool,
-    /// Its instance profile, by name.
+    /// The name of its instance profile.
     #[serde(default)]
     pub profile: Option<String>,
-    /// Whether it may be taken away.
+    /// Whether it is a Spot Instance.
     #[serde(default)]
     pub is_spot: bool,
-    /// When it is to be taken away, if that was announced.
+    /// When it will be interrupted, if that was announced.
     #[serde(default)]
     pub interrupted_at: Option<Wall>,
-    /// Why it is in its state: a code and a text; none where the state says it all.
+    /// A code and a text that explain its state; `None` if no explanation is needed.
     #[serde(default)]
     pub reason: Option<(String, String)>,
 }
 
-/// Who is on the other side of a security group's rule.
+/// The other side of a security group rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Peer {
     /// An IPv4 network.
@@ -140,70 +141,70 @@ pub enum Peer {
     Cidr6(String),
     /// A prefix list.
     PrefixList(String),
-    /// A security group, by id.
+    /// The id of a security group.
     Group(String),
 }
 
-/// One rule of a security group. Stored and described; on loopback addresses nothing filters by it.
+/// A security group rule. Only stored and described: on loopback addresses nothing filters traffic by it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupRule {
-    /// `sgr-...`
+    /// The id, `sgr-...`.
     pub id: String,
     /// Its security group.
     pub group_id: String,
-    /// Whether it is for what leaves (else for what comes in).
+    /// Whether it is for outgoing traffic; otherwise it is for incoming traffic.
     pub egress: bool,
     /// `tcp`, `udp`, `icmp`, `icmpv6`, a number, or `-1` for all.
     pub protocol: String,
-    /// First port, or ICMP type.
+    /// The first port, or the ICMP type.
     pub from_port: Option<i64>,
-    /// Last port, or ICMP code.
+    /// The last port, or the ICMP code.
     pub to_port: Option<i64>,
-    /// The other side.
+    /// The other side of the traffic.
     pub peer: Peer,
-    /// As given.
+    /// The description, as given.
     pub description: Option<String>,
 }
 
 /// An internet gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InternetGateway {
-    /// `igw-...`
+    /// The id, `igw-...`.
     pub id: String,
-    /// The VPC it is attached to.
+    /// The id of the VPC that it is attached to.
     pub vpc_id: Option<String>,
 }
 
-/// A route that was made; the VPC's own network is routed without one.
+/// A route that was created. The VPC's local route is implied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// A network or a prefix list, as text.
     pub destination: String,
-    /// What kind of target, by the API's member name, such as `GatewayId`.
+    /// The kind of target, as the API's member name, such as `GatewayId`.
     pub target_kind: String,
     /// The target's id.
     pub target: String,
 }
 
-/// Who uses a route table.
+/// An association of a route table with a subnet or a VPC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteAssociation {
-    /// `rtbassoc-...`
+    /// The id, `rtbassoc-...`.
     pub id: String,
-    /// The subnet; none for the main association, which serves all subnets without one of their own.
+    /// The subnet; `None` for the main association, which applies to all subnets without one of their own.
     pub subnet_id: Option<String>,
 }
 
-/// A route table. Stored and described; loopback addresses need no routes.
+/// A route table. Only stored and described: loopback addresses need no routes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteTable {
-    /// `rtb-...`
+    /// The id, `rtb-...`.
     pub id: String,
     /// Its VPC.
     pub vpc_id: String,
-    /// Its routes, in the order they were made.
+    /// The routes, in the order in which they were created.
     pub routes: Vec<Route>,
-    /// Who uses it.
+    /// The associations.
     pub associations: Vec<RouteAssociation>,
 }
 
@@ -219,41 +220,41 @@ impl RouteTable {
 /// A launch template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchTemplate {
-    /// `lt-...`
+    /// The id, `lt-...`.
     pub id: String,
-    /// Unique in its region.
+    /// The name, unique in the region.
     pub name: String,
-    /// When it was made.
+    /// When it was created.
     pub created: Wall,
-    /// Who made it, as an ARN.
+    /// The ARN of its creator.
     pub created_by: String,
-    /// The version that is taken if none is named.
+    /// The number of the default version.
     pub default_version: u64,
-    /// The greatest number that a version has had: no number is given twice.
+    /// The highest version number so far: numbers are not reused.
     pub last_number: u64,
-    /// The idempotency token that it was made with.
+    /// The client token of its creation.
     pub client_token: Option<String>,
-    /// Its versions by number. There is always one: the default.
+    /// The versions by number. The default version always exists.
     pub versions: BTreeMap<u64, LaunchTemplateVersion>,
 }
 
 /// A version of a launch template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchTemplateVersion {
-    /// When it was made.
+    /// When it was created.
     pub created: Wall,
-    /// Who made it, as an ARN.
+    /// The ARN of its creator.
     pub created_by: String,
-    /// As given.
+    /// The description, as given.
     pub description: Option<String>,
-    /// `RequestLaunchTemplateData`, as given, with what it has from its source version.
+    /// `RequestLaunchTemplateData` as given, merged with that of its source version.
     pub data: Value,
-    /// The idempotency token that it was made with.
+    /// The client token of its creation.
     pub client_token: Option<String>,
 }
 
 impl LaunchTemplate {
-    /// The number of its latest version: the greatest that is there.
+    /// The number of the latest version, the highest that exists.
     pub fn latest_version(&self) -> u64 {
         self.versions
             .last_key_value()
@@ -261,12 +262,12 @@ impl LaunchTemplate {
     }
 }
 
-/// Zones of a region, unless it is told otherwise.
+/// The default number of zones in a region.
 pub const ZONES: u8 = 3;
-/// A zone's name ends with a letter.
+/// The most zones in a region: their names end with a letter.
 pub const MOST_ZONES: u8 = 26;
 
-/// Names of a region's zones, in order.
+/// The names of a region's zones, in order.
 pub fn zones(region: &str, count: u8) -> Vec<String> {
     let letters = (b'a'..=b'z').take(usize::from(count));
     letters

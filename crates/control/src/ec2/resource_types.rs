@@ -1,4 +1,4 @@
-//! What the prefix of an id says.
+//! The resource type that the prefix of an id stands for.
 
 /// Resource types by the prefix of their ids.
 const TYPES: [(&str, &str); 10] = [

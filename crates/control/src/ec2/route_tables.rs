@@ -20,7 +20,7 @@ const LISTING: Listing = Listing {
     missing: ("InvalidRouteTableID.NotFound", "routeTable ID"),
 };
 
-/// What a route may lead to, by the API's member names.
+/// What a route may lead to, as the API's member names.
 const TARGETS: [&str; 10] = [
     "GatewayId",
     "NatGatewayId",
@@ -149,7 +149,7 @@ fn route_value(view: &View<'_>, table: &RouteTable, route: &Route) -> Value {
     json!({destination: route.destination, kind: route.target, "Origin": "CreateRoute", "State": state})
 }
 
-/// A route to a gateway that is gone leads nowhere.
+/// Whether a route is active. A route to a deleted gateway is a blackhole.
 fn is_active(view: &View<'_>, table: &RouteTable, route: &Route) -> bool {
     if !route.target.starts_with("igw-") {
         return true;
@@ -246,7 +246,7 @@ pub(crate) fn create_route(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         .iter()
         .find(|other| other.destination == route.destination)
     {
-        // Asking again for the same route succeeds.
+        // Creating the same route again succeeds.
         Some(same) if *same == route => return Ok(json!({"Return": true})),
         None if !local => {}
         _ => {
@@ -337,7 +337,7 @@ pub(crate) fn associate(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({"AssociationId": id, "AssociationState": {"State": "associated"}}))
 }
 
-/// The table that holds an association, and the association.
+/// The table that has an association, and the association.
 fn associated(view: &View<'_>, id: &str) -> Result<(Arc<RouteTable>, RouteAssociation), ApiError> {
     for table in view.region().route_tables.values() {
         if let Some(association) = table.associations.iter().find(|association| association.id == id) {
@@ -367,7 +367,7 @@ pub(crate) fn disassociate(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// Moves a subnet, or the part of the main table, to another route table. The association gets a new id.
+/// Moves a subnet, or the role of main table, to another route table. The association gets a new id.
 pub(crate) fn replace_association(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let given: TableInput = input(tx)?;
     let (mut from, association) = associated(tx, &given.association_id)?;
@@ -382,7 +382,7 @@ pub(crate) fn replace_association(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         .associations
         .retain(|other| other.id != association.id);
     put(tx, from);
-    // Read anew: it may be the table that the association was just taken from.
+    // Read again: it may be the table that the association was just removed from.
     let mut to = table(tx, &given.route_table_id)?;
     let id = new_id(tx.rng, "rtbassoc");
     let moved = RouteAssociation {

@@ -1,4 +1,4 @@
-//! Subnets: each a network of its VPC in name, and slices of the address pool in fact.
+//! Subnets: a network of the VPC by name, and slices of the address pool in fact.
 
 use crate::api::arns::own_arn;
 use crate::api::context::{Tx, View};
@@ -26,7 +26,7 @@ const LISTING: Listing = Listing {
     missing: ("InvalidSubnetID.NotFound", "subnet ID"),
 };
 
-/// Flags of a subnet that ModifySubnetAttribute sets, each to `{Value: bool}`.
+/// Flags of a subnet that ModifySubnetAttribute sets, each as `{Value: bool}`.
 const FLAGS: [&str; 6] = [
     "AssignIpv6AddressOnCreation",
     "EnableDns64",
@@ -117,7 +117,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({"Subnet": shown(tx, &subnet)}))
 }
 
-/// The zone asked for; else the one in which the VPC has the fewest subnets.
+/// The requested zone, or else the one in which the VPC has the fewest subnets.
 fn chosen_zone(view: &View<'_>, given: &CreateInput) -> Result<String, ApiError> {
     let zones = view.state.zones(view.request.region);
     if let Some(id) = &given.availability_zone_id {
@@ -163,7 +163,7 @@ fn flag(subnet: &Subnet, name: &str) -> bool {
         .unwrap_or(false)
 }
 
-/// As large as its network says, less AWS's five, less what is in use.
+/// The size of its network, minus AWS's five reserved addresses and those in use.
 fn available(view: &View<'_>, subnet: &Subnet) -> u64 {
     let size = 1_u64 << (32 - subnet.cidr.prefix_len());
     let used = view
@@ -175,7 +175,7 @@ fn available(view: &View<'_>, subnet: &Subnet) -> u64 {
     size.saturating_sub(5).saturating_sub(used as u64)
 }
 
-/// The id of the association of a subnet with its IPv6 network.
+/// The id of a subnet's association with its IPv6 network.
 fn association_id(view: &View<'_>, subnet: &Subnet) -> String {
     fixed_id(view.request.region, "subnet-cidr-assoc", &subnet.id)
 }

@@ -1,4 +1,4 @@
-//! Tags of EC2's resources.
+//! Tags of EC2 resources.
 
 use crate::Region;
 use crate::api::context::{Tx, View};
@@ -22,7 +22,7 @@ const LISTING: Listing = Listing {
     missing: ("InvalidID", "ID"),
 };
 
-/// Network ACLs and interfaces are derived: their ids are taken at their word.
+/// Checks that a resource exists. Network ACLs and interfaces are derived, so their ids are not checked.
 fn check_exists(region: &Region, id: &str) -> Result<(), ApiError> {
     let (code, found) = match resource_type(id) {
         Some("vpc") => ("InvalidVpcID.NotFound", region.vpcs.contains_key(id)),
@@ -78,7 +78,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// Gives a Spot Instance notice, if one of these tags says so. It stays, whatever becomes of the tag.
+/// Announces an interruption to a Spot Instance if one of these tags says so. Removing the tag does not revoke it.
 fn interrupt(tx: &mut Tx<'_>, id: &str, tags: &[Value]) -> Result<(), ApiError> {
     let text = |tag: &Value, name: &str| tag[name].as_str().unwrap_or_default().to_owned();
     let mut notices = tags
@@ -93,7 +93,7 @@ fn interrupt(tx: &mut Tx<'_>, id: &str, tags: &[Value]) -> Result<(), ApiError> 
     if !instance.is_spot || !matches!(&*instance.state, "pending" | "running") {
         return Err(error(
             "IncorrectInstanceState",
-            format!("The instance '{id}' is no Spot Instance that runs: only such a one can be interrupted."),
+            format!("The instance '{id}' is not a running Spot Instance; only those can be interrupted."),
         ));
     }
     let interrupted = Instance {
@@ -106,7 +106,7 @@ fn interrupt(tx: &mut Tx<'_>, id: &str, tags: &[Value]) -> Result<(), ApiError> 
     Ok(())
 }
 
-/// Without tags all are deleted; a tag with a value is deleted only if it has that value.
+/// Without tags in the call, all are deleted; a tag with a value is deleted only if it has that value.
 pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let given: TagsInput = input(tx)?;
     for id in &given.resources {

@@ -1,4 +1,4 @@
-//! EC2's operations, called as users do.
+//! EC2's operations, as clients call them. In the folder: `instance_types`, `launch_templates`.
 
 mod instance_types;
 mod launch_templates;
@@ -168,7 +168,7 @@ fn subnets_take_slices_and_give_them_back() {
     call(caller, "DeleteSubnet", json!({"SubnetId": first}));
     let again = subnet(caller, &vpc, "10.0.0.0/24");
     assert_eq!(caller.state.region("local-1").subnets[&again].slices, slice);
-    // Without a wish, zones are used evenly.
+    // Without a requested zone, zones are used evenly.
     subnet(caller, &vpc, "10.0.1.0/24");
     subnet(caller, &vpc, "10.0.2.0/24");
     let found = call(
@@ -225,7 +225,8 @@ fn pages_and_filters() {
     );
 }
 
-/// `cidr-block` of VPCs, the first call of Ansible's module, was an error, as were three in four of the names that AWS documents.
+/// Regression: `cidr-block` of VPCs, the first call of Ansible's module, was an error, as were three in four of the
+/// filters that AWS documents.
 #[test]
 fn filters_that_aws_documents_are_known() {
     let caller = &mut Caller::new();
@@ -242,7 +243,7 @@ fn filters_that_aws_documents_are_known() {
         let name = line.split(' ').next().unwrap();
         let mut input = json!({"Filters": named(name, &["no-such"])});
         if operation == "DescribeLaunchTemplateVersions" {
-            // Without a template it must say which versions.
+            // Without a template, the call must say which versions.
             input["Versions"] = json!(["$Latest"]);
         }
         let answer = call(caller, &operation, input);
@@ -454,7 +455,7 @@ fn routes_and_gateways() {
         json!({"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0"}),
     );
     assert_eq!(code(caller, "ReplaceRoute", route), "InvalidRoute.NotFound");
-    // The main association moves, and the former main table can go.
+    // The main association moves, and the former main table can be deleted.
     let main = call(
         caller,
         "DescribeRouteTables",
@@ -642,7 +643,7 @@ fn interface(caller: &mut Caller, id: &str) -> Value {
     call(caller, "DescribeNetworkInterfaces", input)["NetworkInterfaces"][0].clone()
 }
 
-/// A controller looks for a pod's address among the addresses and prefixes of its node's interface.
+/// Controllers look for a pod's address among the addresses and prefixes of its node's interface.
 #[test]
 fn prefix_of_a_pod_network_is_assigned_shown_and_found() {
     let caller = &mut Caller::new();
@@ -660,7 +661,7 @@ fn prefix_of_a_pod_network_is_assigned_shown_and_found() {
     let found = &found["Reservations"][0]["Instances"][0];
     assert_eq!(found["InstanceId"], json!(instance));
     assert_eq!(found["NetworkInterfaces"][0]["Ipv4Prefixes"], shown);
-    // Another node of the same cluster has pods of the same network.
+    // Another node of the same cluster has pods in the same network.
     let (_, other) = with_interface(caller);
     call(
         caller,
@@ -707,7 +708,7 @@ fn secondary_addresses_come_from_the_subnet_and_go_back() {
     let filter = named("addresses.private-ip-address", &[&assigned[1]]);
     let found = call(caller, "DescribeNetworkInterfaces", json!({"Filters": filter}));
     assert_eq!(found["NetworkInterfaces"][0]["NetworkInterfaceId"], json!(eni));
-    // It moves to another interface only if that is allowed.
+    // The address moves to another interface only if that is allowed.
     let (_, other) = with_interface(caller);
     let mut moved = json!({"NetworkInterfaceId": other, "PrivateIpAddresses": [assigned[1]]});
     assert_eq!(
@@ -728,7 +729,7 @@ fn secondary_addresses_come_from_the_subnet_and_go_back() {
     call(caller, "AssignPrivateIpAddresses", given);
     caller.state.check_invariants();
     call(caller, "TerminateInstances", json!({"InstanceIds": [instance]}));
-    // What the other instance has is left: its own address, and the one that moved.
+    // The other instance keeps its own address and the one that moved.
     assert_eq!(free(caller, &other), before - 1);
 }
 
@@ -821,7 +822,7 @@ fn addresses_and_prefixes_that_cannot_be_assigned() {
     caller.ok("DeleteLoadBalancer", json!({"LoadBalancerArn": balancer}));
 }
 
-/// An image of AWS's is none here: the instance is a record, and says so.
+/// One of AWS's images does not exist here: the instance is only a record, and says so.
 #[test]
 fn instance_that_never_boots_says_so() {
     let caller = &mut Caller::new();

@@ -24,7 +24,7 @@ const LISTING: Listing = Listing {
     missing: ("InvalidVpcID.NotFound", "vpc ID"),
 };
 
-/// Attributes of a VPC: the API's name, the members' name, the default.
+/// Attributes of a VPC: the API's name, the member's name, the default.
 const ATTRIBUTES: [(&str, &str, bool); 3] = [
     ("enableDnsSupport", "EnableDnsSupport", true),
     ("enableDnsHostnames", "EnableDnsHostnames", false),
@@ -56,7 +56,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let new = new_tags(tx, "vpc")?;
     let id = new_id(tx.rng, "vpc");
     let ipv6_cidr = given.amazon_provided_ipv6_cidr_block.then(|| {
-        // A documentation-like unique prefix of the vendor's range: 2600:1f00::/24.
+        // A random /56 of 2600:1f00::/24, which is one of AWS's own ranges.
         let bits = u128::from(0x2600_1f00_u32) << 96 | u128::from(tx.rng.below(1 << 24)) << 72;
         Ipv6Net::new_assert(bits.into(), 56)
     });
@@ -80,7 +80,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({"Vpc": shown(tx, &vpc)}))
 }
 
-/// Reads an IPv4 network; its host bits must be zero or are dropped, as AWS does.
+/// Reads an IPv4 network. Host bits are cleared, as on AWS.
 pub(crate) fn network(text: &str) -> Result<Ipv4Net, ApiError> {
     let parsed: Result<Ipv4Net, _> = text.parse();
     parsed.map(|net| net.trunc()).map_err(|_| {
@@ -221,7 +221,7 @@ const ACLS: Listing = Listing {
     missing: ("InvalidNetworkAclID.NotFound", "networkAcl ID"),
 };
 
-/// Every VPC has one network ACL, its default, which lets everything through. It follows from the VPC, so it is not stored.
+/// Every VPC has one network ACL, its default, which allows everything. It is derived from the VPC, not stored.
 pub(crate) fn describe_network_acls(view: &View<'_>) -> Result<Value, ApiError> {
     let entry = |egress: bool, number: i64, action: &str| json!({"CidrBlock": "0.0.0.0/0", "Egress": egress, "Protocol": "-1", "RuleAction": action, "RuleNumber": number});
     let entries: Vec<Value> = [true, false]

@@ -1,4 +1,4 @@
-//! Zones, regions, account attributes: what follows from the region's name alone.
+//! Zones, regions and account attributes, which follow from the region's name and the number of its zones.
 
 use crate::api::context::View;
 use crate::api::errors::bad;
@@ -13,7 +13,7 @@ const ZONES: Listing = Listing {
     missing: ("InvalidParameterValue", "availability zone"),
 };
 
-/// A zone's id: `local-1a` is `local-1-az1`.
+/// A zone's id: `local-1a` has `local-1-az1`.
 pub(crate) fn zone_id(zone: &str) -> String {
     let (region, letter) = zone.split_at(zone.len().saturating_sub(1));
     let number = letter
@@ -23,7 +23,7 @@ pub(crate) fn zone_id(zone: &str) -> String {
     format!("{region}-az{number}")
 }
 
-/// The caller's zone with that id.
+/// The zone of the caller's region with that id.
 pub(crate) fn zone_of_id(view: &View<'_>, id: &str) -> Option<String> {
     let mut zones = view.state.zones(view.request.region).into_iter();
     zones.find(|zone| zone_id(zone) == id)
@@ -60,7 +60,8 @@ const REGIONS: Listing = Listing {
     missing: ("InvalidParameterValue", "region"),
 };
 
-/// The regions that somebody has used, the default one and the caller's. Any other name is a region too, once it is used.
+/// The regions that have been used, the default region and the caller's. Any other name becomes a region once it is
+/// used.
 pub(crate) fn describe_regions(view: &View<'_>) -> Result<Value, ApiError> {
     let mut names: Vec<String> = view.state.regions().map(|(name, _)| name.to_owned()).collect();
     names.extend(strings(&view.request.input["RegionNames"]));
@@ -119,7 +120,7 @@ const PEERINGS: Listing = Listing {
     ),
 };
 
-/// There are no peerings: none can be made.
+/// There are no peering connections: none can be created.
 pub(crate) fn describe_peerings(view: &View<'_>) -> Result<Value, ApiError> {
     PEERINGS.list(view, Vec::new())
 }

@@ -1,4 +1,4 @@
-//! Actions of rules: from the API's words to the model's, and back.
+//! Actions of rules: conversion from the API's form to the model's, and back.
 
 use crate::api::errors::{configuration, not_in, validation};
 use crate::elbv2::records::{BalancerKind, StatedAction};
@@ -16,7 +16,7 @@ const CONTENT_TYPES: [&str; 5] = [
     "text/css",
     "text/plain",
 ];
-/// Characters of a fixed response's body.
+/// The most characters of a fixed response's body.
 const BODY_CHARS: usize = 1024;
 
 #[derive(Clone, Deserialize)]
@@ -71,18 +71,18 @@ struct ActionInput {
     fixed_response_config: Option<FixedInput>,
 }
 
-/// Whose actions are read.
+/// The listener and the call whose actions are read.
 pub(crate) struct Setting<'a> {
     pub(crate) kind: BalancerKind,
     pub(crate) protocol: Option<&'a str>,
     pub(crate) dialect: Dialect,
-    /// The actions that these replace; none of a new rule. A secret of theirs may be kept.
+    /// The actions that are replaced, whose client secret may be kept; empty for a new rule.
     pub(crate) before: &'a [StatedAction],
-    /// What the call calls the list.
+    /// The call's name for the list of actions.
     pub(crate) list: &'static str,
 }
 
-/// Reads a rule's actions. Whether the groups exist and fit is the caller's to check.
+/// Reads a rule's actions. The caller checks that the target groups exist and fit.
 pub(crate) fn read_actions(given: &[Value], setting: &Setting<'_>) -> Result<Vec<StatedAction>, ApiError> {
     if given.is_empty() && setting.dialect == Dialect::Aws {
         return Err(validation("An action must be specified"));
@@ -100,7 +100,8 @@ fn routes(action: &Action) -> bool {
     !matches!(action, Action::Unsupported { .. })
 }
 
-/// Exactly one forward, redirect or fixed response, last; at most one authentication before it.
+/// There must be exactly one forward, redirect or fixed response, in the last place, and at most one authentication
+/// before it.
 fn check_sequence(actions: &[StatedAction]) -> Result<(), ApiError> {
     let refuse = |code: &'static str, text: &'static str| Err(ApiError::sender(code, text));
     match actions.iter().filter(|stated| routes(&stated.action)).count() {
@@ -224,7 +225,7 @@ fn read_forward(given: &ActionInput, plain: &mut bool, dialect: Dialect) -> Resu
     })
 }
 
-/// Who turns stickiness on says for how long; moto does not ask.
+/// Stickiness that is enabled needs a duration, except under the moto dialect.
 fn read_stickiness(given: StickinessInput, dialect: Dialect) -> Result<ForwardStickiness, ApiError> {
     let wrong = || validation("Target group stickiness duration must be between 1 and 604800 seconds");
     let duration_seconds = match given.duration_seconds {
@@ -255,7 +256,7 @@ fn read_redirect(
     let status = match given.status_code.as_str() {
         "HTTP_301" => 301,
         "HTTP_302" => 302,
-        // moto takes any text; such a rule is stored, and answered with an error.
+        // moto accepts any text. Such a rule is stored, and its requests are answered with an error.
         _ if setting.dialect == Dialect::Moto => return unsupported("redirect", value),
         other => {
             return Err(not_in(
@@ -319,7 +320,8 @@ fn read_fixed(path: &str, config: Option<FixedInput>) -> Result<FixedResponse, A
     })
 }
 
-/// Authentication is stored and echoed; until it is built, the node answers such a rule with 500 and lets nothing through.
+/// Authentication is stored and described. Until it is implemented, nodes answer requests of such a rule with 500 and
+/// forward none.
 fn read_authentication(
     value: &Value,
     path: &str,
@@ -375,7 +377,7 @@ fn read_authentication(
     unsupported(kind, value)
 }
 
-/// An action with its client's secret: what the call gives, or what was there before if the call says so.
+/// An action with its client secret: the one in the call, or the stored one if the call says to keep it.
 fn with_secret(value: &Value, before: &[StatedAction]) -> Result<Value, ApiError> {
     let mut value = value.clone();
     let config = &mut value["AuthenticateOidcConfig"];
@@ -408,7 +410,8 @@ fn unsupported(kind: &str, value: &Value) -> Result<Action, ApiError> {
     })
 }
 
-/// An action in the API's words. AWS gives a single group both by its ARN and in a forward config; moto as it was given.
+/// An action in the API's form. AWS describes a single group both by its ARN and in a forward config; moto describes it
+/// as it was given.
 pub(crate) fn action_value(stated: &StatedAction, dialect: Dialect) -> Value {
     let mut value = match &stated.action {
         Action::Forward(forward) => forward_value(forward, stated.plain, dialect),
@@ -439,7 +442,7 @@ pub(crate) fn action_value(stated: &StatedAction, dialect: Dialect) -> Value {
     value
 }
 
-/// As AWS tells it: with its defaults, without the client's secret (nor that one is to be kept).
+/// Shows authentication as AWS does: with its defaults, and without the client secret or the request to keep it.
 fn tell_authentication(action: &mut Value) {
     for config in ["AuthenticateOidcConfig", "AuthenticateCognitoConfig"] {
         let Some(config) = action.get_mut(config).and_then(Value::as_object_mut) else {
@@ -522,7 +525,7 @@ mod tests {
         assert_eq!(read(wrong).unwrap_err().code, "ValidationError");
     }
 
-    /// Stickiness was turned on without a duration, and then none was echoed.
+    /// Regression: stickiness could be enabled without a duration, and was then described without one.
     #[test]
     fn group_stickiness_says_for_how_long() {
         let sticky = |config: Value| {
@@ -577,7 +580,8 @@ mod tests {
         );
     }
 
-    /// The defaults were left out, so that Ansible changed the rule for ever; a secret that was not given was not missed.
+    /// Regression: defaults were left out, so Ansible changed the rule on every run, and a missing secret was not
+    /// reported.
     #[test]
     fn authentication_has_defaults_and_wants_a_secret() {
         let read = |before: &[StatedAction], kind: &str, config: &str, members: Value| {
@@ -617,7 +621,7 @@ mod tests {
         ] {
             assert_eq!(oidc(before, members).unwrap_err().code, "ValidationError");
         }
-        // It is kept through two changes.
+        // The secret is kept through two changes.
         let second = oidc(&first, keep.clone()).unwrap();
         let third = oidc(&second, keep).unwrap();
         assert_eq!(secret(&third[0].action).as_deref(), Some("s3cret"));

@@ -1,4 +1,4 @@
-//! ARNs of load balancers and what belongs to them: how they are built, and whose they are.
+//! ARNs of load balancers, listeners, rules and target groups: how they are built, and which resource owns which.
 
 use crate::api::arns::{own_arn, parts};
 use crate::api::context::Tx;
@@ -7,7 +7,7 @@ use crate::elbv2::records::BalancerKind;
 /// The service in these ARNs.
 const SERVICE: &str = "elasticloadbalancing";
 
-/// What an ARN names.
+/// The kind of resource that an ARN names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Noun {
     Balancer,
@@ -16,7 +16,7 @@ pub(crate) enum Noun {
     Group,
 }
 
-/// What kind of thing an ARN names, if it is one of ours.
+/// The kind of resource that an ARN names, if it is one of Elastic Load Balancing's.
 pub(crate) fn noun(arn: &str) -> Option<Noun> {
     match parts(arn).resource?.split('/').next()? {
         "loadbalancer" => Some(Noun::Balancer),
@@ -56,12 +56,12 @@ pub(crate) fn new_group_arn(tx: &mut Tx<'_>, name: &str) -> String {
     own_arn(tx, SERVICE, &format!("targetgroup/{name}/{id}"))
 }
 
-/// What the ARNs of a load balancer's listeners begin with.
+/// The prefix of the ARNs of a load balancer's listeners.
 pub(crate) fn listener_prefix(balancer_arn: &str) -> String {
     format!("{}/", balancer_arn.replacen(":loadbalancer/", ":listener/", 1))
 }
 
-/// The load balancer in the ARN of a listener or a rule.
+/// The ARN of the load balancer that a listener's or rule's ARN belongs to.
 pub(crate) fn balancer_of(arn: &str) -> Option<String> {
     let (below, ids) = match noun(arn)? {
         Noun::Listener => (":listener/", 1),
@@ -72,7 +72,7 @@ pub(crate) fn balancer_of(arn: &str) -> Option<String> {
     Some(stem.replacen(below, ":loadbalancer/", 1))
 }
 
-/// What the ARNs of a listener's rules begin with.
+/// The prefix of the ARNs of a listener's rules.
 pub(crate) fn rule_prefix(listener_arn: &str) -> String {
     format!("{}/", listener_arn.replacen(":listener/", ":listener-rule/", 1))
 }

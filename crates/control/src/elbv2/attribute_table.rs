@@ -1,4 +1,4 @@
-//! Attributes, asked for by holder and by key, and the configurations that they make.
+//! Attributes by holder and key, and the configurations that they result in.
 
 use crate::elbv2::records::{BalancerKind, LoadBalancer, TargetGroup};
 use crate::elbv2::{balancer_attributes, group_attributes, listener_attributes};
@@ -10,7 +10,7 @@ use core::time::Duration;
 use forebay_model::{BalancerSettings, GroupSettings, ListenerSettings};
 use std::collections::BTreeMap;
 
-/// The values that were set, by key.
+/// Attributes that were set, by key.
 pub(crate) type Set = BTreeMap<String, String>;
 
 /// All attributes.
@@ -28,7 +28,7 @@ pub fn attributes_of(holder: Holder) -> impl Iterator<Item = &'static Row> {
     attributes().filter(move |row| row.holders.contains(&holder))
 }
 
-/// An attribute's value: what was set, or its default.
+/// An attribute's value: the one that was set, or its default.
 pub(crate) fn effective<'s>(set: &'s Set, holder: Holder, key: &str) -> &'s str {
     match set.get(key) {
         Some(value) => value,
@@ -38,23 +38,24 @@ pub(crate) fn effective<'s>(set: &'s Set, holder: Holder, key: &str) -> &'s str 
     }
 }
 
-/// What a load balancer's attributes say.
+/// The configuration that a load balancer's attributes result in.
 pub(crate) fn balancer_settings(set: &Set) -> BalancerSettings {
     configuration(balancer_attributes::ATTRIBUTES, set)
 }
 
-/// What a listener's attributes say.
+/// The configuration that a listener's attributes result in.
 pub(crate) fn listener_settings(set: &Set) -> ListenerSettings {
     configuration(listener_attributes::ATTRIBUTES, set)
 }
 
-/// What a target group's attributes say.
+/// The configuration that a target group's attributes result in.
 pub(crate) fn group_settings(set: &Set) -> GroupSettings {
     configuration(group_attributes::ATTRIBUTES, set)
 }
 
-/// How long requests in flight at a deregistered target may take. Lambda's guide on targets: requests in flight fail with 5XX errors
-/// when a function is deregistered.
+/// How long requests in flight at a deregistered target may take. Zero for functions: requests in flight fail with 5XX
+/// errors when one is deregistered (user guide for Application Load Balancers, "Use Lambda functions as targets of an
+/// Application Load Balancer").
 pub(crate) fn deregistration_delay(group: &TargetGroup) -> Duration {
     if group.is_of_functions() {
         return Duration::ZERO;
@@ -62,14 +63,14 @@ pub(crate) fn deregistration_delay(group: &TargetGroup) -> Duration {
     group_settings(&group.attributes).deregistration_delay
 }
 
-/// The defaults of the data plane are the attributes' (a test below), so only what was set is applied.
+/// The data plane has the same defaults as the attributes (a test below), so only what was set is applied.
 fn configuration<T: Default>(table: &[Setting<T>], set: &Set) -> T {
     let mut configuration = T::default();
     apply_all(table, &mut configuration, |key| set.get(key).map(String::as_str));
     configuration
 }
 
-/// Which attributes a load balancer has.
+/// The kind of holder that a load balancer is.
 pub(crate) fn balancer_holder(balancer: &LoadBalancer) -> Holder {
     match balancer.kind {
         BalancerKind::Application => Application,
@@ -78,7 +79,7 @@ pub(crate) fn balancer_holder(balancer: &LoadBalancer) -> Holder {
     }
 }
 
-/// Which attributes a target group has.
+/// The kind of holder that a target group is.
 pub(crate) fn group_holder(group: &TargetGroup) -> Holder {
     match (group.target_type.as_str(), group.protocol.as_deref()) {
         ("lambda", _) => LambdaGroup,

@@ -1,4 +1,4 @@
-//! Attributes of load balancers, listeners and target groups: read, check, set.
+//! Attributes of load balancers, listeners and target groups: describe, check and modify.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{configuration, validation};
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Attributes that one call may set (the model's limit).
+/// How many attributes one call may set (from the API model).
 const PER_CALL: usize = 20;
 
 #[derive(Clone, Deserialize)]
@@ -40,7 +40,7 @@ struct AttributesInput {
     attributes: Vec<PairInput>,
 }
 
-/// What was set for a key.
+/// The value that was set for a key.
 pub(crate) fn attribute<'s>(set: &'s Set, key: &str) -> Option<&'s str> {
     set.get(key).map(String::as_str)
 }
@@ -58,7 +58,7 @@ fn balancer_values(balancer: &LoadBalancer) -> Value {
     values(&balancer.attributes, balancer_holder(balancer), changed)
 }
 
-/// What was set, with the call's pairs checked and merged in. All or nothing.
+/// The attributes with the call's pairs checked and merged in. All pairs are applied, or none.
 fn merged(
     before: &Set,
     pairs: &[PairInput],
@@ -109,7 +109,8 @@ fn unknown_key(holder: Holder, noun: &str, key: &str) -> ApiError {
             .filter(|row| row.key == key)
             .flat_map(|row| row.holders)
     };
-    // Of GENEVE groups the live service was seen not to recognize those of others.
+    // Observed on AWS: attributes of other kinds of groups are "not supported", except for GENEVE groups, where they
+    // are "not recognized".
     if holder.is_group() && holder != Holder::GeneveGroup && others().any(|other| other.is_group()) {
         return configuration("The provided target group attribute is not supported");
     }
@@ -136,7 +137,7 @@ fn check_value(attribute: &Row, value: &str, dialect: Dialect) -> Result<(), Api
             return Err(configuration(text));
         }
         Values::OneOf(words) => {
-            // AWS's own words for the one attribute whose text is known.
+            // AWS's own text for the one attribute whose text is known.
             let name = match (key, words) {
                 ("stickiness.type", ["source_ip_dest_ip_proto", ..]) => value,
                 ("stickiness.type", _) => "Stickiness type",
@@ -259,7 +260,7 @@ pub(crate) fn modify_target_group_attributes(tx: &mut Tx<'_>) -> Result<Value, A
     Ok(answer)
 }
 
-/// Stickiness types that the group's protocol does not have.
+/// Refuses stickiness types that the group's protocol does not have.
 fn check_stickiness(group: &TargetGroup, holder: Holder) -> Result<(), ApiError> {
     let kind = effective(&group.attributes, holder, "stickiness.type");
     let protocol = group.protocol.as_deref().unwrap_or("none");
@@ -294,7 +295,8 @@ fn check_stickiness(group: &TargetGroup, holder: Holder) -> Result<(), ApiError>
     }
 }
 
-/// Which features exclude each other (user guide, "Target group attributes", and the notes of each feature's page).
+/// Refuses features that exclude each other (user guide for Application Load Balancers, "Target group attributes" and
+/// the notes on each feature's page).
 fn check_together(view: &View<'_>, group: &TargetGroup) -> Result<(), ApiError> {
     let is = |key: &str| effective(&group.attributes, Holder::HttpGroup, key);
     let algorithm = is("load_balancing.algorithm.type");
@@ -360,7 +362,7 @@ fn check_together(view: &View<'_>, group: &TargetGroup) -> Result<(), ApiError> 
     }
 }
 
-/// DNS failover must not come later than routing to unhealthy targets.
+/// DNS failover must not need fewer healthy targets than routing to unhealthy targets does.
 fn check_thresholds(group: &TargetGroup) -> Result<(), ApiError> {
     for part in ["count", "percentage"] {
         let number = |what: &str| {
@@ -380,7 +382,7 @@ fn check_thresholds(group: &TargetGroup) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// A rule that forwards to this group and others without group stickiness.
+/// A rule that forwards to this group and others without group stickiness, if there is one.
 fn loose_rule(view: &View<'_>, group_arn: &str) -> Option<String> {
     let loose = |rule: &&Arc<crate::elbv2::records::Rule>| {
         rule.actions.iter().any(|stated| match &stated.action {

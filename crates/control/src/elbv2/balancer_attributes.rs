@@ -9,12 +9,12 @@ use forebay_model::{BalancerSettings, DesyncMode, LogPlace, PathMode, XffMode};
 const APP: &[Holder] = &[Application];
 const NLB: &[Holder] = &[Network];
 const ALL: &[Holder] = &[Application, Network, Gateway];
-/// The longest name of a bucket or of a folder in it.
+/// The longest name of a bucket, and of a prefix in it.
 const LONGEST_NAME: usize = 1024;
 
 type Log = Option<LogPlace>;
 
-/// Whether a log is written. The rows of its bucket and its prefix follow.
+/// Turns a log on or off. The rows for its bucket and its prefix follow this one.
 fn log_enabled(log: &mut Log, value: Given<'_>) -> Option<()> {
     *log = value.flag()?.then(LogPlace::default);
     Some(())
@@ -36,7 +36,7 @@ fn log_prefix(log: &mut Log, value: Given<'_>) -> Option<()> {
     Some(())
 }
 
-/// As DescribeLoadBalancerAttributes gives them.
+/// The attributes, in the order of DescribeLoadBalancerAttributes.
 pub(crate) const ATTRIBUTES: &[Setting<BalancerSettings>] = &[
     Setting::new(
         "access_logs.s3.enabled",
@@ -239,7 +239,7 @@ pub(crate) const ATTRIBUTES: &[Setting<BalancerSettings>] = &[
 mod tests {
     use super::*;
 
-    /// As many as the page "Edit attributes for your Application Load Balancer" of the user guide has.
+    /// There are as many as on the page "Edit attributes for your Application Load Balancer" of the user guide.
     #[test]
     fn all_published_keys_are_there() {
         let of = |holder| {

@@ -1,4 +1,4 @@
-//! From the state to what the data plane serves.
+//! Derives from the state what the data plane serves.
 
 use crate::Region;
 use crate::autoscaling::lookup::key;
@@ -30,12 +30,12 @@ impl State {
         self.blueprint_since(self, &Blueprint::default())
     }
 
-    /// The same as [`State::blueprint`], made from `before`, the blueprint of `old`: costs in proportion to what changed
-    /// between the two, and shares with `before` what has not changed, so that pointers tell what is new.
+    /// Like [`State::blueprint`], but made from `before`, the blueprint of `old`. It costs as much as what changed
+    /// between the two states, and shares with `before` what did not change, so that pointers tell what is new.
     pub fn blueprint_since(&self, old: &State, before: &Blueprint) -> Blueprint {
         let mut made: Vec<(u64, Arc<BalancerBlueprint>)> = Vec::new();
         let mut groups = Vec::new();
-        // Server certificates belong to no region: a listener of any may use them. They change seldom.
+        // Server certificates belong to no region: a listener in any region may use them. They change seldom.
         let home = &self.settings().default_region;
         let uploaded = |state: &State| {
             state
@@ -44,6 +44,9 @@ impl State {
                 .unwrap_or_default()
         };
         let uploads_differ = uploaded(self) != uploaded(old);
+        // Sharing lets the data plane see by pointer what has not changed, instead of comparing everything. Hence two
+        // steps below: what the change cannot have affected is not rebuilt, and what is rebuilt but equal is replaced
+        // by the old object (`shared`).
         let old_balancers: BTreeMap<&str, _> = before
             .balancers
             .iter()
@@ -104,7 +107,9 @@ impl State {
     }
 }
 
-/// What may look different after a change.
+/// The load balancers and groups whose blueprints may differ after a change. This must cover every record that
+/// `balancer_blueprint` and `group_blueprint` read: whatever is missing here goes on being served as it was until an
+/// unrelated change. `invariants` compares the result with a blueprint made from scratch.
 #[derive(Default)]
 struct Touched {
     balancers: BTreeSet<String>,
@@ -114,11 +119,14 @@ struct Touched {
 
 impl Touched {
     fn between(old: &Region, new: &Region, uploads_differ: bool) -> Touched {
-        // Instances are few and change seldom: then every group is looked at.
+        // An instance may be a target of several groups, and no index leads from it to them. Instances are few and
+        // change seldom, so then every group is looked at.
         let mut touched = Touched {
             all_groups: old.instances != new.instances,
             ..Touched::default()
         };
+        // A group's blueprint has its load balancers' zones, so it changes with them. The rules of both states count: a
+        // load balancer that was deleted has rules only in the old one.
         for balancer in differing(&old.load_balancers, &new.load_balancers) {
             touched.balancers.insert(balancer.arn.clone());
             for rule in old
@@ -161,7 +169,7 @@ impl Touched {
             }
         });
         for arn in tags {
-            // A rule's tags say of which class its requests are.
+            // A rule's tags give its requests their class, so they belong to its load balancer.
             let rule = [new, old].into_iter().find_map(|region| {
                 let rule = region.rules.get(&arn)?;
                 region.listeners.get(&rule.listener_arn)
@@ -176,7 +184,7 @@ impl Touched {
     }
 }
 
-/// Both sides of every record that differs.
+/// The old and the new version of every record that differs.
 fn differing<'t, T: PartialEq>(old: &'t Table<T>, new: &'t Table<T>) -> impl Iterator<Item = &'t Arc<T>> {
     old.diff(new).flat_map(|item| {
         let (before, after) = match item {
@@ -221,7 +229,7 @@ fn balancer_blueprint(
     let tags = region.tags.get(&balancer.arn).map(|tags| &**tags);
     let extended = extend_balancer(balancer_settings(&balancer.attributes), tags);
     let nodes: Vec<NodeBlueprint> = nodes.collect();
-    // As AWS's: of all its nodes by both versions of IP, and of each zone's.
+    // As on AWS, a load balancer also has a name for both IP versions and one for each of its zones.
     let zones = balancer.zones.iter().map(|zone| zone.zone.as_str());
     let parts = core::iter::once("dualstack").chain(zones);
     let mut names: Vec<String> = parts
@@ -265,7 +273,7 @@ fn listener_blueprint(
     })
 }
 
-/// What a listener's attributes say, and its rules' tags.
+/// A listener's configuration: its attributes, and the classes that its rules' tags define.
 fn listener_configuration(region: &Region, listener: &Listener) -> ListenerSettings {
     let classes = region.rules_of(&listener.arn).into_iter().filter_map(|rule| {
         let tags = region.tags.get(&rule.arn).map(|tags| &**tags);
@@ -277,7 +285,8 @@ fn listener_configuration(region: &Region, listener: &Listener) -> ListenerSetti
     }
 }
 
-/// A rule as the data plane serves it. One that holds an action which is not built lets nothing through.
+/// A rule as the data plane serves it. A rule with an unsupported action refuses its requests: serving the other
+/// actions could let through what an unsupported authentication was meant to stop.
 pub(crate) fn rule_blueprint(rule: &Rule) -> RuleBlueprint {
     let refusing = rule
         .actions
@@ -346,7 +355,7 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
     }
 }
 
-/// What an instance counts for in its Auto Scaling group, where that has weights.
+/// An instance's weight in its Auto Scaling group, or 1.
 fn member_weight(region: &Region, id: &str) -> u32 {
     let group = region
         .tags
@@ -356,7 +365,7 @@ fn member_weight(region: &Region, id: &str) -> u32 {
     member.and_then(|member| member.weight).unwrap_or(1)
 }
 
-/// None for a terminated instance, which is no longer there.
+/// `None` for a terminated instance.
 fn target_blueprint(region: &Region, group: &TargetGroup, target: &Target) -> Option<TargetBlueprint> {
     let instance = region.instances.get(&target.id);
     if instance.is_some_and(|instance| instance.state == "terminated") {
@@ -368,7 +377,7 @@ fn target_blueprint(region: &Region, group: &TargetGroup, target: &Target) -> Op
                 .filter(|instance| instance.state == "running")
                 .map(|instance| IpAddr::V4(instance.address))
         }),
-        // A function's ARN is no address, and needs none.
+        // A function's ARN does not parse as an address, and needs none.
         _ => target.id.parse().ok(),
     };
     Some(TargetBlueprint {

@@ -1,4 +1,5 @@
-//! Capacity reservations: stored and told truthfully. Nodes do not yet scale, so a reservation is provisioned at once.
+//! Capacity reservations: stored and described as they are. Nodes do not scale yet, so a reservation is provisioned at
+//! once.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{not_permitted, validation};
@@ -11,9 +12,9 @@ use serde_json::{Value, json};
 
 /// The smallest and the largest reservation of an application load balancer.
 const APPLICATION_UNITS: (i64, i64) = (100, 15_000);
-/// The same of a network load balancer, for each of its zones.
+/// The smallest and the largest reservation of a network load balancer, for each of its zones.
 const NETWORK_UNITS: (i64, i64) = (2750, 45_000);
-/// Decreases in a day.
+/// How often a reservation may be decreased in a day.
 const DECREASES: usize = 2;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -65,7 +66,7 @@ pub(crate) fn modify_capacity_reservation(tx: &mut Tx<'_>) -> Result<Value, ApiE
     };
     let mut capacity = balancer.capacity.take().unwrap_or_default();
     capacity.forget(tx.request.now);
-    // Giving a reservation up is no decrease that counts.
+    // Giving up a reservation does not count as a decrease.
     if let (Some(units), Some(before)) = (units, capacity.units)
         && units < before
     {

@@ -1,4 +1,4 @@
-//! Certificates of listeners: add, remove, describe.
+//! Certificates of listeners: add, remove and describe them.
 
 use crate::acm::lookup as acm;
 use crate::api::context::{Tx, View};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Certificates on a page whose size is not given.
+/// Default page size of DescribeListenerCertificates.
 const PAGE: usize = 100;
 
 /// A certificate as calls give it.
@@ -35,12 +35,12 @@ struct CertificatesInput {
     page: PageInput,
 }
 
-/// Refuses a certificate that neither ACM nor IAM has, or that was requested and never issued. Under the moto dialect any
-/// ARN of theirs will do.
+/// Refuses a certificate that neither ACM nor IAM has, or that was requested and never issued. Under the moto dialect
+/// any ARN of these services is accepted.
 pub(crate) fn check_certificate(view: &View<'_>, arn: &str) -> Result<(), ApiError> {
     let looks_right = arn.starts_with("arn:aws:acm:") || arn.starts_with("arn:aws:iam:");
     if acm::is_pending(view, arn) && view.dialect() == Dialect::Aws {
-        // AWS's words, whatever is wrong with the certificate.
+        // AWS uses this text whatever is wrong with the certificate.
         return Err(ApiError::sender(
             "UnsupportedCertificate",
             format!(

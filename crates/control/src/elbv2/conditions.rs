@@ -1,4 +1,4 @@
-//! Conditions of rules: from the API's words to the model's, and back.
+//! Conditions of rules: conversion from the API's form to the model's, and back.
 
 use crate::api::errors::validation;
 use crate::elbv2::records::StatedCondition;
@@ -17,9 +17,9 @@ const FIELDS: [&str; 6] = [
     "query-string",
     "source-ip",
 ];
-/// Characters of a condition's value (ALB, section "Rule condition types").
+/// The most characters of a condition's value (user guide for Application Load Balancers, "Rule condition types").
 const VALUE_CHARS: usize = 128;
-/// Characters of a header's name or a method.
+/// The most characters of a header's name or a method.
 const NAME_CHARS: usize = 40;
 
 #[derive(Clone, Default, Deserialize)]
@@ -74,7 +74,7 @@ pub(crate) fn read_conditions(
     Ok(conditions)
 }
 
-/// What holds for a rule's conditions together.
+/// Checks the conditions of a rule together.
 fn check_rule(conditions: &[StatedCondition], dialect: Dialect) -> Result<(), ApiError> {
     let values: usize = conditions
         .iter()
@@ -114,7 +114,7 @@ fn check_rule(conditions: &[StatedCondition], dialect: Dialect) -> Result<(), Ap
     Ok(())
 }
 
-/// A known field, with values only where it takes them.
+/// The field must be known, and have values only where it takes them.
 fn check_field(field: &str, given: &ConditionInput) -> Result<(), ApiError> {
     if !FIELDS.contains(&field) {
         let text = format!(
@@ -205,7 +205,7 @@ fn read_condition(given: ConditionInput) -> Result<StatedCondition, ApiError> {
     Ok(StatedCondition { condition, plain })
 }
 
-/// Values of host-header and path-pattern, which may be given in two places.
+/// The values of host-header and path-pattern, which may be given in two places.
 fn read_text(
     field: &str,
     config_name: &str,
@@ -291,7 +291,8 @@ fn check_patterns(text: &TextMatch, check: fn(&str) -> bool) -> Result<(), ApiEr
     }
 }
 
-/// Letters, digits, `-.*?`; a dot, and only letters (or wildcards) after the last one.
+/// A host may have letters, digits and `-.*?`, and needs a dot, after whose last occurrence only letters or wildcards
+/// follow.
 fn check_host(host: &str) -> bool {
     let known = |char: char| char.is_ascii_alphanumeric() || "-.*?".contains(char);
     let last = host.rsplit_once('.').map(|(_, last)| last);
@@ -415,7 +416,7 @@ fn value_count(condition: &Condition) -> usize {
 
 fn wildcard_count(condition: &Condition) -> usize {
     let count = |text: &str| text.bytes().filter(|byte| b"*?".contains(byte)).count();
-    // Only in query strings a backslash makes a wildcard literal.
+    // A backslash makes a wildcard literal in query strings only.
     let unescaped = |text: &str| {
         let mut escaped = false;
         let wild = |char: char| {
@@ -440,7 +441,7 @@ fn wildcard_count(condition: &Condition) -> usize {
     }
 }
 
-/// A condition in the API's words. AWS gives a host's or path's values twice; moto as they were given.
+/// A condition in the API's form. AWS shows a host's or path's values twice; moto shows them as they were given.
 pub(crate) fn condition_value(stated: &StatedCondition, dialect: Dialect) -> Value {
     let field = field_of(&stated.condition);
     let text_value = |text: &TextMatch| match text {

@@ -1,4 +1,4 @@
-//! Deregistered targets: which still drain, and the end of that. When it has come, `tick` decides.
+//! Targets that are draining, and their removal. `tick` decides when one has drained.
 
 use crate::State;
 use crate::elbv2::attribute_table::deregistration_delay;
@@ -6,22 +6,22 @@ use crate::elbv2::records::target_key;
 use core::time::Duration;
 use forebay_units::Wall;
 
-/// A deregistered target whose requests may still be in flight.
+/// A deregistered target that may still have requests in flight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drain {
-    /// Its group.
+    /// The ARN of its group.
     pub group_arn: String,
     /// The id it was registered by.
     pub id: String,
-    /// Its port.
+    /// The port it was registered at.
     pub port: u16,
     /// When it was deregistered.
     pub since: Wall,
-    /// How long its requests may last.
+    /// How long requests in flight may still take.
     pub delay: Duration,
 }
 
-/// All targets that drain.
+/// All targets that are draining.
 pub(crate) fn drains(state: &State) -> Vec<Drain> {
     let mut drains = Vec::new();
     for (_, region) in state.regions() {
@@ -44,7 +44,8 @@ pub(crate) fn drains(state: &State) -> Vec<Drain> {
     drains
 }
 
-/// The state without a target that has drained: it is idle or its delay is over. The same state if it does not drain.
+/// The state without a target that has drained: it is idle or its delay is over. Unchanged if the target is not
+/// draining.
 pub(crate) fn finish_deregistration(state: &State, group_arn: &str, id: &str, port: u16) -> State {
     let key = target_key(group_arn, id, port);
     let holds = |region: &crate::Region| {

@@ -1,4 +1,4 @@
-//! Functions as targets: what must be so before one is registered.
+//! Functions as targets: what is checked before one is registered.
 
 use crate::api::context::View;
 use crate::elbv2::records::TargetGroup;
@@ -9,7 +9,7 @@ pub(super) fn invalid_target(text: impl Into<String>) -> ApiError {
     ApiError::sender("InvalidTarget", text)
 }
 
-/// A function must be there, and permit load balancers to invoke it.
+/// A function must exist, and its policy must permit load balancers to invoke it.
 pub(super) fn check_function(view: &View<'_>, group: &TargetGroup, id: &str) -> Result<(), ApiError> {
     if view.dialect() == Dialect::Moto {
         return Ok(());

@@ -1,5 +1,6 @@
-//! The attributes of target groups (API reference, `TargetGroupAttribute`), in the order in which they are described and applied: what
-//! makes a group sticky stands before what kind of stickiness that is, and that before its details.
+//! The attributes of target groups (API reference, `TargetGroupAttribute`), in the order in which they are described
+//! and applied. Stickiness is enabled before its type is set, and the type before the details, because later rows
+//! refine what earlier ones have set.
 
 use crate::settings::holder::Holder::{self, GeneveGroup, HttpGroup, LambdaGroup, TcpGroup};
 use crate::settings::setting::{Setting, put};
@@ -11,12 +12,12 @@ const TCP: &[Holder] = &[TcpGroup];
 const GENEVE: &[Holder] = &[GeneveGroup];
 const STICKINESS: &[&str] = &["app_cookie", "lb_cookie", "source_ip"];
 const REBALANCE: &[&str] = &["rebalance", "no_rebalance"];
-/// The most targets that a threshold may count.
+/// The highest threshold that counts targets.
 const MOST_TARGETS: u32 = 1000;
-/// In seconds: how long a cookie is good unless an attribute says otherwise.
+/// A day in seconds: the default lifetime of a sticky cookie.
 const DAY: u64 = 86_400;
 
-/// As DescribeTargetGroupAttributes gives them.
+/// The attributes, in the order of DescribeTargetGroupAttributes.
 pub(crate) const ATTRIBUTES: &[Setting<GroupSettings>] = &[
     Setting::new(
         "deregistration_delay.timeout_seconds",
@@ -232,7 +233,7 @@ pub(crate) const ATTRIBUTES: &[Setting<GroupSettings>] = &[
 mod tests {
     use super::*;
 
-    /// As many as the page "Target group attributes" of the user guide has.
+    /// There are as many as on the page "Target group attributes" of the user guide.
     #[test]
     fn all_published_keys_are_there() {
         let of = |holder| {

@@ -1,4 +1,4 @@
-//! Whether the target groups that a rule forwards to exist and fit its load balancer.
+//! Checks that the target groups that a rule forwards to exist and fit its load balancer.
 
 use crate::api::context::View;
 use crate::api::errors::configuration;
@@ -8,7 +8,7 @@ use forebay_awswire::ApiError;
 use forebay_model::{Action, Forward, limits};
 use std::collections::BTreeSet;
 
-/// Checks a rule's forwards. `replaced` is the rule that they take the place of, if there is one.
+/// Checks a rule's forward actions. `replaced` is the rule that is being replaced, if there is one.
 pub(crate) fn check_forwards(
     view: &View<'_>,
     balancer: &LoadBalancer,
@@ -85,7 +85,7 @@ fn check_group(
     Ok(())
 }
 
-/// If any of several groups is sticky, the rule must be.
+/// If one of several groups is sticky, the rule must have group stickiness enabled.
 fn check_stickiness(view: &View<'_>, forward: &Forward) -> Result<(), ApiError> {
     let sticky = |arn: &str| {
         let group = view.region().target_groups.get(arn);

@@ -1,4 +1,4 @@
-//! What holds for every state, whatever operations led to it; tests check it after each of them.
+//! Properties of every reachable state. Tests check them after each operation, and after random sequences.
 
 use crate::Region;
 use crate::elbv2::arns::{listener_prefix, rule_prefix};
@@ -32,7 +32,7 @@ impl State {
                 );
             }
         }
-        // What the data plane is given can be compiled.
+        // The data plane can compile what it is given.
         for balancer in &self.blueprint().balancers {
             for listener in &balancer.listeners {
                 assert!(
@@ -75,7 +75,7 @@ impl Region {
                 assert!(zone.address6.is_none() || balancer.ip_address_type != "ipv4");
             }
         }
-        // No address is anybody's who is gone.
+        // No address belongs to a resource that no longer exists.
         let nodes = self.load_balancers.values().flat_map(|balancer| &balancer.zones);
         let nodes: BTreeSet<String> = nodes
             .flat_map(|zone| zone.node_addresses())
@@ -114,12 +114,12 @@ impl Region {
                 || self.listeners.contains_key(arn)
                 || self.rules.contains_key(arn)
                 || self.target_groups.contains_key(arn);
-            assert!(known, "tags of {arn}, which is gone");
+            assert!(known, "tags of {arn}, which does not exist");
         }
     }
 }
 
-/// Things that may exist: the draws pick among them, whether they do or not.
+/// Names of resources. Draws pick among them whether the resources exist or not.
 struct Names {
     balancers: Vec<String>,
     listeners: Vec<String>,
@@ -139,7 +139,7 @@ fn made(answer: &Value, list: &str, key: &str, names: &mut Vec<String>) {
     names.push(text(&answer[list][0][key]));
 }
 
-/// The call that a draw stands for.
+/// The call that a random draw stands for.
 fn drawn_call(caller: &Caller, names: &Names, (kind, a, b, c): (u8, u8, u8, u8)) -> (&'static str, Value) {
     let (balancer, listener) = (pick(&names.balancers, a), pick(&names.listeners, a));
     let (rule, group) = (pick(&names.rules, a), pick(&names.groups, b));
@@ -234,7 +234,7 @@ fn step(caller: &mut Caller, names: &mut Names, drawn: (u8, u8, u8, u8)) {
         }
     }
     caller.state.check_invariants();
-    // Made from what was there before, the blueprint is the same as made anew.
+    // A blueprint made from the previous one equals one made from scratch.
     let made = caller.state.blueprint_since(&before, &before.blueprint());
     assert_eq!(made, caller.state.blueprint(), "{operation}");
 }
@@ -256,7 +256,7 @@ proptest! {
         for group in &names.groups {
             caller.ok("DeleteTargetGroup", json!({"TargetGroupArn": group}));
         }
-        // Nothing is left of anything.
+        // Deleting everything leaves no rows behind.
         let rows = caller.state.rows();
         let left: Vec<&str> = rows.iter().map(|row| row.table).filter(|table| !table.starts_with("ec2.") && !table.starts_with("acm.")).collect();
         prop_assert_eq!(left, vec!["state"]);

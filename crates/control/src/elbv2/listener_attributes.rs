@@ -9,7 +9,7 @@ use forebay_model::ListenerSettings;
 const SECURE: &[Holder] = &[SecureListener];
 const LISTEN: &[Holder] = &[Listener, SecureListener];
 
-/// A header's name. An empty one leaves the name as it is.
+/// Sets a header's name. An empty name leaves the default.
 fn renamed(name: &mut String, value: Given<'_>) -> Option<()> {
     let given = value.text()?;
     if !given.is_empty() {
@@ -18,7 +18,7 @@ fn renamed(name: &mut String, value: Given<'_>) -> Option<()> {
     Some(())
 }
 
-/// A header that every response carries, unless its value is empty. Headers stand in the order of their names.
+/// Adds a header to every response, unless its value is empty. Headers are kept in the order of their names.
 fn response_header(listener: &mut ListenerSettings, name: &str, value: Given<'_>) -> Option<()> {
     let value = value.text()?;
     if !value.is_empty() {
@@ -29,7 +29,7 @@ fn response_header(listener: &mut ListenerSettings, name: &str, value: Given<'_>
     Some(())
 }
 
-/// As DescribeListenerAttributes gives them.
+/// The attributes, in the order of DescribeListenerAttributes.
 pub(crate) const ATTRIBUTES: &[Setting<ListenerSettings>] = &[
     Setting::stored(
         "routing.http.request.x_amzn_mtls_clientcert_serial_number.header_name",
@@ -170,7 +170,7 @@ pub(crate) const ATTRIBUTES: &[Setting<ListenerSettings>] = &[
 mod tests {
     use super::*;
 
-    /// As many as the page "Listener attributes" of the user guide has.
+    /// There are as many as on the page "Listener attributes" of the user guide.
     #[test]
     fn all_published_keys_are_there() {
         let of = |holder| {

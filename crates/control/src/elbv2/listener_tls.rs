@@ -1,4 +1,4 @@
-//! How a listener speaks TLS: its policy and the certificates behind its ARNs.
+//! TLS of a listener: its policy and the certificates behind its ARNs.
 
 use crate::Region;
 use crate::acm::pem;
@@ -8,7 +8,7 @@ use crate::state::State;
 use forebay_model::{CertificateBlueprint, KeyKind, TlsBlueprint};
 use std::sync::Arc;
 
-/// None for a listener that does not speak TLS.
+/// A listener's TLS configuration; `None` for one without TLS.
 pub(crate) fn listener_tls(
     state: &State,
     region: &Region,
@@ -21,7 +21,7 @@ pub(crate) fn listener_tls(
         .filter(|_| listener.protocol.as_deref() == Some("HTTPS"))?;
     let made = |arn: &String| {
         let made = certificate(state, region, arn)?;
-        // What has not changed stays the same object: that is how the data plane knows.
+        // Certificates that have not changed stay the same object: the data plane compares pointers.
         let known = old
             .into_iter()
             .flat_map(|old| &old.certificates)
@@ -40,7 +40,7 @@ pub(crate) fn listener_tls(
     })
 }
 
-/// The certificate behind an ARN; none if it has no key (requested and never issued).
+/// The certificate behind an ARN; `None` if it has no key because it was requested and never issued.
 fn certificate(state: &State, region: &Region, arn: &str) -> Option<CertificateBlueprint> {
     if let Some(imported) = region.certificates.get(arn) {
         let (bundle, facts) = imported.issued.as_ref()?;
@@ -127,13 +127,13 @@ mod tests {
         );
         assert!(one.has_default);
 
-        // The same ARN with another text: only the certificate's record changed.
+        // The same ARN with another certificate: only the certificate's record has changed.
         import(&mut caller, certificate_input("one.test"), Some(&first));
         let new = caller.state.blueprint_since(&before, &old);
         assert_eq!(new, caller.state.blueprint());
         assert_ne!(tls(&new).certificates[0].chain, one.certificates[0].chain);
 
-        // One more: the first stays the same object.
+        // With one more certificate, the first stays the same object.
         let second = import(&mut caller, certificate_input("two.test"), None);
         let (before, old) = (caller.state.clone(), new);
         caller.ok(

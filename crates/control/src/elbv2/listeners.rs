@@ -18,9 +18,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Listeners on a page whose size is not given.
+/// Default page size of DescribeListeners.
 const PAGE: usize = 100;
-/// The policy of an HTTPS listener that names none (the API's default).
+/// The default policy of an HTTPS listener (API reference, CreateListener).
 const DEFAULT_POLICY: &str = "ELBSecurityPolicy-2016-08";
 
 const ONE_CERTIFICATE: &str =
@@ -177,7 +177,7 @@ pub(crate) fn modify_listener(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({"Listeners": [listener_value(tx, &listener)]}))
 }
 
-/// The rules that stay must fit the listener's new protocol, too.
+/// Rules that are kept must also fit the listener's new protocol.
 fn check_rules_under(view: &View<'_>, balancer: &LoadBalancer, listener: &Listener) -> Result<(), ApiError> {
     for rule in view.region().rules_of(&listener.arn) {
         check_forwards(
@@ -191,7 +191,7 @@ fn check_rules_under(view: &View<'_>, balancer: &LoadBalancer, listener: &Listen
     Ok(())
 }
 
-/// The listener with what the call gives.
+/// The listener with the call's changes.
 fn changed(view: &View<'_>, before: &Listener, input: &ListenerInput) -> Result<Listener, ApiError> {
     let mut listener = before.clone();
     if input.port.is_some() {
@@ -207,7 +207,7 @@ fn changed(view: &View<'_>, before: &Listener, input: &ListenerInput) -> Result<
     let secure = matches!(listener.protocol.as_deref(), Some("HTTPS" | "TLS"));
     if !secure {
         if input.ssl_policy.is_some() {
-            // AWS's spelling.
+            // "specifed" is AWS's spelling.
             let protocol = listener.protocol.as_deref().unwrap_or("GENEVE");
             let text = format!("An SSL policy cannot be specifed for {protocol} listeners");
             return Err(validation(text));
@@ -261,15 +261,15 @@ fn apply_tls(view: &View<'_>, listener: &mut Listener, input: &ListenerInput) ->
         .get_or_insert_with(|| DEFAULT_POLICY.to_owned());
     if let Some(given) = &input.mutual_authentication {
         let mode = given.mode.as_deref().unwrap_or("off");
-        // Said to be in force it would let anyone write the headers that targets trust.
+        // A stored mode that is not enforced would let any client write the headers that targets trust.
         if mode == "passthrough" && view.dialect() == Dialect::Aws {
             return Err(configuration(
-                "Mutual authentication 'passthrough' is not built yet in Forebay: the mode can be 'off'",
+                "Mutual authentication 'passthrough' is not supported by Forebay yet: the mode must be 'off'",
             ));
         }
         let store = given.trust_store_arn.as_deref().filter(|arn| !arn.is_empty());
         if mode == "verify" || store.is_some() {
-            let text = "Trust stores are not supported by Forebay yet: mutual authentication can be 'off'";
+            let text = "Trust stores are not supported by Forebay yet: the mode of mutual authentication must be 'off'";
             return Err(ApiError::sender("TrustStoreNotFound", text));
         }
         listener.mutual_authentication = Some(MutualAuthentication {
@@ -347,7 +347,7 @@ fn check_port_and_protocol(
         return Ok(());
     }
     if !known_protocol(protocol) {
-        // AWS lists these, not all that the model knows.
+        // AWS names these values, not all that its model knows.
         return Err(not_in(
             protocol,
             "protocol",
@@ -383,7 +383,7 @@ fn default_rule(view: &View<'_>, listener_arn: &str) -> Option<Rule> {
         .map(|rule| (***rule).clone())
 }
 
-/// A listener in the API's words.
+/// A listener in the API's form.
 pub(crate) fn listener_value(view: &View<'_>, listener: &Listener) -> Value {
     let rule = default_rule(view, &listener.arn);
     let actions = rule.iter().flat_map(|rule| &rule.actions);
@@ -466,7 +466,7 @@ pub(crate) fn describe_listeners(view: &View<'_>) -> Result<Value, ApiError> {
     Ok(answer("Listeners", values, next))
 }
 
-/// Oldest first; the ARN tells listeners of one generation apart.
+/// Sorts listeners oldest first; the ARN orders those of one generation.
 fn page_key(listener: &Listener) -> String {
     format!("{:020}/{}", listener.sequence, listener.arn)
 }

@@ -1,4 +1,4 @@
-//! Load balancers: create, delete, describe, and set subnets, security groups and address type.
+//! Load balancers: create, delete and describe them; set subnets, security groups and address type.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{balancers_missing, configuration, not_permitted, validation};
@@ -19,12 +19,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Load balancers on a page whose size is not given.
+/// Default page size of DescribeLoadBalancers.
 const PAGE: usize = 50;
-/// The hosted zone of load balancers' names. One for all: there is no alias record to make from it.
+/// The hosted zone ID of load balancers' names. All have the same one: Forebay keeps no DNS records that an alias could
+/// refer to.
 const HOSTED_ZONE: &str = "Z00FOREBAY0000000000";
 
-/// Whether the security groups of a network load balancer are asked about PrivateLink's traffic, too.
+/// Whether a network load balancer's security groups also apply to traffic from PrivateLink.
 const PRIVATE_LINK: &str = "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic";
 
 #[derive(Deserialize)]
@@ -111,6 +112,7 @@ pub(crate) fn create_load_balancer(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         tx.state.settings().domain
     );
     take_addresses(tx, &mut wanted)?;
+    // No node listens before this state has been committed and published.
     let answer = json!({"LoadBalancers": [balancer_value(&wanted, "provisioning", tx.dialect())]});
     let region = tx.region_mut();
     put_tags(region, &wanted.arn, tags);
@@ -118,7 +120,7 @@ pub(crate) fn create_load_balancer(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-/// The load balancer that a call asks for, without ARN, name in DNS and addresses.
+/// The load balancer that a call describes, without its ARN, DNS name and addresses.
 fn wanted(view: &View<'_>, input: CreateInput) -> Result<LoadBalancer, ApiError> {
     let kind = match input.r#type.as_deref() {
         None | Some("application") => BalancerKind::Application,
@@ -177,7 +179,7 @@ impl LoadBalancer {
         self
     }
 
-    /// Whether creating `wanted` again changes nothing.
+    /// Whether creating `wanted` again would change nothing.
     fn same_settings(&self, wanted: &LoadBalancer) -> bool {
         let subnets = |balancer: &LoadBalancer| -> Vec<_> {
             let zones = balancer.zones.iter();
@@ -208,7 +210,7 @@ fn check_length(name: &str) -> Result<(), ApiError> {
     )))
 }
 
-/// Up to 32 letters, digits and hyphens; no hyphen at the edges; not beginning with `internal-`.
+/// A name has up to 32 letters, digits and hyphens, no hyphen at either end, and does not begin with `internal-`.
 fn check_name(name: &str) -> Result<(), ApiError> {
     check_length(name)?;
     if name.is_empty()
@@ -233,7 +235,7 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// A load balancer in the API's words.
+/// A load balancer in the API's form.
 pub(crate) fn balancer_value(balancer: &LoadBalancer, state: &str, dialect: Dialect) -> Value {
     let mut value = json!({
         "LoadBalancerArn": balancer.arn,
@@ -266,7 +268,7 @@ fn private_link(balancer: &LoadBalancer) -> Value {
     })
 }
 
-/// Zones, with the addresses at which their nodes listen (AWS leaves these out for application load balancers).
+/// Zones with the addresses at which their nodes listen. (AWS omits the addresses for application load balancers.)
 fn zone_values(zones: &[BalancerZone], dialect: Dialect) -> Vec<Value> {
     let one = |zone: &BalancerZone| {
         let mut value = json!({"ZoneName": zone.zone, "SubnetId": zone.subnet_id});
@@ -290,7 +292,7 @@ fn own_addresses(zone: &BalancerZone) -> Option<Value> {
     Some(value)
 }
 
-/// The addresses that a network load balancer asked for in this zone.
+/// The addresses that were requested for a network load balancer in this zone.
 fn asked_addresses(zone: &BalancerZone) -> Option<Value> {
     let mut value = json!({});
     if let Some(address) = zone.private_ipv4 {
@@ -305,6 +307,7 @@ fn asked_addresses(zone: &BalancerZone) -> Option<Value> {
 pub(crate) fn delete_load_balancer(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let input: SetInput = tx.input()?;
     let Ok(balancer) = tx.region().balancer(&input.load_balancer_arn).cloned() else {
+        // Deleting a load balancer that does not exist succeeds (API reference, DeleteLoadBalancer).
         return Ok(json!({}));
     };
     if attribute(&balancer.attributes, "deletion_protection.enabled") == Some("true") {
@@ -327,7 +330,7 @@ pub(crate) fn delete_load_balancer(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// Removes a listener, its rules and their tags.
+/// Deletes a listener, its rules and their tags.
 pub(crate) fn remove_listener(tx: &mut Tx<'_>, arn: &str) {
     let rules = with_prefix(&tx.region().rules, &rule_prefix(arn));
     let rules: Vec<String> = rules.map(|rule| rule.arn.clone()).collect();
@@ -384,7 +387,8 @@ pub(crate) fn describe_load_balancers(view: &View<'_>) -> Result<Value, ApiError
         &input.page,
         PAGE,
     )?;
-    // Whoever can read it reads a state that has been committed and published: its nodes listen.
+    // A load balancer that can be described is active: its state was committed and published before, so its nodes
+    // listen.
     let values = held
         .into_iter()
         .map(|balancer| balancer_value(balancer, "active", view.dialect()))

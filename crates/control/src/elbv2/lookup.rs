@@ -1,4 +1,4 @@
-//! Finding records: by ARN, by whose they are, by who uses them.
+//! Finds records: by ARN, by owner, and by the load balancers that use them.
 
 use crate::Region;
 use crate::api::errors::{balancer_missing, groups_missing, listener_missing};
@@ -26,8 +26,8 @@ pub(crate) fn with_prefix<'t, T>(
 }
 
 impl State {
-    /// Load balancers that are stored and described and carry no traffic: those that are not application ones. In the order of
-    /// their regions and ARNs.
+    /// Load balancers that are stored and described but carry no traffic: all but application load balancers, ordered
+    /// by region and ARN.
     pub fn without_traffic(&self) -> impl Iterator<Item = &LoadBalancer> {
         self.regions()
             .flat_map(|(_, region)| region.load_balancers.values())
@@ -56,7 +56,7 @@ impl Region {
         listeners
     }
 
-    /// A listener's rules by priority; the default rule last.
+    /// A listener's rules by priority, the default rule last.
     pub(crate) fn rules_of(&self, listener_arn: &str) -> Vec<&Arc<Rule>> {
         let mut rules: Vec<_> = with_prefix(&self.rules, &rule_prefix(listener_arn)).collect();
         rules.sort_by_key(|rule| rule.priority);
@@ -71,12 +71,12 @@ impl Region {
         )
     }
 
-    /// A group's targets, draining ones included.
+    /// A group's targets, including draining ones.
     pub(crate) fn targets_of(&self, group_arn: &str) -> impl Iterator<Item = &Arc<Target>> + use<'_> {
         with_prefix(&self.targets, &format!("{group_arn}|"))
     }
 
-    /// What a group has registered by an id: its targets at any port, draining ones included.
+    /// A group's targets that were registered by this id, at any port, including draining ones.
     pub(crate) fn targets_with_id(
         &self,
         group_arn: &str,
@@ -85,7 +85,7 @@ impl Region {
         with_prefix(&self.targets, &format!("{group_arn}|{id}|"))
     }
 
-    /// Which load balancers forward to which group, by group.
+    /// The load balancers that forward to each group, by the group's ARN.
     pub(crate) fn uses(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut uses: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for rule in self.rules.values() {
@@ -126,7 +126,7 @@ impl Region {
 }
 
 impl Rule {
-    /// ARNs of the groups it forwards to.
+    /// ARNs of the groups that the rule forwards to.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
         let forwards = self.actions.iter().filter_map(|stated| match &stated.action {
             Action::Forward(forward) => Some(forward),

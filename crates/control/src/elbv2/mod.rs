@@ -1,4 +1,11 @@
-//! Elastic Load Balancing's operations, a file for each noun.
+//! Elastic Load Balancing's operations, one file for each kind of resource, and the blueprint for the data plane.
+//!
+//! Read `records` first. Load balancers: `load_balancers`, `placement` (subnets and addresses), `capacity`. Listeners:
+//! `listeners`, `certificates`, `policies`. Rules: `rules`, `conditions`, `actions`, `redirects`, `transforms`,
+//! `rewrite_syntax`, `group_fit`. Target groups: `target_groups`, `probes`, `targets`, `function_targets`, `draining`.
+//! Attributes: `attribute_table`, `balancer_attributes`, `listener_attributes`, `group_attributes`, `attributes`. For
+//! all: `arns`, `lookup`, `tags`, `account_limits`. Last `blueprint` and `listener_tls`, which derive what the data
+//! plane serves; `invariants` checks every state that tests reach.
 
 mod account_limits;
 mod actions;

@@ -1,4 +1,4 @@
-//! Where a load balancer stands: its subnets, security groups, address type, and its nodes' addresses.
+//! Where a load balancer is placed: subnets, security groups, address type, and its nodes' addresses.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{configuration, validation};
@@ -22,10 +22,11 @@ struct SubnetMapping {
     ipv6: Option<String>,
 }
 
-/// An application load balancer needs subnets of this prefix or a shorter one (alb reference, section 1.2).
+/// The longest subnet prefix for application load balancers (user guide for Application Load Balancers, "Subnets for
+/// your load balancer").
 const LONGEST_PREFIX: u8 = 27;
 
-/// Subnets as calls give them: plain, or as mappings.
+/// Subnets as calls give them: as ids, or as mappings.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct SubnetsInput {
@@ -35,7 +36,7 @@ pub(crate) struct SubnetsInput {
     subnet_mappings: Vec<SubnetMapping>,
 }
 
-/// A zone of a load balancer to be.
+/// A zone of a load balancer that is being created or changed.
 pub(crate) struct ZoneSubnet {
     pub(crate) id: String,
     pub(crate) vpc_id: String,
@@ -118,7 +119,7 @@ pub(crate) fn resolve_subnets(
     Ok(found)
 }
 
-/// What a mapping says beside its subnet must fit the load balancer.
+/// Checks that a mapping's addresses fit the load balancer.
 fn check_mappings(
     view: &View<'_>,
     mappings: &[SubnetMapping],
@@ -132,7 +133,7 @@ fn check_mappings(
                     "You cannot specify Elastic IP addresses for an application load balancer",
                 ));
             }
-            // There are no Elastic IP addresses here, so this one does not exist.
+            // Forebay has no Elastic IP addresses, so this one does not exist.
             if view.dialect() == Dialect::Aws {
                 let text = format!("The allocation ID '{id}' does not exist");
                 return Err(ApiError::sender("AllocationIdNotFound", text));
@@ -154,7 +155,7 @@ fn check_mappings(
 }
 
 impl SubnetMapping {
-    /// The addresses that it names, both of the subnet.
+    /// The addresses that a mapping names. Both must be in the subnet.
     fn addresses(&self, subnet: &Subnet) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>), ApiError> {
         let foreign = |address: &str| {
             configuration(format!(
@@ -220,7 +221,7 @@ pub(crate) fn check_ip_address_type<'a>(
     }
     for id in subnets {
         let subnet = view.region().subnets.get(id);
-        // Where nodes have IPv6 addresses, those come from a pool or a list, and need no network of the subnet's.
+        // Where nodes have IPv6 addresses, these come from a pool or a list, and the subnet needs no IPv6 network.
         if subnet.is_some_and(|subnet| view.state.has_ipv6(&subnet.zone)) {
             continue;
         }
@@ -233,7 +234,7 @@ pub(crate) fn check_ip_address_type<'a>(
     Ok(())
 }
 
-/// Gives each node the addresses that it needs, and back what it no longer does.
+/// Gives each node the addresses that it needs, and frees those that it no longer needs.
 pub(crate) fn take_addresses(tx: &mut Tx<'_>, balancer: &mut LoadBalancer) -> Result<(), ApiError> {
     if balancer.kind != BalancerKind::Application {
         return Ok(());

@@ -1,4 +1,4 @@
-//! DescribeSSLPolicies: what of each TLS policy is served.
+//! DescribeSSLPolicies: the part of each TLS policy that is served.
 
 use crate::api::context::View;
 use crate::api::errors::validation;
@@ -9,11 +9,11 @@ use forebay_model::{POLICIES, Policy, policy};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Policies on a page whose size is not given.
+/// Default page size of DescribeSSLPolicies.
 const PAGE: usize = 100;
 
-/// A policy as it is described: its protocols and ciphers are those that are served, so that nobody plans with others.
-/// Suites written against moto compare with AWS's whole lists.
+/// A policy with the protocols and ciphers that are really served, so that nobody relies on others. Under the moto
+/// dialect the lists are AWS's own, because test suites compare with them.
 fn value(policy: &Policy, dialect: Dialect) -> Value {
     let (protocols, ciphers): (Vec<&str>, Vec<&str>) = match dialect {
         Dialect::Aws => (

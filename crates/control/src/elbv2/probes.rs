@@ -1,4 +1,5 @@
-//! Health check settings of target groups: defaults and bounds (alb reference, section 5.1).
+//! Health check settings of target groups: defaults and bounds (API reference, CreateTargetGroup; user guide for
+//! Application Load Balancers, "Health checks for Application Load Balancer target groups").
 
 use crate::api::errors::{not_in, validation};
 use crate::elbv2::records::TargetGroup;
@@ -30,7 +31,7 @@ pub(crate) struct HealthInput {
     matcher: Option<MatcherInput>,
 }
 
-/// What a group's kind decides about its checks.
+/// Defaults that depend on a group's kind.
 struct Defaults {
     enabled: bool,
     protocol: Option<&'static str>,
@@ -83,7 +84,7 @@ fn defaults(protocol: Option<&str>, version: Option<&str>, target_type: &str) ->
     }
 }
 
-/// A new group's checks and their protocol.
+/// The health check settings of a new group, and their protocol.
 pub(crate) fn new_health(
     given: &HealthInput,
     protocol: Option<&str>,
@@ -102,7 +103,7 @@ pub(crate) fn new_health(
         given.health_check_interval_seconds,
         given.health_check_timeout_seconds,
     );
-    // One alone moves the other: a timeout is never longer than the interval.
+    // If only one is given, the other adapts: a timeout is never longer than the interval.
     let (interval_seconds, timeout_seconds) = match (interval, timeout) {
         (Some(interval), Some(timeout)) => (interval, timeout),
         (Some(interval), None) => (interval, defaults.timeout.min(interval)),
@@ -139,7 +140,7 @@ pub(crate) fn new_health(
     Ok((health, health_protocol))
 }
 
-/// Changes a group's checks.
+/// Changes a group's health check settings.
 pub(crate) fn set_health(group: &mut TargetGroup, given: &HealthInput) -> Result<(), ApiError> {
     let protocol = group.protocol.clone();
     if let Some(name) = &given.health_check_protocol {
@@ -237,7 +238,7 @@ fn read_port(given: Option<&str>) -> Result<Option<HealthPort>, ApiError> {
     }
 }
 
-/// A path goes onto the wire as it is: it begins with `/` and holds visible ASCII only.
+/// A path is sent as it is, so it must begin with `/` and contain only visible ASCII characters.
 fn read_path(given: Option<&str>) -> Result<Option<String>, ApiError> {
     match given {
         None => Ok(None),

@@ -1,4 +1,5 @@
-//! Elastic Load Balancing's records, as the store keeps them.
+//! Elastic Load Balancing's records, as the store keeps them. Field defaults are for rows that were stored before the
+//! field existed.
 
 use crate::records::IpVersion;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 /// The address type of load balancers whose IPv4 addresses are private.
 pub const WITHOUT_PUBLIC_IPV4: &str = "dualstack-without-public-ipv4";
 
-/// What kind of load balancer.
+/// The type of a load balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BalancerKind {
@@ -23,7 +24,7 @@ pub enum BalancerKind {
 }
 
 impl BalancerKind {
-    /// The API's word for it.
+    /// The API's word for the type.
     pub fn word(self) -> &'static str {
         match self {
             BalancerKind::Application => "application",
@@ -33,28 +34,28 @@ impl BalancerKind {
     }
 }
 
-/// One zone of a load balancer.
+/// A load balancer's zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalancerZone {
-    /// Zone name.
+    /// The zone's name.
     pub zone: String,
-    /// Its subnet there.
+    /// The load balancer's subnet in the zone.
     pub subnet_id: String,
-    /// The node's IPv4 address; none for kinds that carry no traffic.
+    /// The node's IPv4 address; `None` for types that carry no traffic.
     pub address: Option<IpAddr>,
     /// The node's IPv6 address, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address6: Option<Ipv6Addr>,
-    /// The address of its subnet that a network load balancer asked for (told only).
+    /// The private IPv4 address that was requested for a network load balancer. It is only stored and described.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_ipv4: Option<Ipv4Addr>,
-    /// The same in the subnet's IPv6 network.
+    /// The requested IPv6 address, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<Ipv6Addr>,
 }
 
 impl BalancerZone {
-    /// The node's address of this version.
+    /// The node's address of a version.
     pub fn node_address(&self, version: IpVersion) -> Option<IpAddr> {
         match version {
             IpVersion::V4 => self.address,
@@ -62,13 +63,13 @@ impl BalancerZone {
         }
     }
 
-    /// The node's addresses, at most one of each version.
+    /// The node's addresses, at most one for each version.
     pub fn node_addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
         let addresses = IpVersion::ALL.map(|version| self.node_address(version));
         addresses.into_iter().flatten()
     }
 
-    /// The node has this address of its version now.
+    /// Sets the node's address of that address's version.
     pub(crate) fn take(&mut self, address: IpAddr) {
         match address {
             IpAddr::V4(_) => self.address = Some(address),
@@ -76,7 +77,7 @@ impl BalancerZone {
         }
     }
 
-    /// The node has none of this version any more.
+    /// Removes the node's address of a version.
     pub(crate) fn leave(&mut self, version: IpVersion) {
         match version {
             IpVersion::V4 => self.address = None,
@@ -88,11 +89,11 @@ impl BalancerZone {
 /// A capacity reservation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capacity {
-    /// Units reserved; none after a reset.
+    /// Reserved units; `None` after a reset.
     pub units: Option<u32>,
-    /// When it was last changed.
+    /// When the reservation was last changed.
     pub modified: Wall,
-    /// When it was decreased, in the last day.
+    /// When the reservation was decreased in the last day.
     pub decreases: Vec<Wall>,
 }
 
@@ -101,13 +102,13 @@ pub struct Capacity {
 pub struct LoadBalancer {
     /// Its ARN.
     pub arn: String,
-    /// Unique in its region.
+    /// The name, unique in the region.
     pub name: String,
     /// Its DNS name.
     pub dns_name: String,
-    /// Its kind.
+    /// The type.
     pub kind: BalancerKind,
-    /// Whether it is internal (else internet-facing).
+    /// Whether it is internal; otherwise it is internet-facing.
     pub internal: bool,
     /// `ipv4`, `dualstack` or `dualstack-without-public-ipv4`.
     pub ip_address_type: String,
@@ -115,81 +116,82 @@ pub struct LoadBalancer {
     pub vpc_id: String,
     /// Its security groups.
     pub security_groups: Vec<String>,
-    /// Traffic from PrivateLink passes its security groups unchecked (network load balancers; told only).
+    /// Whether traffic from PrivateLink bypasses the security groups (network load balancers; only stored and
+    /// described).
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub private_link_unchecked: bool,
-    /// Its zones, by name.
+    /// The zones, by name.
     pub zones: Vec<BalancerZone>,
-    /// Outposts' address pool, if named.
+    /// The customer-owned address pool of an Outpost, if given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_owned_pool: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created: Wall,
-    /// The state's generation when it was made: orders load balancers.
+    /// The state's generation when it was created. Orders load balancers by age.
     pub sequence: u64,
-    /// Attributes that were set; all others have their defaults.
+    /// The attributes that were set. All others have their defaults.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
-    /// Its capacity reservation, if one was ever made.
+    /// The capacity reservation, if one was ever made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,
 }
 
-/// Client certificates: what a listener asks.
+/// Mutual TLS: what a listener asks of client certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MutualAuthentication {
     /// `off` or `passthrough`.
     pub mode: String,
 }
 
-/// A listener. Its default actions are its default rule's.
+/// A listener. Its default actions are in its default rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     /// Its ARN.
     pub arn: String,
-    /// Its load balancer.
+    /// The ARN of its load balancer.
     pub balancer_arn: String,
-    /// `HTTP`, `HTTPS`; others on kinds that carry no traffic.
+    /// `HTTP` or `HTTPS`; other protocols on load balancers that carry no traffic.
     pub protocol: Option<String>,
-    /// 1 to 65535.
+    /// The port, 1 to 65535.
     pub port: Option<u16>,
-    /// The default certificate.
+    /// The ARN of the default certificate.
     pub certificate: Option<String>,
-    /// Further certificates.
+    /// The ARNs of further certificates.
     #[serde(default)]
     pub certificates: Vec<String>,
-    /// Name of the TLS policy.
+    /// The name of the TLS policy.
     pub ssl_policy: Option<String>,
-    /// As given; on kinds that carry no traffic.
+    /// The ALPN policy as given, on load balancers that carry no traffic.
     #[serde(default)]
     pub alpn_policy: Vec<String>,
     /// What is asked of clients' certificates.
     pub mutual_authentication: Option<MutualAuthentication>,
-    /// The state's generation when it was made: orders listeners.
+    /// The state's generation when it was created. Orders listeners by age.
     pub sequence: u64,
-    /// Attributes that were set.
+    /// The attributes that were set.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
 }
 
-/// An action and how it was stated.
+/// An action, and the form in which it was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatedAction {
-    /// 1 to 50000, if given.
+    /// The order, 1 to 50000, if given.
     pub order: Option<u32>,
     /// The action.
     pub action: Action,
-    /// A forward given by `TargetGroupArn` alone.
+    /// Whether it is a forward that was given by `TargetGroupArn` alone.
     #[serde(default)]
     pub plain: bool,
 }
 
-/// A condition and how it was stated.
+/// A condition, and the form in which it was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatedCondition {
     /// The condition.
     pub condition: Condition,
-    /// Given by `Values` alone, without the field's own structure.
+    /// Whether it was given by `Values` alone, without the field's own structure.
     #[serde(default)]
     pub plain: bool,
 }
@@ -199,15 +201,15 @@ pub struct StatedCondition {
 pub struct Rule {
     /// Its ARN.
     pub arn: String,
-    /// Its listener.
+    /// The ARN of its listener.
     pub listener_arn: String,
-    /// Where it stands.
+    /// The priority.
     pub priority: Priority,
-    /// All must hold.
+    /// The conditions, all of which must hold.
     pub conditions: Vec<StatedCondition>,
-    /// In order; the routing action last.
+    /// The actions in order, the routing action last.
     pub actions: Vec<StatedAction>,
-    /// Changes made before forwarding.
+    /// Changes that are made to a request before it is forwarded.
     pub transforms: Vec<Transform>,
 }
 
@@ -216,29 +218,29 @@ pub struct Rule {
 pub struct TargetGroup {
     /// Its ARN.
     pub arn: String,
-    /// Unique in its region.
+    /// The name, unique in the region.
     pub name: String,
-    /// `instance`, `ip`, `lambda` or `alb`.
+    /// The target type: `instance`, `ip`, `lambda` or `alb`.
     pub target_type: String,
-    /// `HTTP`, `HTTPS`; others carry no traffic; none for functions.
+    /// `HTTP` or `HTTPS`; groups with other protocols carry no traffic. `None` for functions.
     pub protocol: Option<String>,
-    /// `HTTP1`, `HTTP2` or `GRPC`; none where the protocol is not HTTP.
+    /// `HTTP1`, `HTTP2` or `GRPC`; `None` where the protocol is not HTTP.
     pub protocol_version: Option<String>,
-    /// Targets' default port; none for functions.
+    /// The targets' default port; `None` for functions.
     pub port: Option<u16>,
-    /// Its VPC; none for functions.
+    /// The VPC; `None` for functions.
     pub vpc_id: Option<String>,
     /// `ipv4` or `ipv6`.
     pub ip_address_type: String,
-    /// Port of the target control agents.
+    /// The port of the target control agents, if the group has them.
     pub control_port: Option<u16>,
-    /// How its targets are probed.
+    /// The health check settings.
     pub health: HealthCheck,
-    /// `HTTP`, `HTTPS`, `TCP`...; none where targets are not probed by default.
+    /// The health checks' protocol, such as `HTTP`, `HTTPS` or `TCP`; `None` where targets are not checked by default.
     pub health_protocol: Option<String>,
-    /// The state's generation when it was made: orders groups.
+    /// The state's generation when it was created. Orders groups by age.
     pub sequence: u64,
-    /// Attributes that were set.
+    /// The attributes that were set.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
 }
@@ -249,35 +251,35 @@ impl TargetGroup {
         matches!(self.protocol.as_deref(), Some("HTTP" | "HTTPS"))
     }
 
-    /// Whether its target is a function.
+    /// Whether its targets are functions.
     pub fn is_of_functions(&self) -> bool {
         self.target_type == "lambda"
     }
 
-    /// Whether a load balancer that is served can use it.
+    /// Whether an application load balancer can use it.
     pub fn fits_application(&self) -> bool {
         self.speaks_http() || self.is_of_functions()
     }
 }
 
-/// A target: registered, or deregistered and draining.
+/// A target: registered, or deregistered and still draining.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// Its group.
+    /// The ARN of its group.
     pub group_arn: String,
-    /// Instance id, address or function ARN.
+    /// The instance id, address or function ARN.
     pub id: String,
-    /// Where it takes traffic; zero for functions.
+    /// The port that takes traffic; zero for functions.
     pub port: u16,
-    /// As given: a zone name or `all`.
+    /// The zone as given: a zone's name or `all`.
     pub zone: Option<String>,
     /// When it was registered.
     pub registered_at: Wall,
-    /// When it was deregistered; it drains.
+    /// When it was deregistered. It is draining since then.
     pub deregistered_at: Option<Wall>,
 }
 
-/// A target's key in its table.
+/// The key of a target in its table.
 pub fn target_key(group_arn: &str, id: &str, port: u16) -> String {
     format!("{group_arn}|{id}|{port}")
 }

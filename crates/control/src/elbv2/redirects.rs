@@ -1,10 +1,10 @@
-//! What a redirect may say (ALB guide, "Redirect actions").
+//! Checks of redirect actions (user guide for Application Load Balancers, "Redirect actions").
 
 use crate::api::errors::validation;
 use forebay_awswire::ApiError;
 use forebay_model::Redirect;
 
-/// Characters of a redirect's host, path and query.
+/// The most characters of a redirect's host, path and query.
 const REDIRECT_CHARS: usize = 128;
 pub(crate) fn check_redirect(redirect: &Redirect, protocol: Option<&str>) -> Result<(), ApiError> {
     if !matches!(redirect.protocol.as_str(), "HTTP" | "HTTPS" | "#{protocol}") {
@@ -61,7 +61,8 @@ pub(crate) fn check_redirect(redirect: &Redirect, protocol: Option<&str>) -> Res
     Ok(())
 }
 
-/// Which placeholders a member of a redirect may hold (ALB guide, "Redirect actions").
+/// Refuses placeholders that a member of a redirect may not hold (user guide for Application Load Balancers, "Redirect
+/// actions").
 fn check_placeholders(name: &str, text: &str, known: &[&str]) -> Result<(), ApiError> {
     let mut rest = text;
     while let Some(at) = rest.find("#{") {

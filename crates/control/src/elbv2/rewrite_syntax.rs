@@ -1,4 +1,5 @@
-//! Which regular expressions a transform takes: those of our engine, but for a few that the live service does not take.
+//! Which regular expressions a transform accepts: those that Forebay's engine accepts, except for a few that AWS
+//! refuses.
 
 use forebay_model::{Rewrite, Transform};
 use forebay_routing::Transforms;
@@ -9,7 +10,7 @@ const CLASSES: [&str; 14] = [
     "upper", "word", "xdigit",
 ];
 
-/// Whether the live service takes the expression.
+/// Whether AWS accepts the expression.
 pub(crate) fn is_taken(regex: &str) -> bool {
     if regex
         .bytes()
@@ -24,7 +25,7 @@ pub(crate) fn is_taken(regex: &str) -> bool {
     }
 }
 
-/// Whether the expression holds what is taken and stored, and means nothing that anybody documents.
+/// Whether the expression contains syntax that AWS accepts and stores but documents no meaning for.
 pub(crate) fn is_meaningless(regex: &str) -> bool {
     parts(regex).any(|part| match part {
         Part::Group(rest) => rest.starts_with("(?R)"),
@@ -39,7 +40,8 @@ pub(crate) fn is_meaningless(regex: &str) -> bool {
     })
 }
 
-/// What our engine takes and the live service does not: `\p`, `{,3}`, and a flag that only ours has.
+/// Whether the expression contains syntax that Forebay's engine accepts and AWS does not: `\p`, `{,3}`, or the flag
+/// `R`.
 fn has_foreign(regex: &str) -> bool {
     parts(regex).any(|part| match part {
         Part::Escape(letter) => matches!(letter, b'p' | b'P'),
@@ -56,19 +58,19 @@ fn has_foreign(regex: &str) -> bool {
     })
 }
 
-/// A part of an expression that is looked at; with the text from there on.
+/// A part of an expression that matters here, with the text from there on.
 enum Part<'a> {
-    /// The letter after a backslash.
+    /// The byte after a backslash.
     Escape(u8),
     /// `(`, outside of classes.
     Group(&'a str),
     /// `{`, outside of classes.
     Brace(&'a str),
-    /// `[` within a class.
+    /// `[` inside a class.
     Class(&'a str),
 }
 
-/// The parts of an expression of ASCII.
+/// The parts of an ASCII expression.
 fn parts(regex: &str) -> impl Iterator<Item = Part<'_>> {
     let bytes = regex.as_bytes();
     let (mut at, mut depth, mut begins) = (0, 0_usize, false);
@@ -76,7 +78,7 @@ fn parts(regex: &str) -> impl Iterator<Item = Part<'_>> {
         while let Some(&byte) = bytes.get(at) {
             let here = at;
             at += 1;
-            // A bracket that comes first in a class is a letter of it.
+            // A closing bracket that comes first in a class is a literal.
             let first = core::mem::take(&mut begins);
             match (byte, depth) {
                 (b'\\', _) => {
@@ -105,7 +107,7 @@ fn parts(regex: &str) -> impl Iterator<Item = Part<'_>> {
 mod tests {
     use super::*;
 
-    /// `\pL`, `{,3}` and white space were taken; `(?R)` was taken and matched everything.
+    /// Regression: `\pL`, `{,3}` and white space were accepted; `(?R)` was accepted and matched everything.
     #[test]
     fn takes_what_the_live_service_takes() {
         for regex in [

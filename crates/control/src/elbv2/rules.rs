@@ -1,4 +1,4 @@
-//! Rules: create, modify, delete, describe, and set priorities.
+//! Rules: create, modify, delete and describe them; set priorities.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{listener_missing, not_permitted, rule_missing, validation};
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Rules on a page whose size is not given.
+/// Default page size of DescribeRules.
 const PAGE: usize = 100;
 
 #[derive(Deserialize)]
@@ -122,7 +122,8 @@ fn read_priority(given: Option<i64>) -> Result<Priority, ApiError> {
     })
 }
 
-/// The load balancer in an ARN is looked up before anything else, and the listener or rule itself after the transforms.
+/// Refuses an ARN whose load balancer does not exist. This comes before all other checks; the listener or rule itself
+/// is looked up after the transforms are read.
 fn check_balancer(view: &View<'_>, arn: &str, missing: fn() -> ApiError) -> Result<(), ApiError> {
     let balancer = balancer_of(arn).ok_or_else(missing)?;
     view.region()
@@ -131,8 +132,8 @@ fn check_balancer(view: &View<'_>, arn: &str, missing: fn() -> ApiError) -> Resu
         .map_err(|_| missing())
 }
 
-/// The data plane compiles what it serves; conditions that it could not serve in bounded time are refused here. (Transforms that
-/// would take too long are stored, as ALB does, and answered with 500.)
+/// Refuses conditions that the data plane could not evaluate in bounded time. (Transforms that would take too long are
+/// stored, as on AWS, and answered with 500.)
 fn check_compiles(view: &View<'_>, rule: &Rule) -> Result<(), ApiError> {
     let blueprint = rule_blueprint(rule);
     let own = check(&blueprint).map_err(|error| validation(error.to_string()))?;
@@ -141,7 +142,7 @@ fn check_compiles(view: &View<'_>, rule: &Rule) -> Result<(), ApiError> {
     }
     let rules = view.region().rules_of(&rule.listener_arn);
     let others = rules.into_iter().filter(|other| other.arn != rule.arn);
-    // What was stored before there was a limit does not count.
+    // Rules that were stored before there was a limit do not count: they are not compiled.
     let others: usize = others
         .map(|other| check(&rule_blueprint(other)).unwrap_or(0))
         .sum();
@@ -268,6 +269,7 @@ pub(crate) fn set_rule_priorities(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         return Err(validation("All rules must belong to the same listener"));
     }
     for listener in &listeners {
+        // Rules in the call may exchange priorities, so only the others can be in conflict with them.
         for other in tx.region().rules_of(listener) {
             let listed = wanted.iter().any(|rule| rule.arn == other.arn);
             if !listed && wanted.iter().any(|rule| rule.priority == other.priority) {
@@ -319,7 +321,7 @@ pub(crate) fn describe_rules(view: &View<'_>) -> Result<Value, ApiError> {
     Ok(answer("Rules", values, next))
 }
 
-/// By priority; the ARN tells rules of several listeners apart.
+/// Sorts rules by priority; the ARN orders rules of different listeners.
 fn page_key(rule: &Rule) -> String {
     match rule.priority {
         Priority::At(number) => format!("{number:05}/{}", rule.arn),
@@ -327,15 +329,15 @@ fn page_key(rule: &Rule) -> String {
     }
 }
 
-/// How much of a rule is told.
+/// How much of a rule is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Told {
     Whole,
-    /// As SetRulePriorities tells rules.
+    /// As SetRulePriorities shows rules.
     WithoutTransforms,
 }
 
-/// A rule in the API's words. AWS tells an empty list of transforms, too; moto does not.
+/// A rule in the API's form. AWS also shows an empty list of transforms; moto does not.
 fn rule_value(rule: &Rule, dialect: Dialect, told: Told) -> Value {
     let conditions: Vec<Value> = rule
         .conditions

@@ -33,7 +33,7 @@ struct TagsInput {
     tag_keys: Vec<String>,
 }
 
-/// Checks tags given with a call.
+/// Checks the tags given in a call.
 pub(crate) fn read_tags(given: Vec<TagInput>) -> Result<Tags, ApiError> {
     let mut tags = Tags::new();
     for tag in given {
@@ -55,7 +55,7 @@ pub(crate) fn read_tags(given: Vec<TagInput>) -> Result<Tags, ApiError> {
     Ok(tags)
 }
 
-/// Checks whether a target group may have these tags.
+/// Checks that a target group may have these tags.
 pub(crate) fn check_group(group: &TargetGroup, tags: &Tags) -> Result<(), ApiError> {
     match wrong_for(group.control_port.is_some(), tags) {
         None => Ok(()),
@@ -75,7 +75,7 @@ fn gone(code: &'static str, noun: &str) -> ApiError {
     ApiError::sender(code, format!("The specified {noun} does not exist."))
 }
 
-/// An ARN of another service or region is none; one of ours that names nothing is missed.
+/// An ARN of another service or region is invalid; one of this region that names nothing is not found.
 fn check_exists(view: &View<'_>, arn: &str) -> Result<(), ApiError> {
     let region = view.region();
     let place = format!("arn:aws:elasticloadbalancing:{}:", view.request.region);

@@ -1,4 +1,4 @@
-//! Target groups: create, modify, delete, describe.
+//! Target groups: create, modify, delete and describe them.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{configuration, groups_missing, not_in, validation};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Target groups on a page whose size is not given.
+/// Default page size of DescribeTargetGroups.
 const PAGE: usize = 400;
 
 #[derive(Clone, Deserialize)]
@@ -95,7 +95,7 @@ pub(crate) fn create_target_group(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-/// The target group that a call asks for, without ARN.
+/// The target group that a call describes, without its ARN.
 fn wanted(view: &View<'_>, input: CreateInput) -> Result<TargetGroup, ApiError> {
     check_name(&input.name)?;
     let target_type = input.target_type.clone().unwrap_or_else(|| "instance".to_owned());
@@ -185,7 +185,7 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Protocol, port and VPC: required, and forbidden for functions.
+/// Protocol, port and VPC are required, except for functions, where they are forbidden.
 fn check_place(view: &View<'_>, input: &CreateInput, target_type: &str) -> Result<(), ApiError> {
     let given = [
         ("protocol", "Protocol", input.protocol.is_some()),
@@ -223,7 +223,8 @@ fn check_protocol(view: &View<'_>, input: &CreateInput, target_type: &str) -> Re
     Ok(())
 }
 
-/// A target group in the API's words; `users` are its load balancers' ARNs (left out in the answer to its creation, as AWS does).
+/// A target group in the API's form. `users` are the ARNs of its load balancers, which AWS omits in the answer to
+/// CreateTargetGroup.
 pub(crate) fn group_value(group: &TargetGroup, users: Option<Vec<&str>>) -> Value {
     let health = &group.health;
     let mut value = json!({

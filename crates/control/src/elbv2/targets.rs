@@ -1,4 +1,4 @@
-//! Targets: register, deregister, describe their health.
+//! Targets: register and deregister them, and describe their health.
 
 use crate::Region;
 use crate::api::context::{Tx, View};
@@ -58,24 +58,25 @@ pub(crate) fn register_targets(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             registered_at: tx.request.now,
             deregistered_at: None,
         };
-        // Registered already: nothing changes. Draining: it is taken back.
+        // A target that is registered already is left as it is; one that is draining is taken back.
         let known = tx.region().targets.get(&target.key());
         if known.is_some_and(|known| known.deregistered_at.is_none() && known.zone == target.zone) {
             continue;
         }
         tx.region_mut().targets.insert(target.key(), Arc::new(target));
     }
+    // Counted afterwards, so that known targets count once. If this fails, nothing of the call is kept.
     check_counts(tx, &group)?;
     Ok(json!({}))
 }
 
-/// The port a call gives, or else the group's. Functions have none.
+/// The port that a call gives, or else the group's. Functions have none.
 fn port_of(group: &TargetGroup, given: &TargetInput) -> u16 {
     let port = given.port.or(group.port);
     port.filter(|_| !group.is_of_functions()).unwrap_or(0)
 }
 
-/// All instances that do not run are named at once.
+/// Refuses instances that are not running. The error names all of them.
 fn check_running(view: &View<'_>, group: &TargetGroup, targets: &[TargetInput]) -> Result<(), ApiError> {
     if group.target_type != "instance" {
         return Ok(());
@@ -98,7 +99,7 @@ fn check_running(view: &View<'_>, group: &TargetGroup, targets: &[TargetInput]) 
     )))
 }
 
-/// Checks a target by its group's type; gives the zone it is kept with.
+/// Checks a target against its group's type. Returns the zone that it is stored with.
 fn check_target(
     view: &View<'_>,
     group: &TargetGroup,
@@ -141,7 +142,7 @@ fn check_instance(view: &View<'_>, group: &TargetGroup, id: &str) -> Result<(), 
     Ok(())
 }
 
-/// The address that a tag of the group declares for an instance.
+/// The address that a tag of the group gives an instance.
 pub(crate) fn declared_address(region: &Region, group_arn: &str, id: &str) -> Option<IpAddr> {
     let tags = region.tags.get(group_arn)?;
     id.starts_with("i-")
@@ -150,7 +151,7 @@ pub(crate) fn declared_address(region: &Region, group_arn: &str, id: &str) -> Op
         .ok()
 }
 
-/// Loopback, private, or inside the VPC; never public.
+/// A target's address must be loopback, private or inside the VPC, never public.
 fn check_address(
     view: &View<'_>,
     group: &TargetGroup,
@@ -221,7 +222,7 @@ fn check_address(
     Ok(zone.map(str::to_owned))
 }
 
-/// Whether the region has that zone. Moto takes any name.
+/// Whether the region has that zone. moto accepts any name.
 fn is_zone(view: &View<'_>, name: &str) -> bool {
     view.dialect() == Dialect::Moto
         || view
@@ -240,7 +241,7 @@ fn outside(id: &str) -> ApiError {
 
 fn is_private(address: IpAddr) -> bool {
     match address {
-        // 10/8, 172.16/12, 192.168/16, and 100.64/10.
+        // 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and 100.64.0.0/10.
         IpAddr::V4(address) => {
             address.is_private()
                 || (u32::from(address) & 0xffc0_0000) == u32::from(Ipv4Addr::new(100, 64, 0, 0))
@@ -288,7 +289,8 @@ fn check_counts(view: &View<'_>, group: &TargetGroup) -> Result<(), ApiError> {
 pub(crate) fn deregister_targets(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let input: TargetsInput = tx.input()?;
     let group = Arc::clone(tx.region().group(&input.target_group_arn)?);
-    // Targets of other groups, and instances that are gone, are unknown to the data plane: it would never say that they drained.
+    // The data plane does not know targets of unused groups or terminated instances, so it would never report that they
+    // have drained.
     let is_served = group.fits_application() && tx.region().is_served(&group.arn);
     let dialect = tx.dialect();
     let meant = |given: &TargetInput| meant(tx.region(), &group, given, dialect);
@@ -305,15 +307,15 @@ pub(crate) fn deregister_targets(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             };
             tx.region_mut().targets.insert(target.key(), Arc::new(target));
         } else {
-            // Nothing sends to it: there is nothing to wait for.
+            // No requests reach it, so there is nothing to wait for.
             tx.region_mut().targets.remove(&target.key());
         }
     }
     Ok(json!({}))
 }
 
-/// The target that a call means: at the port it gives, or else at the group's port (alb reference, section 1.4). To moto an id
-/// without a port is that target wherever it is registered.
+/// The target that a call means: at the given port, or else at the group's port (API reference, DeregisterTargets).
+/// Under the moto dialect, an id without a port means the target at every port that it is registered at.
 fn meant(region: &Region, group: &TargetGroup, given: &TargetInput, dialect: Dialect) -> Vec<Arc<Target>> {
     let port = port_of(group, given);
     let found = region.targets.get(&target_key(&group.arn, &given.id, port));
@@ -363,11 +365,11 @@ fn instance_state<'r>(region: &'r Region, target: &Target) -> Option<&'r str> {
         .map(|instance| instance.state.as_str())
 }
 
-/// What decides the health of a group's targets, found once.
+/// What decides the health of a group's targets, looked up once.
 struct GroupHealth<'a> {
     view: &'a View<'a>,
     group: &'a TargetGroup,
-    /// Zones with a node of the load balancer; none if no load balancer that is served uses the group.
+    /// Zones with a node of a load balancer that uses the group; `None` if none that carries traffic does.
     zones: Option<BTreeSet<&'a str>>,
 }
 
@@ -384,7 +386,8 @@ impl<'a> GroupHealth<'a> {
         GroupHealth { view, group, zones }
     }
 
-    /// Alb reference, section 5.3.
+    /// A target's health (API reference, `TargetHealth`). The order matters: a deregistered or stopped target is
+    /// reported as such even where the group is unused or its zone disabled.
     fn health(&self, target: &Target) -> TargetHealth {
         let unused = |reason| TargetHealth {
             state: HealthState::Unused,
@@ -445,7 +448,7 @@ impl<'a> GroupHealth<'a> {
                 "Result": if anomaly.anomalous { "anomalous" } else { "normal" },
                 "MitigationInEffect": if anomaly.mitigated { "yes" } else { "no" },
             });
-            // The model has no other member for a reason. A healthy target has no description otherwise.
+            // The model has no other member for a reason, and a healthy target has no description otherwise.
             if let (Some(reason), None) = (anomaly.reason, value["TargetHealth"].get("Description")) {
                 value["TargetHealth"]["Description"] = json!(reason);
             }
@@ -485,7 +488,7 @@ impl<'a> GroupHealth<'a> {
     }
 }
 
-/// The zone a target is in; none if it counts for all.
+/// The zone a target is in; `None` if it counts for all zones.
 pub(crate) fn zone_of<'r>(region: &'r Region, target: &'r Target) -> Option<&'r str> {
     let instance = region
         .instances

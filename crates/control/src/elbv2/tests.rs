@@ -1,3 +1,6 @@
+//! Elastic Load Balancing's operations, as clients call them. In the folder: `answers`, `attributes`, `network` (load
+//! balancers), `rules`.
+
 use crate::elbv2::draining::{Drain, drains, finish_deregistration};
 use crate::testing::{Caller, REGION, text};
 use crate::{find, supported};
@@ -18,7 +21,7 @@ fn supported_operations_are_all_but_trust_stores_pools_and_policies() {
         .iter()
         .filter(|(service, _)| *service == Service::Elbv2)
         .count();
-    // 51 operations: 11 of trust stores, ModifyIpPools and GetResourcePolicy are not served.
+    // The API has 51 operations: 11 for trust stores, ModifyIpPools and GetResourcePolicy are not served.
     assert_eq!(count, 51 - 13);
     assert!(find(Service::Elbv2, "CreateTrustStore").is_none());
 }
@@ -45,7 +48,7 @@ fn balancer_starts_provisioning_and_is_active_when_described() {
     assert_eq!(zones[2]["LoadBalancerAddresses"][0]["IpAddress"], "127.64.0.68");
     let described = caller.ok("DescribeLoadBalancers", json!({"Names": ["web"]}));
     assert_eq!(described["LoadBalancers"][0]["State"]["Code"], "active");
-    // Same name and settings: the same balancer. Other settings: refused.
+    // The same name with the same settings returns the existing load balancer; other settings are refused.
     let generation = caller.state.generation();
     let again = caller.ok("CreateLoadBalancer", input);
     assert_eq!(
@@ -78,7 +81,7 @@ fn balancer_wants_two_zones_and_known_subnets() {
         caller.fails("CreateLoadBalancer", same).0,
         "InvalidConfigurationRequest"
     );
-    // Section 1.2 of the alb reference: /27 or larger.
+    // Subnets must be /27 or larger (user guide for Application Load Balancers, "Subnets for your load balancer").
     let vpc = caller.vpc();
     let small = json!({"VpcId": vpc, "CidrBlock": "172.31.255.0/28"});
     let small = caller.call_of(Service::Ec2, "CreateSubnet", small).unwrap();
@@ -156,7 +159,7 @@ fn fifty_balancers_fit_and_the_next_is_refused() {
     let rest = caller.ok("DescribeLoadBalancers", next);
     assert_eq!(rest["LoadBalancers"].as_array().unwrap().len(), 1);
     assert!(rest.get("NextMarker").is_none());
-    // Any text was a marker: a page that began somewhere, or an empty one.
+    // Regression: any text was accepted as a marker, and began a page somewhere or an empty one.
     for wrong in ["web-48", "zzz", "bm90IG91cnM"] {
         let (code, message) = caller.fails("DescribeLoadBalancers", json!({"Marker": wrong}));
         let text = format!("The marker '{wrong}' is not valid");
@@ -263,7 +266,7 @@ fn group_defaults_names_and_bounds() {
     assert!(message.contains("between 200 and 499"), "{message}");
 }
 
-/// Names were looked up however long, and ARNs whatever their service and region.
+/// Regression: names of any length were looked up, and ARNs of any service and region.
 #[test]
 fn names_and_arns_that_can_be_none_of_ours() {
     let mut caller = Caller::new();
@@ -286,7 +289,8 @@ fn names_and_arns_that_can_be_none_of_ours() {
     }
 }
 
-/// Two certificates were an InvalidConfigurationRequest; `passthrough` with a blank ARN was a TrustStoreNotFound.
+/// Regression: two certificates were an InvalidConfigurationRequest; `passthrough` with an empty ARN was a
+/// TrustStoreNotFound.
 #[test]
 fn tls_that_is_not_to_be_had() {
     let mut caller = Caller::new();
@@ -302,10 +306,13 @@ fn tls_that_is_not_to_be_had() {
     input["MutualAuthentication"] = json!({"Mode": "passthrough", "TrustStoreArn": ""});
     let (code, message) = caller.fails("CreateListener", input);
     assert_eq!(code, "InvalidConfigurationRequest");
-    assert!(message.contains("'passthrough' is not built yet"), "{message}");
+    assert!(
+        message.contains("'passthrough' is not supported by Forebay yet"),
+        "{message}"
+    );
 }
 
-/// It was an InvalidConfigurationRequest in words of our own.
+/// Regression: the error was an InvalidConfigurationRequest in words that are not AWS's.
 #[test]
 fn plain_listener_has_no_tls_policy() {
     let mut caller = Caller::new();
@@ -354,7 +361,7 @@ fn target_drains_while_its_group_is_served() {
             delay
         }]
     );
-    // Registered again before it has drained: it is taken back.
+    // A target that is registered again while it drains is taken back.
     caller.ok("RegisterTargets", targets(&["127.0.0.2"]));
     assert!(drains(&caller.state).is_empty());
     assert_eq!(
@@ -369,7 +376,7 @@ fn target_drains_while_its_group_is_served() {
         health["TargetHealthDescriptions"][0]["TargetHealth"]["Reason"],
         "Target.NotRegistered"
     );
-    // Unknown targets are no error; without its port a target with a port of its own is one.
+    // Unknown targets are not an error. Deregistered without its port, a target with a port of its own is unknown.
     caller.ok("DeregisterTargets", targets(&["127.0.0.9"]));
     let without_port = json!({"TargetGroupArn": group, "Targets": [{"Id": "127.0.0.3"}]});
     caller.ok("DeregisterTargets", without_port);
@@ -381,7 +388,7 @@ fn what_the_data_plane_does_not_know_is_gone_at_once() {
     let mut caller = Caller::new();
     let input = json!({"Name": "f", "TargetType": "lambda"});
     let group = text(&caller.ok("CreateTargetGroup", input)["TargetGroups"][0]["TargetGroupArn"]);
-    // No listener's rule forwards to it.
+    // No listener's rule forwards to the group.
     let function = caller.function_named("f");
     let targets = json!({"TargetGroupArn": group, "Targets": [{"Id": function}]});
     caller.ok("RegisterTargets", targets.clone());
@@ -398,7 +405,7 @@ fn a_function_is_a_groups_one_target() {
     let balancer = caller.balancer("web");
     caller.listener(&balancer, 80, &group);
     let function = |name: &str| format!("arn:aws:lambda:local-1:123456789012:function:{name}");
-    // A port that is given means nothing.
+    // A given port is ignored.
     let targets =
         |name: &str| json!({"TargetGroupArn": group, "Targets": [{"Id": function(name), "Port": 80}]});
     let no_function = json!({"TargetGroupArn": group, "Targets": [{"Id": "f"}]});
@@ -423,7 +430,7 @@ fn a_function_is_a_groups_one_target() {
     let served = caller.state.blueprint().groups[0].clone();
     assert_eq!((served.version, served.in_use), (ProtocolVersion::Lambda, true));
     assert!(served.settings.multi_value_headers && !served.health.enabled);
-    // In-flight requests fail when it is deregistered.
+    // Requests in flight fail when a function is deregistered.
     assert!(served.settings.deregistration_delay.is_zero());
     let target = &served.targets[0];
     assert_eq!((target.id.as_str(), target.port), (&*function("f:$LATEST"), 0));
@@ -439,7 +446,7 @@ fn a_function_is_a_groups_one_target() {
     });
     assert_eq!(health["TargetHealth"], wanted);
 
-    // It is the data plane that says when nothing is in flight there.
+    // The data plane reports when nothing is in flight there.
     caller.ok(
         "DeregisterTargets",
         json!({"TargetGroupArn": group, "Targets": [{"Id": function("f:$LATEST")}]}),
@@ -474,7 +481,7 @@ fn terminated_instances_leave_their_groups() {
             .clone()
     };
     assert_eq!(listed(&mut caller), json!([]));
-    // Long after that it is forgotten, with what it was registered for.
+    // Long after that, the terminated instance is removed together with its registrations.
     caller.now = caller.now + Duration::from_secs(2 * 3600);
     run(&mut caller);
     assert_eq!(listed(&mut caller), json!([]));
@@ -532,7 +539,7 @@ fn addresses_of_targets_are_loopback_private_or_in_the_vpc() {
         message.contains("You must specify a valid Availability Zone"),
         "{message}"
     );
-    // A zone that does not exist is none.
+    // A zone that does not exist is refused.
     for (id, zone) in [("10.1.2.3", "local-1z"), ("127.0.0.1", "eu-west-1a")] {
         let (code, message) = caller.fails("RegisterTargets", register(id, Some(zone)));
         assert_eq!(code, "ValidationError");
@@ -713,7 +720,7 @@ fn moto_dialect_takes_and_echoes_what_moto_does() {
         "CreateRule",
         json!({"ListenerArn": listener, "Priority": 2, "Conditions": [], "Actions": []}),
     );
-    // What cannot be served lets nothing through.
+    // A rule that cannot be served refuses its requests.
     let blueprint = caller.state.blueprint();
     let rules = &blueprint.balancers[0].listeners[0].rules;
     assert!(
@@ -727,7 +734,7 @@ fn moto_dialect_takes_and_echoes_what_moto_does() {
         json!({"TargetGroupArn": group, "Targets": targets}),
     );
     assert_eq!(code, "TooManyTargets");
-    // An id without a port is that target wherever it is registered.
+    // An id without a port means that target at every port.
     let mut call = |operation: &str, target: Value| {
         caller.ok(operation, json!({"TargetGroupArn": group, "Targets": [target]}));
     };
@@ -800,7 +807,7 @@ fn blank_text_counts_as_not_given() {
     );
 }
 
-/// Those who watch the house are told which load balancers nobody serves.
+/// Operators are told which load balancers carry no traffic.
 #[test]
 fn balancers_without_traffic_are_listed() {
     let mut caller = Caller::new();

@@ -1,4 +1,4 @@
-//! Transforms of rules: from the API's words to the model's, and back.
+//! Transforms of rules: conversion from the API's form to the model's, and back.
 
 use crate::api::errors::validation;
 use crate::elbv2::rewrite_syntax::{is_meaningless, is_taken};
@@ -7,9 +7,9 @@ use forebay_model::{Rewrite, Transform};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Characters of a rewrite's expression and replacement.
+/// The most characters of a rewrite's expression, and of its replacement.
 const REWRITE_CHARS: usize = 1024;
-/// An expression that matches nothing.
+/// An expression that never matches.
 const NOTHING: &str = "[a&&b]";
 
 #[derive(Clone, Default, Deserialize)]
@@ -34,7 +34,7 @@ pub(crate) struct TransformInput {
     url_rewrite_config: Option<RewritesInput>,
 }
 
-/// Reads a rule's transforms. The checks, their order and their words are those of the live service.
+/// Reads a rule's transforms. The checks, their order and their texts are AWS's.
 pub(crate) fn read_transforms(given: Vec<TransformInput>) -> Result<Vec<Transform>, ApiError> {
     let twice = |kind: &str| given.iter().filter(|input| input.r#type == kind).count() > 1;
     if twice("url-rewrite") || twice("host-header-rewrite") {
@@ -89,7 +89,8 @@ fn read_rewrite(given: RewriteInput) -> Result<Rewrite, ApiError> {
     Err(validation(refused))
 }
 
-/// Transforms as the data plane is told of them: an expression that is taken and means nothing matches nothing.
+/// Transforms for the data plane. An expression that AWS accepts without a documented meaning becomes one that never
+/// matches.
 pub(crate) fn served(transforms: &[Transform]) -> Vec<Transform> {
     let rewrites = |rewrites: &[Rewrite]| {
         let one = |rewrite: &Rewrite| {
@@ -108,7 +109,7 @@ pub(crate) fn served(transforms: &[Transform]) -> Vec<Transform> {
     transforms.iter().map(one).collect()
 }
 
-/// A transform in the API's words.
+/// A transform in the API's form.
 pub(crate) fn transform_value(transform: &Transform) -> Value {
     let rewrites = |rewrites: &[Rewrite]| {
         let rewrites: Vec<Value> = rewrites
@@ -138,7 +139,7 @@ mod tests {
         json!({"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": regex, "Replace": replace}]}})
     }
 
-    /// Ours had words of their own, and looked at types one by one.
+    /// Regression: errors had texts of their own, and types were checked one by one.
     #[test]
     fn refusals_come_in_the_order_and_words_of_aws() {
         let (bare, good) = (json!({"Type": "url-rewrite"}), url("a", "b"));

@@ -1,4 +1,6 @@
-//! EventBridge: rules with schedules. There are no events but these, so a rule with a pattern is refused.
+//! EventBridge: rules with schedules. There are no other events, so a rule with an event pattern is refused.
+//!
+//! Read `rules`, `targets`, `tags`, `errors`.
 
 mod errors;
 mod rules;

@@ -1,4 +1,4 @@
-//! Rules themselves, and the only bus.
+//! Rules, and the only event bus.
 
 use super::errors::{invalid, limit, no_rule};
 use crate::api::arns::own_arn;
@@ -14,14 +14,14 @@ use forebay_schedules::{Dialect, ExpressionError};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The member that says how large a page is.
+/// The input member with the page size.
 pub(super) const PAGE_SIZE: &str = "Limit";
-/// The only bus.
+/// The name of the only event bus.
 const BUS: &str = "default";
-/// Rules of a bus (AWS's quota).
+/// The most rules of a bus (AWS's quota).
 const RULES: usize = 300;
 
-/// Refuses a call that names another bus than the only one.
+/// Refuses a call that names another event bus.
 pub(super) fn check_bus(view: &View<'_>) -> Result<(), ApiError> {
     match view.request.input["EventBusName"].as_str() {
         None | Some(BUS) => Ok(()),
@@ -48,7 +48,7 @@ pub(super) fn named(view: &View<'_>, member: &str) -> Result<Arc<EventRule>, Api
         .ok_or_else(|| no_rule(name))
 }
 
-/// Stores a rule, whose clock runs if it does.
+/// Stores a rule, and starts or stops its clock.
 pub(super) fn keep(tx: &mut Tx<'_>, rule: EventRule) -> Result<(), ApiError> {
     let region = tx.region_mut();
     if rule.enabled {
@@ -73,7 +73,7 @@ pub(super) fn put(tx: &mut Tx<'_>) -> Answered {
     if text("EventPattern").is_some() {
         return Err(error(
             "InvalidEventPatternException",
-            "Event patterns are not built: there are no events but those of schedules. Give ScheduleExpression alone.",
+            "Event patterns are not supported by Forebay, whose only events are those of schedules: give ScheduleExpression alone.",
         ));
     }
     let expression = text("ScheduleExpression")
@@ -117,7 +117,7 @@ pub(super) fn put(tx: &mut Tx<'_>) -> Answered {
         name,
     };
     let arn = rule.arn.clone();
-    // Tags of a rule that was there are changed by other calls.
+    // Tags of an existing rule are changed by other calls.
     if before.is_none() {
         let wanted = checked_tags(&input["Tags"], Tags::new())?;
         put_tags(tx.region_mut(), &arn, wanted);
@@ -147,7 +147,7 @@ fn turn(tx: &mut Tx<'_>, enabled: bool) -> Answered {
 pub(super) fn delete(tx: &mut Tx<'_>) -> Answered {
     check_bus(tx)?;
     let name = tx.request.input["Name"].as_str().unwrap_or_default();
-    // One that is not there is deleted.
+    // Deleting a rule that does not exist succeeds.
     let Some(rule) = tx.region().event_rules.get(name).cloned() else {
         return Ok(Value::Null);
     };

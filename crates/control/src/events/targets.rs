@@ -1,4 +1,4 @@
-//! What rules call.
+//! Targets of rules.
 
 use super::errors::{invalid, limit};
 use super::rules::{PAGE_SIZE, check_bus, keep, named};
@@ -9,10 +9,10 @@ use crate::schedules::records::Target;
 use forebay_awswire::ApiError;
 use serde_json::{Map, Value, json};
 
-/// Targets of a rule (AWS's quota).
+/// The most targets of a rule (AWS's quota).
 const TARGETS: usize = 5;
 
-/// Parameters of targets that are not served.
+/// Parameters of targets that are not supported.
 const REFUSED: [&str; 8] = [
     "KinesisParameters",
     "RunCommandParameters",
@@ -24,11 +24,11 @@ const REFUSED: [&str; 8] = [
     "AppSyncParameters",
 ];
 
-/// Refuses what belongs to a target that is not there.
+/// Refuses parameters of kinds of targets that are not supported.
 fn refuse(given: &Value) -> Result<(), ApiError> {
     if let Some(name) = REFUSED.iter().find(|name| !given[**name].is_null()) {
         return Err(invalid(format!(
-            "{name} belongs to a target that Forebay does not have."
+            "{name} is for a kind of target that Forebay does not support: leave it out."
         )));
     }
     Ok(())

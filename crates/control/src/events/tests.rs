@@ -1,3 +1,5 @@
+//! EventBridge's operations, as clients call them, and the runs of rules.
+
 use crate::schedules::{Looking, ask, doing, look};
 use crate::testing::Caller;
 use crate::{Asked, MessageOrder, Ports};
@@ -34,7 +36,7 @@ fn code(result: Result<Value, ApiError>) -> String {
     result.unwrap_err().code
 }
 
-/// The bodies of what a run sends at `now`.
+/// The bodies of the messages that runs send at `now`.
 fn sent(caller: &mut Caller, now: Wall) -> Vec<Value> {
     if let Some(next) = look(&caller.state, now, Looking::default()) {
         caller.state = next;
@@ -47,7 +49,7 @@ fn sent(caller: &mut Caller, now: Wall) -> Vec<Value> {
     runs.map(
         |(region, key, _)| match ask(&caller.state, &region, &key, &ports, now).unwrap().unwrap() {
             Asked::Order(MessageOrder::Send { letters, .. }, _) => {
-                // A version, then the body behind its length.
+                // The stored form: a version, then the body preceded by its length.
                 let bytes = &letters[0].body[1..];
                 let length = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
                 serde_json::from_slice(&bytes[4..4 + length]).unwrap()

@@ -1,4 +1,4 @@
-//! What all of IAM's entities share: names, paths, documents, errors, pages.
+//! What all IAM entities share: names, paths, documents, errors and pages.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::error;
@@ -9,22 +9,23 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Items of a page whose size is not given.
+/// The default page size.
 const PAGE: usize = 100;
-/// Tags of one entity (AWS's quota).
+/// The most tags of an entity (AWS's quota).
 const TAGS: usize = 50;
-/// Bytes of a trust policy, and of a managed or inline one (AWS's quotas; white space is not counted there, and is here).
+/// The most bytes of a trust policy (AWS's quota, which does not count white space; here it counts).
 pub(super) const LONGEST_TRUST: usize = 8192;
+/// The most bytes of a managed or inline policy, likewise.
 pub(super) const LONGEST_POLICY: usize = 10_240;
 
-/// What RFC 3986 leaves as it is.
+/// The characters that are encoded in documents: all but those that RFC 3986 leaves unreserved.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
 
-/// Everything that a call may say.
+/// The members of all calls' inputs.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Given {
@@ -59,14 +60,14 @@ impl Given {
         self.path.clone().unwrap_or_else(|| "/".to_owned())
     }
 
-    /// Whether an entity of this path is asked for.
+    /// Whether the path prefix in the call selects this path.
     pub(super) fn wants(&self, path: &str) -> bool {
         self.path_prefix
             .as_deref()
             .is_none_or(|prefix| path.starts_with(prefix))
     }
 
-    /// The part of a sorted list that is asked for, under this name, with where it goes on.
+    /// The requested page of a sorted list under this name, with the next page's marker.
     pub(super) fn page<T>(
         &self,
         name: &str,
@@ -85,7 +86,7 @@ impl Given {
     }
 }
 
-/// Such as AROA and 17 more.
+/// An entity's id, such as AROA and 17 more characters.
 pub(super) fn new_id(tx: &mut Tx<'_>, prefix: &str) -> String {
     format!("{prefix}{}", tx.rng.hex(17).to_ascii_uppercase())
 }
@@ -114,7 +115,7 @@ pub(super) fn limit(why: impl Into<String>) -> ApiError {
     error("LimitExceeded", why).with_status(409)
 }
 
-/// A policy document: JSON with statements, as far as it is looked at; nothing is enforced.
+/// Checks a policy document: JSON with statements. The statements are not enforced, so they are not checked further.
 pub(super) fn document(text: Option<&str>, longest: usize) -> Result<String, ApiError> {
     let text = text.unwrap_or_default();
     let malformed = |why: &str| error("MalformedPolicyDocument", why);
@@ -144,12 +145,12 @@ pub(super) fn document(text: Option<&str>, longest: usize) -> Result<String, Api
     Ok(text.to_owned())
 }
 
-/// A document as answers have it: encoded as in a URL.
+/// A document as answers show it: URL-encoded.
 pub(super) fn encoded(document: &str) -> Value {
     json!(utf8_percent_encode(document, ENCODED).to_string())
 }
 
-/// These tags beside those that there are.
+/// The given tags, merged with the existing ones.
 pub(super) fn with_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError> {
     for tag in given.as_array().into_iter().flatten() {
         let text = |member: &str| tag[member].as_str().unwrap_or_default().to_owned();
@@ -161,7 +162,7 @@ pub(super) fn with_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError>
     Ok(tags)
 }
 
-/// The tags of an entity, for an answer.
+/// The tags of an entity as answers show them.
 pub(super) fn tags_of(view: &View<'_>, arn: &str) -> Value {
     view.home().tags.get(arn).map_or_else(
         || json!([]),
@@ -174,7 +175,7 @@ pub(super) fn tags_of(view: &View<'_>, arn: &str) -> Value {
     )
 }
 
-/// When, as answers have it.
+/// A time as answers show it.
 pub(super) fn seconds(at: forebay_units::Wall) -> Value {
     json!(at.0 as f64 / 1e6)
 }

@@ -1,4 +1,5 @@
-//! Instance profiles. Instances of a launch template that names one get keys of their own by it, whether or not it is kept here.
+//! Instance profiles. An instance that names a profile gets credentials of its own, whether or not the profile exists
+//! here.
 
 use super::entities::{Given, conflict, exists, limit, new_id, no_such, seconds, tags_of, with_tags};
 use super::records::InstanceProfile;
@@ -11,7 +12,7 @@ use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Instance profiles of an account (AWS's quota).
+/// The most instance profiles of an account (AWS's quota).
 const PROFILES: usize = 1000;
 
 fn named(view: &View<'_>, given: &Given) -> Result<Arc<InstanceProfile>, ApiError> {

@@ -1,5 +1,8 @@
-//! Identity and Access Management: certificates for load balancers; roles, policies and instance profiles, which are kept and described and not
-//! enforced. It belongs to no region.
+//! Identity and Access Management: certificates for load balancers, and roles, policies and instance profiles, which
+//! are stored and described but not enforced. IAM is global.
+//!
+//! Read `records`, `entities` (what all share), `roles`, `policies`, `instance_profiles`, `server_certificates`,
+//! `lookup`.
 
 mod entities;
 mod instance_profiles;

@@ -1,4 +1,4 @@
-//! Managed policies of the account, in versions.
+//! Managed policies of the account, and their versions.
 
 use super::entities::{
     Given, LONGEST_POLICY, conflict, document, encoded, exists, limit, new_id, seconds, tags_of, with_tags,
@@ -13,9 +13,9 @@ use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Versions of a policy (AWS's quota).
+/// The most versions of a policy (AWS's quota).
 const VERSIONS: usize = 5;
-/// Policies of an account (AWS's quota).
+/// The most policies of an account (AWS's quota).
 const POLICIES: usize = 1500;
 
 fn missing(text: String) -> ApiError {
@@ -27,7 +27,7 @@ fn of_arn(view: &View<'_>, given: &Given) -> Result<Arc<ManagedPolicy>, ApiError
     let found = view.home().policies.get(arn).cloned();
     found.ok_or_else(|| {
         missing(format!(
-            "Policy {arn} was not found: AWS's own policies are known by name alone."
+            "Policy {arn} was not found: of AWS's own policies, only the names are known."
         ))
     })
 }
@@ -171,7 +171,7 @@ pub(crate) fn create_version(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({"PolicyVersion": answer}))
 }
 
-/// The place of the version that a call means.
+/// The index of the version that a call names.
 fn version_at(policy: &ManagedPolicy, given: &Given) -> Result<usize, ApiError> {
     let id = given.version_id.as_deref().unwrap_or_default();
     let number = id.strip_prefix('v').and_then(|number| number.parse::<u32>().ok());

@@ -5,96 +5,96 @@ use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A server certificate of IAM.
+/// A server certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerCertificate {
-    /// Unique in the account.
+    /// The name, unique in the account.
     pub name: String,
-    /// `/` or `/some/path/`.
+    /// The path: `/` or `/some/path/`.
     pub path: String,
-    /// `ASCA...`
+    /// The id, `ASCA...`.
     pub id: String,
-    /// Made of path and name.
+    /// The ARN, which contains path and name.
     pub arn: String,
     /// When it was uploaded.
     pub uploaded: Wall,
-    /// Its texts.
+    /// The PEM texts.
     pub bundle: Bundle,
-    /// What they say.
+    /// What the certificate says.
     pub facts: Facts,
 }
 
-/// A role. What it may do is stored and described, and not enforced.
+/// A role. Its policies are stored and described, but not enforced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Role {
-    /// Unique in the account.
+    /// The name, unique in the account.
     pub name: String,
-    /// `/` or `/some/path/`.
+    /// The path: `/` or `/some/path/`.
     pub path: String,
-    /// `AROA...`
+    /// The id, `AROA...`.
     pub id: String,
-    /// Made of path and name.
+    /// The ARN, which contains path and name.
     pub arn: String,
-    /// When it was made.
+    /// When it was created.
     pub created: Wall,
-    /// Who may assume it: a policy document.
+    /// The trust policy: who may assume it.
     pub trust: String,
-    /// What it is for.
+    /// The description.
     pub description: Option<String>,
-    /// In seconds.
+    /// The longest session, in seconds.
     pub max_session: i64,
     /// Inline policies: documents by name.
     pub inline: BTreeMap<String, String>,
-    /// ARNs of managed policies.
+    /// The ARNs of attached managed policies.
     pub attached: BTreeSet<String>,
 }
 
 /// A managed policy of the account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManagedPolicy {
-    /// Unique in the account.
+    /// The name, unique in the account.
     pub name: String,
-    /// `/` or `/some/path/`.
+    /// The path: `/` or `/some/path/`.
     pub path: String,
-    /// `ANPA...`
+    /// The id, `ANPA...`.
     pub id: String,
-    /// Made of path and name.
+    /// The ARN, which contains path and name.
     pub arn: String,
-    /// When it was made.
+    /// When it was created.
     pub created: Wall,
-    /// When a version was last made.
+    /// When a version was last created.
     pub updated: Wall,
-    /// What it is for.
+    /// The description.
     pub description: Option<String>,
-    /// The oldest first.
+    /// The versions, the oldest first.
     pub versions: Vec<PolicyVersion>,
-    /// The number of the version that counts.
+    /// The number of the default version.
     pub default: u32,
 }
 
 /// A version of a managed policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyVersion {
-    /// Counted from 1; shown as `v1`.
+    /// The number, counted from 1 and shown as `v1`.
     pub number: u32,
-    /// When it was made.
+    /// When it was created.
     pub created: Wall,
-    /// A policy document.
+    /// The policy document.
     pub document: String,
 }
 
-/// An instance profile: by its name instances get keys.
+/// An instance profile, which gives instances credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceProfile {
-    /// Unique in the account.
+    /// The name, unique in the account.
     pub name: String,
-    /// `/` or `/some/path/`.
+    /// The path: `/` or `/some/path/`.
     pub path: String,
-    /// `AIPA...`
+    /// The id, `AIPA...`.
     pub id: String,
-    /// Made of path and name.
+    /// The ARN, which contains path and name.
     pub arn: String,
-    /// When it was made.
+    /// When it was created.
     pub created: Wall,
     /// The name of its role, if it has one.
     pub role: Option<String>,

@@ -1,4 +1,5 @@
-//! Roles, and the policies that they have. What a policy says is kept and told, and not enforced: who has keys may call everything.
+//! Roles and their policies. Policies are stored and described, but not enforced: any valid credentials may call
+//! everything.
 
 use super::entities::{
     Given, LONGEST_POLICY, LONGEST_TRUST, conflict, document, encoded, exists, limit, new_id, no_such,
@@ -15,14 +16,14 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Managed policies that a role may have (AWS's quota).
+/// The most managed policies of a role (AWS's quota).
 const ATTACHED: usize = 10;
-/// Roles of an account (AWS's quota).
+/// The most roles of an account (AWS's quota).
 const ROLES: usize = 1000;
-/// Where AWS's own policies are. They are taken as they are named, since none of it is enforced.
+/// The ARN prefix of AWS managed policies. Any name is accepted, because policies are not enforced.
 const OF_AWS: &str = "arn:aws:iam::aws:policy/";
 
-/// A role of this name.
+/// The role with this name.
 pub(super) fn named(view: &View<'_>, name: Option<&str>) -> Result<Arc<Role>, ApiError> {
     let name = name.unwrap_or_default();
     let found = view.home().roles.get(name).cloned();
@@ -33,7 +34,7 @@ fn keep(tx: &mut Tx<'_>, role: Role) {
     tx.home_mut().roles.insert(role.name.clone(), Arc::new(role));
 }
 
-/// A role as answers have it.
+/// A role as answers show it.
 pub(super) fn shown(view: &View<'_>, role: &Role) -> Value {
     let mut shown = json!({
         "Path": role.path,
@@ -87,7 +88,7 @@ fn refuse_boundary(given: &Given) -> Result<(), ApiError> {
     if given.permissions_boundary.is_some() {
         return Err(error(
             "InvalidInput",
-            "Permissions boundaries are not built, as nothing is enforced: leave PermissionsBoundary out.",
+            "Permissions boundaries are not supported by Forebay, which does not enforce policies: leave PermissionsBoundary out.",
         ));
     }
     Ok(())
@@ -109,7 +110,7 @@ pub(crate) fn list(view: &View<'_>) -> Result<Value, ApiError> {
         |role| role.name.clone(),
         |role| {
             let mut role = shown(view, role);
-            // As in AWS, lists leave tags out.
+            // As on AWS, lists do not include tags.
             role.as_object_mut().map(|role| role.remove("Tags"));
             role
         },
@@ -215,7 +216,7 @@ pub(crate) fn list_policies(view: &View<'_>) -> Result<Value, ApiError> {
     ))
 }
 
-/// A policy that may be attached.
+/// Checks that a policy can be attached.
 fn attachable(view: &View<'_>, arn: &str) -> Result<(), ApiError> {
     if arn.starts_with(OF_AWS) || view.home().policies.contains_key(arn) {
         return Ok(());

@@ -16,9 +16,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Certificates on a page whose size is not given (IAM's default).
+/// The default page size (IAM's).
 const PAGE_SIZE: usize = 100;
-/// Tags of one certificate (AWS's quota).
+/// The most tags of a certificate (AWS's quota).
 const TAG_LIMIT: usize = 50;
 
 #[derive(Deserialize)]
@@ -101,7 +101,7 @@ pub(crate) fn upload(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         given.certificate_body.unwrap_or_default(),
         given.private_key.unwrap_or_default(),
     );
-    // AWS gives texts back without the white space around them.
+    // AWS returns texts without surrounding white space.
     let chain = given
         .certificate_chain
         .as_deref()
@@ -182,7 +182,7 @@ pub(crate) fn update(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let tags = stored_tags(&tx.home(), &old.arn);
     put_tags(tx.home_mut(), &old.arn, Tags::new());
     put_tags(tx.home_mut(), &new.arn, tags);
-    // Who uses it goes on using it.
+    // Listeners that use it keep using it.
     let regions: Vec<String> = tx.state.regions().map(|(name, _)| name.to_owned()).collect();
     for region in regions {
         rename(tx.region_named_mut(&region), &old.arn, &new.arn);

@@ -1,4 +1,4 @@
-//! The operations, called as users do.
+//! IAM's operations, as clients call them.
 
 use crate::testing::{Caller, certificate_texts, text};
 use forebay_awswire::Service;

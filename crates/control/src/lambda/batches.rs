@@ -1,4 +1,4 @@
-//! Batches of a queue's messages as functions get them, and what functions say of those that they failed.
+//! Batches of a queue's messages as events, and the failures that functions report.
 
 use super::kept::KeptMapping;
 use forebay_queues::{Delivered, MessageId};
@@ -11,8 +11,9 @@ pub fn batch_event(mapping: &KeptMapping, messages: &[Delivered<Vec<u8>>]) -> Ve
     json!({"Records": records}).to_string().into_bytes()
 }
 
-/// Which messages of a batch a function has failed, by what it answered: none, some, or all, if it says what no message is called.
-/// (Developer guide: an empty or null answer is a success, one that cannot be read fails the whole batch.)
+/// Which messages of a batch have failed, by the function's answer: none, some, or all if the answer names an unknown
+/// message. (Lambda developer guide, "Implementing partial batch responses": an empty or null answer is a success; a
+/// malformed one fails the whole batch.)
 pub fn failed_of(
     mapping: &KeptMapping,
     messages: &[Delivered<Vec<u8>>],
@@ -45,7 +46,8 @@ pub fn failed_of(
             None => return all(),
         };
     }
-    // Of a FIFO queue's batch, what comes after a failure in its group has not been done either.
+    // With a FIFO queue, functions stop at the first failure (Lambda developer guide, "Implementing partial batch
+    // responses"), so the messages after it have not been processed either, whether the answer names them or not.
     if mapping.source.ends_with(".fifo")
         && let Some(first) = messages.iter().position(|message| failed.contains(&message.id))
     {

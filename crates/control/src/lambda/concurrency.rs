@@ -1,4 +1,4 @@
-//! How many invocations a function may have at once.
+//! Reserved concurrency: how many invocations a function may have at once.
 
 use super::errors::invalid;
 use super::functions::put as put_function;
@@ -6,9 +6,9 @@ use super::lookup::named;
 use crate::api::context::{Answered, Tx, View};
 use serde_json::{Value, json};
 
-/// Invocations of all functions at once, as the account is told (AWS's default).
+/// The account's concurrency (AWS's default), as GetAccountSettings shows it.
 const ALL: u64 = 1000;
-/// How many of them cannot be reserved.
+/// How much of it cannot be reserved.
 const UNRESERVED: u64 = 100;
 
 pub(super) fn put(tx: &mut Tx<'_>) -> Answered {

@@ -1,4 +1,4 @@
-//! What of a function can be configured: read, checked, shown.
+//! The configuration of functions: read, validated and described.
 
 use super::errors::invalid;
 use super::lookup::LATEST;
@@ -11,14 +11,14 @@ use forebay_units::Wall;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Bytes of all environment variables (AWS's quota).
+/// The most bytes of all environment variables (AWS's quota).
 const ENVIRONMENT: usize = 4096;
 /// The longest timeout, in seconds.
 const TIMEOUT: i64 = 900;
-/// The most memory, in MiB.
+/// The most memory in MiB.
 const MEMORY: i64 = 10_240;
 
-/// Variables that Lambda itself sets.
+/// Environment variables that Lambda itself sets.
 const RESERVED: [&str; 18] = [
     "_HANDLER",
     "_X_AMZN_TRACE_ID",
@@ -40,7 +40,7 @@ const RESERVED: [&str; 18] = [
     "LAMBDA_RUNTIME_DIR",
 ];
 
-/// What starts a function of this runtime.
+/// The runtime with that name.
 pub(super) fn runtime(name: &str) -> Option<Runtime> {
     if name.starts_with("python3") {
         Some(Runtime::Python)
@@ -51,7 +51,7 @@ pub(super) fn runtime(name: &str) -> Option<Runtime> {
     }
 }
 
-/// Changes what the input names. A new function has its defaults before.
+/// Applies the input's members. A new function has been given its defaults before.
 pub(super) fn set(view: &View<'_>, function: &mut Function) -> Result<(), ApiError> {
     let input = &view.request.input;
     refuse_what_is_not_built(input)?;
@@ -126,7 +126,9 @@ fn refuse_what_is_not_built(input: &Value) -> Result<(), ApiError> {
         ("Publish", input["Publish"] == true),
     ];
     match refused.iter().find(|(_, given)| *given) {
-        Some((name, _)) => Err(invalid(format!("{name} is not built: leave it out."))),
+        Some((name, _)) => Err(invalid(format!(
+            "{name} is not supported by Forebay: leave it out."
+        ))),
         None => Ok(()),
     }
 }
@@ -195,7 +197,7 @@ fn dead_letter(view: &View<'_>) -> Result<Option<String>, ApiError> {
     Ok(Some(arn.to_owned()))
 }
 
-/// A function as answers have it.
+/// A function as answers show it.
 pub(super) fn shown(function: &Function, qualified: bool) -> Value {
     let arn = if qualified {
         format!("{}:{LATEST}", function.arn)
@@ -242,7 +244,7 @@ pub(super) fn shown(function: &Function, qualified: bool) -> Value {
     shown
 }
 
-/// As Lambda writes a time.
+/// A time in Lambda's format.
 fn stamp(at: Wall) -> String {
     let written = forebay_awswire::timestamp(at.seconds() as f64);
     written.replace('Z', "+0000")

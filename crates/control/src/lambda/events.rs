@@ -1,25 +1,26 @@
-//! An event that a function is to get later, as it waits in the function's own queue.
+//! Events of asynchronous invocations, as they wait in the function's own queue.
 
 use forebay_units::Wall;
 use serde_json::{Value, json};
 
-/// An event that waits. It is deleted in the moment in which its function is about to get it, so that no kill can have it happen twice.
+/// An event that waits. It is deleted at the moment at which the function is about to get it, so that no crash makes it
+/// happen twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// How often the function failed it.
+    /// How many times the function has failed on it.
     pub attempt: u32,
     /// When it was first sent.
     pub sent: Wall,
-    /// What led to it, for traces.
+    /// The trace context that led to it.
     pub trace: Option<String>,
-    /// The schedule that sent it, for people.
+    /// The ARN of the schedule that sent it, for people.
     pub sender: Option<String>,
-    /// The event.
+    /// The payload.
     pub payload: Vec<u8>,
 }
 
 impl Event {
-    /// As it is kept: a line about it, and the event.
+    /// The stored form: a line of metadata, then the payload.
     pub fn bytes(&self) -> Vec<u8> {
         let head = json!({
             "attempt": self.attempt,
@@ -33,7 +34,7 @@ impl Event {
         bytes
     }
 
-    /// From what is kept; none if that is something else.
+    /// Parses the stored form; `None` if it is malformed.
     pub fn read(bytes: &[u8]) -> Option<Event> {
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
         let (head, payload) = bytes.split_at(end);

@@ -1,4 +1,4 @@
-//! Functions themselves: made, changed, found, listed, deleted.
+//! Functions: create, change, find, list and delete them.
 
 use super::configuration::{set, shown};
 use super::errors::{conflict, other_revision};
@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Functions of a region. AWS bounds their code instead.
+/// The most functions of a region. (AWS limits their code instead.)
 const FUNCTIONS: usize = 1000;
-/// Bytes of all functions' archives (AWS's quota: 75 GB).
+/// The most bytes of all archives together. (AWS's quota: 75 GB.)
 const CODE: u64 = 4 << 30;
-/// Functions of one answer.
+/// The largest page of a list.
 const PAGE: i64 = 50;
 
 pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
@@ -85,7 +85,7 @@ pub(super) fn changed(tx: &mut Tx<'_>, mut function: Function) -> Arc<Function> 
     put(tx, function)
 }
 
-/// Stores a function of which no configuration has changed.
+/// Stores a function whose configuration has not changed.
 pub(super) fn put(tx: &mut Tx<'_>, function: Function) -> Arc<Function> {
     let function = Arc::new(function);
     let name = function.name.clone();
@@ -93,7 +93,7 @@ pub(super) fn put(tx: &mut Tx<'_>, function: Function) -> Arc<Function> {
     function
 }
 
-/// The function that is to be changed, if it is still what the caller has seen.
+/// The function to change, if its revision is still the one that the caller names.
 pub(super) fn expected(view: &View<'_>) -> Result<Function, ApiError> {
     let function = named(view)?;
     let seen = view.request.input["RevisionId"].as_str();
@@ -106,7 +106,9 @@ pub(super) fn expected(view: &View<'_>) -> Result<Function, ApiError> {
 pub(super) fn update_code(tx: &mut Tx<'_>) -> Answered {
     let input = tx.request.input.clone();
     if input["Publish"] == true {
-        return Err(super::errors::invalid("Publish is not built: leave it out."));
+        return Err(super::errors::invalid(
+            "Publish is not supported by Forebay: leave it out.",
+        ));
     }
     let code = upload::given(&input)?;
     let mut function = expected(tx)?;
@@ -130,7 +132,7 @@ pub(super) fn get(view: &View<'_>) -> Answered {
     let function = named(view)?;
     let mut answer = json!({
         "Configuration": shown(&function, false),
-        // There is no S3 to fetch it from.
+        // There is no S3 to download it from.
         "Code": {"RepositoryType": "Forebay"},
     });
     let tags = crate::api::tagging::stored_tags(view.region(), &function.arn);
@@ -148,7 +150,7 @@ pub(super) fn get_configuration(view: &View<'_>) -> Answered {
 }
 
 pub(super) fn code_signing(view: &View<'_>) -> Answered {
-    // No function has one: the answer has the name alone, as AWS's does then.
+    // No function has a code signing configuration, so the answer has only the name, as on AWS.
     Ok(json!({"FunctionName": named(view)?.name}))
 }
 
@@ -165,7 +167,7 @@ pub(super) fn versions(view: &View<'_>) -> Answered {
     Ok(json!({"Versions": [shown(&*named(view)?, true)]}))
 }
 
-/// The page of a sorted list that the call asks for, and the next one's marker.
+/// The requested page of a sorted list, and the next page's marker.
 pub(super) fn page<T>(
     view: &View<'_>,
     items: Vec<T>,

@@ -1,4 +1,4 @@
-//! Invoke: at once, later, or only asked whether it could be done.
+//! Invoke: synchronously, asynchronously, or as a dry run.
 
 use super::errors::invalid;
 use super::events::Event;
@@ -15,9 +15,9 @@ use forebay_queues::{Letter, MessageId};
 use forebay_units::Rng;
 use serde_json::{Value, json};
 
-/// The largest event of an invocation at once.
+/// The largest payload of a synchronous invocation.
 const AT_ONCE: usize = 6 << 20;
-/// The largest event of one that waits. (AWS: 1 MB.)
+/// The largest payload of an asynchronous invocation. (AWS: 1 MB.)
 const LATER: usize = 1_000_000;
 
 pub(super) fn invoke(view: &View<'_>, rng: &mut Rng) -> Result<Asked, ApiError> {
@@ -103,7 +103,7 @@ fn answer(invoked: Invoked) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-/// The error of a call whose function was not asked.
+/// The error of a call whose function was not invoked.
 fn not_asked(why: InvokeError) -> ApiError {
     match why {
         InvokeError::NotFound => super::errors::not_found("The function is not there any more."),
@@ -129,7 +129,7 @@ fn later(
         return Err(too_large(LATER));
     }
     if function.reserved == Some(0) {
-        // It would wait for nothing.
+        // Without any concurrency the event would wait in vain.
         return Err(not_asked(InvokeError::ReservedConcurrency));
     }
     let event = Event {

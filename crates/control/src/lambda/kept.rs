@@ -1,4 +1,4 @@
-//! What whoever runs functions, and feeds them, must know.
+//! What the processes that run functions and feed them need to know.
 
 use super::configuration::runtime;
 use super::lookup::by_arn;
@@ -12,48 +12,49 @@ use std::collections::BTreeSet;
 /// How long an event waits for its function (AWS's default: six hours).
 pub const EVENT_AGE: Duration = Duration::from_secs(6 * 3600);
 
-/// The queue of events that a function is to get later.
+/// A function's queue of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventsQueue {
-    /// The queue.
+    /// The queue's id.
     pub queue: QueueId,
     /// The function's region.
     pub region: String,
     /// The function's ARN.
     pub function: String,
-    /// How long an invocation may take.
+    /// The function's timeout.
     pub timeout: Duration,
-    /// The ARN of the queue for those that failed.
+    /// The ARN of the function's dead-letter queue.
     pub dead_letter: Option<String>,
 }
 
-/// A queue whose messages are given to a function.
+/// An event source mapping: a queue whose messages go to a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptMapping {
     /// The mapping's id.
     pub id: String,
-    /// Its region.
+    /// The mapping's region.
     pub region: String,
-    /// The queue.
+    /// The queue's id.
     pub queue: QueueId,
     /// The queue's ARN.
     pub source: String,
     /// The function's ARN.
     pub function: String,
-    /// Messages of one invocation, at most.
+    /// The most messages in one invocation.
     pub batch: u32,
-    /// How long they are gathered.
+    /// How long messages are gathered.
     pub window: Duration,
-    /// Invocations at once, at most, if that was said.
+    /// The most concurrent invocations, if set.
     pub concurrency: Option<u32>,
-    /// Whether the function may say which messages of a batch it failed.
+    /// Whether the function may report which messages of a batch have failed.
     pub reports_failures: bool,
 }
 
-/// For how long an event that was taken out may not have begun: then it is taken out again, by whoever is there. What has begun is out.
+/// The visibility timeout of events in seconds: how long after its receive an event may still not have begun, before it
+/// can be received again. An event that has begun has been deleted.
 const UNTIL_BEGUN: u64 = 15;
 
-/// How an event waits.
+/// The settings of a queue of events.
 fn settings() -> Settings {
     let raw = RawSettings {
         visibility_s: UNTIL_BEGUN,
@@ -85,13 +86,13 @@ impl State {
         all.collect()
     }
 
-    /// Digests of the archives that functions are made of.
+    /// The digests of all archives in use.
     pub fn function_code(&self) -> BTreeSet<String> {
         let functions = self.regions().flat_map(|(_, region)| region.functions.values());
         functions.map(|function| function.code_sha256.clone()).collect()
     }
 
-    /// The queues of functions' events, beside those that users have made.
+    /// The queues of functions' events, which users do not see.
     pub(crate) fn hidden_queues(&self) -> impl Iterator<Item = KeptQueue> + use<'_> {
         self.regions().flat_map(|(name, region)| {
             region.functions.values().map(|function| KeptQueue {
@@ -119,7 +120,7 @@ impl State {
         all.collect()
     }
 
-    /// The queues whose messages functions are given, as far as both are there.
+    /// The enabled mappings whose queue and function both exist.
     pub fn mappings(&self) -> Vec<KeptMapping> {
         let all = self.regions().flat_map(|(name, region)| {
             let enabled = region.mappings.values().filter(|mapping| mapping.enabled);
@@ -142,7 +143,7 @@ impl State {
         all.collect()
     }
 
-    /// Whether functions, or what feeds them, may differ from those of `old`. Costs O(regions).
+    /// Whether functions or what feeds them may differ from those of `old`. O(regions).
     pub fn has_other_functions(&self, old: &State) -> bool {
         let tables = |state: &State| {
             let regions = state
@@ -154,6 +155,7 @@ impl State {
                         name.to_owned(),
                         region.functions.clone(),
                         region.mappings.clone(),
+                        // A mapping works only while its queue exists.
                         region.queues.clone(),
                     )
                 })

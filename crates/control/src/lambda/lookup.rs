@@ -1,4 +1,4 @@
-//! Which function is meant: by name, by ARN, by a part of one.
+//! Finds functions by name, ARN or partial ARN.
 
 use super::errors::{invalid, no_function};
 use super::records::Function;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// The only version.
 pub(super) const LATEST: &str = "$LATEST";
 
-/// A name and a qualifier, of `name`, `name:qualifier`, `account:function:name` or an ARN.
+/// The name and the qualifier in `name`, `name:qualifier`, `account:function:name` or an ARN.
 pub(super) fn parts(given: &str) -> (&str, Option<&str>) {
     let rest = given.rsplit_once("function:").map_or(given, |(_, rest)| rest);
     match rest.split_once(':') {
@@ -20,7 +20,7 @@ pub(super) fn parts(given: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A function's ARN without its qualifier, and that.
+/// A function's ARN without its qualifier, and the qualifier.
 pub(crate) fn split_arn(arn: &str) -> (String, Option<&str>) {
     let (name, qualifier) = parts(arn);
     let own = arn
@@ -29,14 +29,14 @@ pub(crate) fn split_arn(arn: &str) -> (String, Option<&str>) {
     (own, qualifier)
 }
 
-/// The function of that ARN, which may have a qualifier.
+/// The function with that ARN, which may have a qualifier.
 pub(crate) fn by_arn<'a>(region: &'a Region, arn: &str) -> Option<&'a Arc<Function>> {
     let (own, qualifier) = split_arn(arn);
     let function = region.functions.get(parts(arn).0)?;
     (function.arn == own && qualifier.is_none_or(|qualifier| qualifier == LATEST)).then_some(function)
 }
 
-/// The function that the call names. Versions and aliases are not built: the only qualifier is that of the newest one.
+/// The function that a call names. There are no versions or aliases: the only qualifier is `$LATEST`.
 pub(super) fn named(view: &View<'_>) -> Result<Arc<Function>, ApiError> {
     let input = &view.request.input;
     let given = input["FunctionName"].as_str().unwrap_or_default();
@@ -57,7 +57,7 @@ pub(super) fn named(view: &View<'_>) -> Result<Arc<Function>, ApiError> {
         .ok_or_else(|| no_function(&arn))
 }
 
-/// A new function's name.
+/// The name of a function that is being created.
 pub(super) fn new_name(view: &View<'_>) -> Result<String, ApiError> {
     let (name, qualifier) = parts(view.request.input["FunctionName"].as_str().unwrap_or_default());
     if name.is_empty() || name.len() > 64 || qualifier.is_some() {

@@ -1,4 +1,4 @@
-//! Event source mappings: a queue's messages, taken in batches and given to a function.
+//! Event source mappings: messages of a queue are received in batches and given to a function.
 
 use super::errors::{conflict, invalid, no_function, not_found};
 use super::functions::{page, with_marker};
@@ -13,10 +13,10 @@ use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Mappings of a region.
+/// The most mappings of a region.
 const MAPPINGS: usize = 1000;
 
-/// What nobody has for a queue, and is not built.
+/// Parameters that do not apply to queues, or are not implemented.
 const REFUSED: [&str; 13] = [
     "FilterCriteria",
     "DestinationConfig",
@@ -92,15 +92,18 @@ pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
     Ok(answer)
 }
 
-/// Refuses what is not built.
+/// Refuses parameters that are not implemented. Stored and ignored, they would make callers believe in filters or
+/// destinations that do not exist.
 fn refuse(input: &Value) -> Result<(), ApiError> {
     if let Some(name) = REFUSED.iter().find(|name| is_there(&input[**name])) {
-        return Err(invalid(format!("{name} is not built for queues: leave it out.")));
+        return Err(invalid(format!(
+            "{name} is not supported by Forebay for queues: leave it out."
+        )));
     }
     Ok(())
 }
 
-/// Changes what the input names.
+/// Applies the input's members, and checks the result as a whole.
 fn set(view: &View<'_>, mapping: &mut Mapping) -> Result<(), ApiError> {
     let input = &view.request.input;
     let number = |name: &str| input[name].as_u64().and_then(|number| u32::try_from(number).ok());
@@ -120,6 +123,7 @@ fn set(view: &View<'_>, mapping: &mut Mapping) -> Result<(), ApiError> {
             "Batching window is not supported for FIFO queues, and a batch of one has 10 messages at most.",
         ));
     }
+    // A larger batch needs time to gather: a single receive returns at most 10 messages.
     if mapping.batch > 10 && mapping.window_s == 0 {
         return Err(invalid(
             "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10",
@@ -132,6 +136,8 @@ fn set(view: &View<'_>, mapping: &mut Mapping) -> Result<(), ApiError> {
         .find(|queue| queue.arn == mapping.source);
     let function = super::lookup::by_arn(view.region(), &mapping.function);
     if let (Some(queue), Some(function)) = (queue, function) {
+        // A shorter visibility timeout would make messages visible again, and have them processed twice, while the
+        // function is still working on them.
         let visibility = crate::sqs::visibility_s(queue);
         if visibility < u64::from(function.timeout_s) {
             return Err(invalid(format!(
@@ -143,7 +149,7 @@ fn set(view: &View<'_>, mapping: &mut Mapping) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// A mapping as answers have it.
+/// A mapping as answers show it.
 fn shown(mapping: &Mapping, state: &str) -> Value {
     let mut shown = json!({
         "UUID": mapping.id,
@@ -182,7 +188,7 @@ pub(super) fn list(view: &View<'_>) -> Answered {
     let input = &view.request.input;
     let function = match input["FunctionName"].as_str() {
         None => None,
-        // AWS lists those of a function that is gone, too; here they go with nobody, and are found without its name.
+        // AWS also lists mappings of a deleted function. Here they are only found without the function's name.
         Some(_) => Some(named(view)?.arn.clone()),
     };
     let source = input["EventSourceArn"].as_str();

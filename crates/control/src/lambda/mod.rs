@@ -1,6 +1,10 @@
-//! Lambda. A function is a row of the state; its archive is kept beside it by its digest, and whoever runs functions finds it there.
-//! Invocations go past the writer. What a role or a policy allows is kept and told, and not enforced, but for load balancers, which must
-//! be permitted to invoke.
+//! Lambda. A function is a row of the state; its archive is stored by its digest, where the process that runs functions
+//! finds it. Invocations bypass the state's writer. Roles and policies are stored and described, but not enforced, with
+//! one exception: load balancers need a permission to invoke.
+//!
+//! Read `records`, `functions` and `configuration`, `upload` (archives), `lookup`, `invoke`, `events` (events that
+//! wait), `mappings` and `batches` (messages of queues), `kept` (what running functions needs to know), `concurrency`,
+//! `permissions`, `tags`, `errors`.
 
 mod batches;
 mod concurrency;

@@ -1,4 +1,4 @@
-//! Who may invoke a function: the statements of its policy.
+//! Resource-based policies of functions: who may invoke them.
 
 use super::errors::{conflict, not_found, other_revision};
 use super::functions::changed;
@@ -9,13 +9,13 @@ use crate::api::errors::error;
 use forebay_units::wildcard;
 use serde_json::{Value, json};
 
-/// Bytes of a policy (AWS's quota).
+/// The most bytes of a policy (AWS's quota).
 const POLICY: usize = 20_480;
 
-/// The key of the account whose resource invokes.
+/// The condition key of the account whose resource invokes.
 const SOURCE_ACCOUNT: &str = "AWS:SourceAccount";
 
-/// What of a call must be equal, and the condition's key for it.
+/// Parameters of AddPermission that become conditions, with their condition keys.
 const EQUALS: [(&str, &str); 4] = [
     ("SourceAccount", SOURCE_ACCOUNT),
     ("PrincipalOrgID", "aws:PrincipalOrgID"),
@@ -105,7 +105,7 @@ pub(super) fn get(view: &View<'_>) -> Answered {
     Ok(json!({"Policy": policy.to_string(), "RevisionId": function.revision}))
 }
 
-/// Whether a service may invoke a function for a resource of its own.
+/// Whether the policy permits a service to invoke the function for one of its resources.
 pub(crate) fn permits(function: &Function, service: &str, source_arn: &str) -> bool {
     function.policy.iter().any(|statement| {
         let principal = &statement["Principal"];
@@ -116,7 +116,8 @@ pub(crate) fn permits(function: &Function, service: &str, source_arn: &str) -> b
     })
 }
 
-/// Whether a condition holds of a service that invokes for a resource. It is of no organization, has no token and calls no URL.
+/// Whether a condition is met by a service that invokes for a resource. Such a call has no organization, token or
+/// function URL.
 fn holds(condition: &Value, source_arn: &str) -> bool {
     let account = source_arn.split(':').nth(4);
     let mut equals = condition["StringEquals"].as_object().into_iter().flatten();

@@ -9,54 +9,54 @@ use std::collections::BTreeMap;
 /// A function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Function {
-    /// Its name, unique in its region.
+    /// The name, unique in the region.
     pub name: String,
     /// Its ARN, without a qualifier.
     pub arn: String,
-    /// Such as `python3.11`.
+    /// The runtime, such as `python3.11`.
     pub runtime: String,
     /// The ARN of its role.
     pub role: String,
-    /// What its runtime is to call.
+    /// The handler that the runtime calls.
     pub handler: String,
-    /// What it is for.
+    /// The description.
     pub description: String,
-    /// How long one invocation may take, in seconds.
+    /// The timeout of an invocation in seconds.
     pub timeout_s: u32,
-    /// Its memory, in MiB.
+    /// The memory in MiB.
     pub memory_mib: u32,
-    /// Environment variables of its own.
+    /// The function's own environment variables.
     pub environment: BTreeMap<String, String>,
-    /// SHA-256 of its archive, in lower-case hexadecimal digits.
+    /// The SHA-256 digest of its archive in lower-case hexadecimal digits.
     pub code_sha256: String,
-    /// The archive's bytes.
+    /// The archive's size in bytes.
     pub code_size: u64,
-    /// `x86_64` or `arm64`: told, and what this machine is counts.
+    /// `x86_64` or `arm64`. Only stored and described: this machine's architecture is used.
     pub architecture: String,
-    /// Room for files, in MiB: told.
+    /// The size of `/tmp` in MiB. Only stored and described.
     pub ephemeral_mib: u32,
-    /// `Active` or `PassThrough`: told.
+    /// `Active` or `PassThrough`. Only stored and described.
     pub tracing: String,
-    /// The ARN of the queue for events that it failed.
+    /// The ARN of its dead-letter queue.
     pub dead_letter: Option<String>,
-    /// How it logs, if that was said: told.
+    /// The logging configuration, if given. Only stored and described.
     pub logging: Option<Value>,
-    /// Changes with each change.
+    /// The revision id, another one after every change.
     pub revision: String,
-    /// When it was changed last.
+    /// When it was last changed.
     pub modified: Wall,
-    /// The queue of events that it is to get later; drawn at random.
+    /// The queue of its events; a random id.
     pub events: QueueId,
-    /// How many invocations it may have at once, all others as many fewer.
+    /// The reserved concurrency, which all other functions have less.
     pub reserved: Option<u32>,
     /// The statements of its policy.
     pub policy: Vec<Value>,
 }
 
-/// What takes messages from a queue and gives them to a function.
+/// An event source mapping, which gives a queue's messages to a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapping {
-    /// A UUID.
+    /// The id, a UUID.
     pub id: String,
     /// Its ARN.
     pub arn: String,
@@ -64,16 +64,16 @@ pub struct Mapping {
     pub source: String,
     /// The function's ARN.
     pub function: String,
-    /// Whether it works.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// Messages of one invocation, at most.
+    /// The most messages in one invocation.
     pub batch: u32,
-    /// How long they are gathered, in seconds.
+    /// How many seconds messages are gathered.
     pub window_s: u32,
-    /// Invocations at once, at most, if that was said.
+    /// The most concurrent invocations, if set.
     pub concurrency: Option<u32>,
-    /// Whether the function may say which messages of a batch it failed.
+    /// Whether the function may report which messages of a batch have failed.
     pub reports_failures: bool,
-    /// When it was changed last.
+    /// When it was last changed.
     pub modified: Wall,
 }

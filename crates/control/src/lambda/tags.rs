@@ -8,10 +8,10 @@ use crate::records::Tags;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
-/// Tags of a resource.
+/// The most tags of a resource.
 const MOST: usize = 50;
 
-/// Tags as they were given, if they may be.
+/// Checks the tags in a call.
 pub(super) fn checked(given: &Value) -> Result<Tags, ApiError> {
     let given = given.as_object().into_iter().flatten();
     let tags: Tags = given
@@ -35,7 +35,7 @@ fn few(tags: Tags) -> Result<Tags, ApiError> {
     }
 }
 
-/// The ARN of what the call names, without a qualifier.
+/// The ARN of the resource in a call, without a qualifier.
 fn resource(view: &View<'_>) -> Result<String, ApiError> {
     let arn = view.request.input["Resource"].as_str().unwrap_or_default();
     let region = view.region();

@@ -1,3 +1,5 @@
+//! Lambda's operations, as clients call them.
+
 use crate::messages::Asked;
 use crate::testing::{Caller, REGION};
 use forebay_awswire::{ApiError, Service};

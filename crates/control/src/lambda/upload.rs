@@ -1,4 +1,5 @@
-//! A function's archive on its way: it is taken out of the input and kept before the operation runs, which sees only its digest.
+//! Uploads of archives. The archive is removed from the input and stored before the operation runs, which sees only its
+//! digest.
 
 use super::errors::invalid;
 use crate::api::errors::error;
@@ -7,25 +8,25 @@ use base64::engine::general_purpose::STANDARD;
 use forebay_awswire::{ApiError, Service};
 use serde_json::{Value, json};
 
-/// An archive, at most (AWS's quota of direct uploads).
+/// The most bytes of an archive (AWS's quota of direct uploads).
 const MOST: usize = 50 << 20;
 
-/// An archive that is kept.
+/// A stored archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Code {
-    /// SHA-256, in lower-case hexadecimal digits.
+    /// The SHA-256 digest in lower-case hexadecimal digits.
     pub sha256: String,
-    /// Its bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// Why an archive is not kept.
+/// Why an archive was not stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodeError {
-    /// It is no archive that could be unpacked: why.
+    /// It cannot be unpacked, and why.
     #[error("{0}")]
     Refused(String),
-    /// The disk does not take it: why.
+    /// It could not be written, and why.
     #[error("{0}")]
     Storage(String),
 }
@@ -41,7 +42,7 @@ impl From<CodeError> for ApiError {
     }
 }
 
-/// An archive, and where its digest is to stand in the input.
+/// An archive, and the place of its digest in the input.
 pub struct Upload {
     /// The archive.
     pub zip: Vec<u8>,
@@ -49,7 +50,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// The archive of a call's input, which is left without it.
+    /// Removes the archive from a call's input, if there is one.
     pub fn take(service: Service, operation: &str, input: &mut Value) -> Result<Option<Upload>, ApiError> {
         let inside = match (service, operation) {
             (Service::Lambda, "CreateFunction") => true,
@@ -62,22 +63,20 @@ impl Upload {
         };
         let zip = STANDARD.decode(&packed).unwrap_or_default();
         if zip.len() > MOST {
-            let text = format!(
-                "Unzipped size aside, an archive has {MOST} bytes at most when it is uploaded directly."
-            );
+            let text = format!("An archive that is uploaded directly can have {MOST} bytes at most.");
             return Err(error("CodeStorageExceededException", text));
         }
         Ok(Some(Upload { zip, inside }))
     }
 
-    /// Says in the input what was kept.
+    /// Puts the stored archive's digest into the input.
     pub fn kept(inside: Upload, code: &Code, input: &mut Value) {
         let place = if inside.inside { &mut input["Code"] } else { input };
         place["Kept"] = json!({"Sha256": code.sha256, "Size": code.size});
     }
 }
 
-/// What was kept, of the place where the archive stood.
+/// Reads what [`kept`] put in the archive's place.
 pub(super) fn given(place: &Value) -> Result<Code, ApiError> {
     let kept = &place["Kept"];
     if let (Some(sha256), Some(size)) = (kept["Sha256"].as_str(), kept["Size"].as_u64()) {
@@ -89,14 +88,14 @@ pub(super) fn given(place: &Value) -> Result<Code, ApiError> {
     for name in ["S3Bucket", "ImageUri"] {
         if !place[name].is_null() {
             return Err(invalid(format!(
-                "{name} is not served by Forebay: there is no S3 and there are no container images. Give the archive as ZipFile."
+                "{name} is not supported by Forebay, which has neither S3 nor container images: give the archive as ZipFile."
             )));
         }
     }
     Err(invalid("Please provide a source for function code."))
 }
 
-/// Its digest as AWS tells it.
+/// The digest in AWS's form.
 pub(super) fn told(sha256: &str) -> String {
     let bytes: Vec<u8> = (0..sha256.len() / 2)
         .filter_map(|place| u8::from_str_radix(sha256.get(place * 2..place * 2 + 2)?, 16).ok())

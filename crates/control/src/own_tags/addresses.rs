@@ -1,12 +1,12 @@
-//! Tags that say at which address something is reached. The operations that need an address read them.
+//! Tags that set the address at which an instance is reached. The operations that need an address read them.
 
 use crate::settings::holder::Holder;
 use crate::settings::setting::Setting;
 use crate::settings::values::Values::Form;
 
-/// Of an instance: the address at which it is reached, in place of its own.
+/// On an instance: the address at which it is reached, in place of its own.
 pub(crate) const OF_INSTANCE: &str = "forebay:address";
-/// Of a target group, followed by an instance's id: the address of an instance that was not launched here.
+/// On a target group, followed by an instance's id: the address of an instance that was not launched here.
 pub(crate) const OF_TARGET: &str = "forebay:address/";
 
 /// The tags of instances and of target groups.

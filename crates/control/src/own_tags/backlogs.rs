@@ -1,42 +1,42 @@
-//! Tags by which an Auto Scaling group of workers is sized by the backlog of their queue.
+//! Tags that size an Auto Scaling group of workers by the backlog of their queue.
 
 use crate::own_tags::planners::{HIGHEST_COST, LONGEST_IDLE, LONGEST_START_UP, MODES, SCALING};
 use crate::settings::setting::{Setting, apply_all, put};
 use crate::settings::values::Values::{Form, Number, OneOf, Whole};
 use forebay_scaling::backlog::{ScaleIn, Settings};
 
-/// The longest latency, in seconds: as long as SQS keeps a message.
+/// The longest latency, in seconds: SQS's longest retention, 14 days.
 const LONGEST_LATENCY: f64 = 1_209_600.0;
-/// The longest processing time, in seconds: as long as a message may be in flight.
+/// The longest processing time, in seconds: SQS's longest visibility timeout, 12 hours.
 const LONGEST_PROCESSING: f64 = 43_200.0;
 
-/// A metric whose newest value is the seconds that a message takes.
+/// A metric whose newest value is the processing time of a message, in seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessingMetric {
     /// CloudWatch's namespace.
     pub namespace: String,
-    /// Its name.
+    /// The metric's name.
     pub name: String,
-    /// Names and values, sorted by name.
+    /// Dimensions as names and values, sorted by name.
     pub dimensions: Vec<(String, String)>,
 }
 
-/// What a group's tags say of its queue.
+/// What a group's tags say about its queue.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BacklogTags {
     /// Whether the group is sized by a backlog, once it has a queue.
     is_on: bool,
     /// The queue's name or ARN; empty if no tag names one.
     pub queue: String,
-    /// Plans are shown and not carried out.
+    /// Whether plans are shown but not carried out.
     pub is_dry_run: bool,
-    /// How it is sized.
+    /// How the group is sized.
     pub settings: Settings,
-    /// Whether a start-up time is given for when none was measured.
+    /// Whether a tag sets the start-up time to use while none has been measured.
     pub has_start_up: bool,
-    /// The metric that has the time that a message takes, if one does.
+    /// The metric that reports the processing time of a message, if a tag names one.
     pub metric: Option<ProcessingMetric>,
-    /// What the group's instances may cost in an hour.
+    /// What the group's instances may cost per hour.
     pub max_hourly_cost: Option<f64>,
 }
 
@@ -73,7 +73,7 @@ pub(crate) const TAGS: &[Setting<BacklogTags>] = &[
         "forebay:backlog-mode",
         SCALING,
         (OneOf(MODES), "on"),
-        "`on`: capacity is ordered and taken away; `dry-run`: what would be done is shown, and nothing is done",
+        "`on`: the group gets the capacity that is planned; `dry-run`: plans are shown and not carried out",
         |backlog, value| {
             let mode = value.text()?;
             backlog.is_on = mode != "off";
@@ -100,9 +100,9 @@ pub(crate) const TAGS: &[Setting<BacklogTags>] = &[
         SCALING,
         (
             Number("seconds", 0.001, LONGEST_PROCESSING),
-            "none: one instance finds out",
+            "none: a single instance measures it",
         ),
-        "seconds that a message takes, until that was measured",
+        "how many seconds a message takes, until it has been measured",
         |backlog, value| put(&mut backlog.settings.processing, value.number().map(Some)),
     ),
     Setting::new(
@@ -115,7 +115,7 @@ pub(crate) const TAGS: &[Setting<BacklogTags>] = &[
             ),
             "none",
         ),
-        "a metric whose newest value is the seconds that a message takes, in place of measuring",
+        "a metric whose newest value is the processing time of a message in seconds, in place of measuring it",
         |backlog, value| put(&mut backlog.metric, metric(value.text()?).map(Some)),
     ),
     Setting::new(
@@ -125,7 +125,7 @@ pub(crate) const TAGS: &[Setting<BacklogTags>] = &[
             Number("seconds", 0.0, LONGEST_START_UP),
             "the group's `DefaultInstanceWarmup`, or 30",
         ),
-        "how long an instance takes from its start to its first receive, until that was measured",
+        "how long an instance takes from its start to its first receive, until it has been measured",
         |backlog, value| {
             put(&mut backlog.settings.start_up, value.seconds())?;
             backlog.has_start_up = true;
@@ -161,7 +161,7 @@ pub(crate) const TAGS: &[Setting<BacklogTags>] = &[
     ),
 ];
 
-/// A queue's name, or the ARN of one.
+/// A queue's name or its ARN.
 fn queue(value: &str) -> Option<&str> {
     let name = match value.strip_prefix("arn:") {
         Some(rest) => {
@@ -178,7 +178,8 @@ fn queue(value: &str) -> Option<&str> {
     (!stem.is_empty() && name.len() <= 80 && stem.bytes().all(good)).then_some(value)
 }
 
-/// `Namespace/Name`, and dimensions as `Name=Value`, with spaces between them. Namespaces may have slashes, names have none here.
+/// Parses `Namespace/Name`, followed by dimensions as `Name=Value` separated by spaces. Namespaces may contain slashes;
+/// names may not.
 fn metric(value: &str) -> Option<ProcessingMetric> {
     let mut words = value.split_ascii_whitespace();
     let (namespace, name) = words.next()?.rsplit_once('/')?;
@@ -197,7 +198,7 @@ fn metric(value: &str) -> Option<ProcessingMetric> {
     })
 }
 
-/// How a group with these tags is sized by a backlog. None if it is not.
+/// How a group with these tags is sized by a backlog; `None` if it is not.
 pub(crate) fn backlog_of<'t>(tag: impl Fn(&str) -> Option<&'t str>) -> Option<BacklogTags> {
     let mut said = BacklogTags::default();
     apply_all(TAGS, &mut said, tag);

@@ -1,4 +1,4 @@
-//! Tags by which a load balancer asks for what ALB does not have.
+//! Tags that give a load balancer features that AWS does not have.
 
 use crate::records::Tags;
 use crate::settings::holder::Holder;
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 const APPLICATION: &[Holder] = &[Holder::Application];
 
-/// What a load balancer's attributes and tags say.
+/// What a load balancer's attributes and tags say together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Extended {
     /// How it treats clients and their requests.
@@ -53,7 +53,7 @@ pub(crate) const TAGS: &[Setting<Extended>] = &[
         "forebay:strict-paths",
         APPLICATION,
         (Switch, "on if the desync mitigation mode is `strictest`"),
-        "rules see escaped and doubled slashes as targets may, and what stays ambiguous is refused",
+        "rules see escaped and doubled slashes as targets may see them, and requests that remain ambiguous are refused",
         |balancer, value| {
             balancer.settings.paths = if value.flag()? {
                 PathMode::Strict
@@ -72,7 +72,7 @@ pub(crate) const TAGS: &[Setting<Extended>] = &[
             ),
             "none",
         ),
-        "names by which the load balancer is reached at exposed addresses; a leading full stop stands for any labels",
+        "names by which the load balancer is reached at exposed addresses; a leading dot matches any labels",
         |balancer, value| put(&mut balancer.names, names(value.text()?)),
     ),
     Setting::new(
@@ -89,7 +89,7 @@ pub(crate) const TAGS: &[Setting<Extended>] = &[
     ),
 ];
 
-/// Networks; none if one of them is none. An address is a network of its own.
+/// Parses networks; `None` if one of them is invalid. A bare address is a network of one address.
 fn proxies(value: &str) -> Option<Vec<IpNet>> {
     let network = |word: &str| -> Option<IpNet> {
         let alone = || word.parse().ok().map(|address: IpAddr| IpNet::from(address));
@@ -99,7 +99,7 @@ fn proxies(value: &str) -> Option<Vec<IpNet>> {
     networks.filter(|networks| !networks.is_empty())
 }
 
-/// Host names, in lower case; none if one of them is none.
+/// Parses host names, in lower case; `None` if one of them is invalid.
 fn names(value: &str) -> Option<Vec<String>> {
     let names = value.split_ascii_whitespace();
     let names: Vec<String> = names.map(str::to_ascii_lowercase).collect();

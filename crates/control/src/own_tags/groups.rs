@@ -1,4 +1,4 @@
-//! Tags by which a target group asks for what ALB does not have.
+//! Tags that give a target group features that AWS does not have.
 
 use crate::own_tags::queues::queue_of;
 use crate::records::Tags;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 const HTTP: &[Holder] = &[Holder::HttpGroup];
 const PROXY_PROTOCOL: &str = "forebay:proxy-protocol";
 
-/// The tags of a target group that change how its targets are chosen and spoken to.
+/// The tags of a target group that change how its targets are chosen and how requests are sent to them.
 pub(crate) const TAGS: &[Setting<GroupSettings>] = &[
     Setting::new(
         "forebay:algorithm",
@@ -41,7 +41,7 @@ pub(crate) const TAGS: &[Setting<GroupSettings>] = &[
         "forebay:sticky-load-ceiling",
         HTTP,
         (Number("", 1.0, 1000.0), "none"),
-        "a sticky target that holds more than this many times the mean load of its group is left for another",
+        "a request leaves its sticky target if that has more than this many times the mean load of its group",
         |group, value| {
             let percent = (value.number()? * 100.0).round() as u32;
             put(&mut group.sticky_ceiling_percent, Some(percent))
@@ -51,14 +51,14 @@ pub(crate) const TAGS: &[Setting<GroupSettings>] = &[
         "forebay:retries",
         HTTP,
         (Whole("", 0, 5), "0"),
-        "how many other targets a request is sent to, one after another, when its target failed it and sending it again is safe",
+        "how many other targets a request is tried at, one after another, when its target fails and a retry is safe",
         |group, value| put(&mut group.retries, value.whole()),
     ),
     Setting::new(
         "forebay:push-back",
         HTTP,
         (Switch, "off"),
-        "429 and 503 of a target mean that it had no free slot and did nothing",
+        "a 429 or 503 from a target means that it had no free slot and did not process the request",
         |group, value| put(&mut group.push_back, value.flag()),
     ),
     Setting::new(
@@ -79,7 +79,7 @@ pub(crate) const TAGS: &[Setting<GroupSettings>] = &[
         "forebay:target-tls-verify",
         HTTP,
         (Text(256), "off"),
-        "the name for which targets must show a certificate of an authority that the machine trusts; `off` takes any certificate, as ALB does",
+        "the name that targets' certificates must be valid for, issued by an authority that the machine trusts; `off` accepts any certificate, as ALB does",
         |group, value| {
             let name = value.text()?;
             group.verified_name = (name != "off").then(|| Arc::from(name));
@@ -88,7 +88,7 @@ pub(crate) const TAGS: &[Setting<GroupSettings>] = &[
     ),
 ];
 
-/// What is wrong with these tags on a target group with agents beside its targets (`controlled`), if something is.
+/// What is wrong with these tags on a target group, if anything. `controlled` says that agents run beside its targets.
 pub(crate) fn wrong_for(controlled: bool, tags: &Tags) -> Option<String> {
     let value = tags.get(PROXY_PROTOCOL)?;
     (controlled && value == "v2").then(|| {
@@ -102,7 +102,8 @@ pub(crate) fn wrong_for(controlled: bool, tags: &Tags) -> Option<String> {
 pub(crate) fn extend(settings: &mut GroupSettings, tags: Option<&Tags>) {
     settings.queue = queue_of(settings.control_port.is_some(), tags).map(Arc::new);
     apply_all(TAGS, settings, |key| tags?.get(key).map(String::as_str));
-    // Agents do not read PROXY headers. The API refuses the pair; a state that has it must not break connections to agents.
+    // Agents do not read PROXY headers. The API refuses the combination, but a state that already has it must not break
+    // connections to agents.
     settings.proxy_protocol &= settings.control_port.is_none();
 }
 
@@ -128,7 +129,7 @@ mod tests {
             assert_eq!(wrong_tag(key, value), None, "{key}={value}");
         }
         for (key, value) in [
-            // ALB's own are the attribute's business.
+            // The algorithms that AWS has are set by the attribute.
             ("forebay:algorithm", "round_robin"),
             ("forebay:algorithm", ""),
             ("forebay:slow-start", "901"),

@@ -1,5 +1,5 @@
-//! The tag that announces to a Spot Instance that it will be taken away, for those who try out how their fleet takes it. AWS's Fault
-//! Injection Service does the same.
+//! The tag that announces a Spot interruption, to try out how a fleet copes with one. AWS's Fault Injection Service can
+//! do the same.
 
 use crate::settings::holder::Holder;
 use crate::settings::setting::{Setting, apply_all, put};
@@ -15,9 +15,9 @@ pub(crate) const TAGS: &[Setting<Option<Duration>>] = &[Setting::new(
     &[Holder::Instance],
     (
         Form("a number of seconds from 0 to 3600; AWS gives 120"),
-        "not taken away",
+        "not interrupted",
     ),
-    "the Spot Instance is told that it will be taken away, and ends this many seconds after the tag was set",
+    "the Spot Instance gets an interruption notice, and is interrupted this many seconds after the tag was set",
     |notice, value| {
         let seconds: u64 = value.text()?.parse().ok()?;
         let is_short = seconds <= LONGEST;
@@ -25,7 +25,7 @@ pub(crate) const TAGS: &[Setting<Option<Duration>>] = &[Setting::new(
     },
 )];
 
-/// The notice that a tag gives to an instance, if it is that tag.
+/// The notice that this tag gives its instance, if it is the interruption tag.
 pub(crate) fn notice(key: &str, value: &str) -> Option<Duration> {
     let mut notice = None;
     apply_all(TAGS, &mut notice, |known| (known == key).then_some(value));

@@ -1,8 +1,9 @@
-//! Tags of Forebay's own, with which a resource asks for what AWS does not have. In every other way they stay AWS's tags.
+//! Tags of Forebay's own, which give resources features that AWS does not have. In every other way they behave like
+//! AWS's tags.
 //!
-//! Each file is a table of rows ([`crate::settings::Setting`]) for one purpose: `groups`, `queues` (limits and waiting), `balancers`,
-//! `planners` and `backlogs` (how Auto Scaling groups are sized), `interruptions`, `addresses`. `names` knows all of them: it refuses
-//! what is misspelt and values that mean nothing.
+//! Each file is a table of rows ([`crate::settings::Setting`]) for one purpose: `groups`, `queues` (limits and
+//! waiting), `balancers`, `planners` and `backlogs` (how Auto Scaling groups are sized), `interruptions`, `addresses`.
+//! `names` knows all of them: it refuses misspelt keys and invalid values.
 
 pub(crate) mod addresses;
 pub(crate) mod backlogs;

@@ -1,17 +1,17 @@
-//! All tags of Forebay's own. One that is misspelt would be stored and do nothing, so it is refused.
+//! All of Forebay's own tags. A misspelt tag would be stored and do nothing, so it is refused.
 
 use crate::own_tags::{addresses, backlogs, balancers, groups, interruptions, planners, queues};
 use crate::settings::nearest::nearest;
 use crate::settings::setting::{Row, Setting};
 
-/// The beginning of each key.
+/// The prefix of every key.
 const PREFIX: &str = "forebay:";
 
 fn rows<T>(table: &'static [Setting<T>]) -> impl Iterator<Item = &'static Row> {
     table.iter().map(Setting::row)
 }
 
-/// All of them.
+/// All of Forebay's own tags.
 pub fn own_tags() -> impl Iterator<Item = &'static Row> {
     rows(groups::TAGS)
         .chain(rows(queues::TAGS))
@@ -23,8 +23,8 @@ pub fn own_tags() -> impl Iterator<Item = &'static Row> {
         .chain(rows(addresses::TAGS))
 }
 
-/// What is wrong with a tag's key, if it looks like one of Forebay's own and is not. The resource does not matter: Terraform's default
-/// tags go to all.
+/// What is wrong with a tag's key, if it looks like one of Forebay's own and is unknown. The resource does not matter:
+/// Terraform's default tags are put on every resource.
 pub(crate) fn wrong_name(key: &str) -> Option<String> {
     let is_own = key
         .get(..PREFIX.len())
@@ -41,15 +41,15 @@ pub(crate) fn wrong_name(key: &str) -> Option<String> {
     Some(format!("Tag '{key}' is not known: did you mean '{nearest}'?"))
 }
 
-/// What a tag's value must be, if it is of this table and its value means nothing.
+/// What the tag's value should be, if the tag is in this table and its value is invalid.
 fn wanted<T: Default>(table: &[Setting<T>], key: &str, value: &str) -> Option<String> {
     let setting = table.iter().find(|setting| setting.row().key == key)?;
     let is_taken = setting.apply(&mut T::default(), value).is_some();
     (!is_taken).then(|| setting.row().values.wanted())
 }
 
-/// What is wrong with a tag, if it is one of Forebay's own or looks like one: its key is not known, or its value means nothing. An error
-/// at the call is better than a setting that silently does nothing.
+/// What is wrong with a tag, if it is one of Forebay's own or looks like one: an unknown key or an invalid value. An
+/// error at the call is better than a setting that silently does nothing.
 pub(crate) fn wrong_tag(key: &str, value: &str) -> Option<String> {
     wrong_name(key).or_else(|| {
         let wanted = wanted(groups::TAGS, key, value)
@@ -100,7 +100,7 @@ mod tests {
         }
     }
 
-    /// What a page says that a tag takes is taken, and nothing beside it.
+    /// A tag accepts what its page says it accepts, and nothing else.
     #[test]
     fn bounds_are_taken_and_what_is_beyond_is_not() {
         for row in own_tags() {
@@ -134,7 +134,7 @@ mod tests {
         }
     }
 
-    /// A misspelt tag was stored, and nobody noticed that it did nothing.
+    /// Regression: a misspelt tag was stored and had no effect.
     #[test]
     fn misspelt_tags_are_refused_at_creation_and_later() {
         let mut caller = Caller::new();

@@ -1,35 +1,35 @@
-//! Tags by which an Auto Scaling group has its capacity planned from what comes to its target groups.
+//! Tags that plan an Auto Scaling group's capacity from the requests of its target groups.
 
 use crate::settings::holder::Holder;
 use crate::settings::setting::{Setting, apply_all, put};
 use crate::settings::values::Values::{Number, OneOf, Whole};
 use forebay_scaling::planner::Settings;
 
-/// Auto Scaling groups.
+/// The resources that have these tags.
 pub(super) const SCALING: &[Holder] = &[Holder::ScalingGroup];
-/// Whether a group is sized, and whether that is only said.
+/// Whether a group is sized (`on`), not (`off`), or its plans are only shown (`dry-run`).
 pub(super) const MODES: &[&str] = &["on", "off", "dry-run"];
-/// The longest start-up that may be given, in seconds: a day.
+/// The longest start-up time that can be set, in seconds: a day.
 pub(super) const LONGEST_START_UP: f64 = 86_400.0;
-/// The longest idle time that may be given, in seconds: a week.
+/// The longest idle time that can be set, in seconds: a week.
 pub(super) const LONGEST_IDLE: f64 = 604_800.0;
-/// The highest bound on costs.
+/// The highest cost limit that can be set.
 pub(super) const HIGHEST_COST: f64 = 1e9;
 
-/// What a group's tags say of its planner.
+/// What a group's tags say about its planner.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct PlannerTags {
     /// Whether the group is planned at all.
     is_on: bool,
-    /// Plans are shown and not carried out.
+    /// Whether plans are shown but not carried out.
     pub is_dry_run: bool,
-    /// How it plans.
+    /// How the planner works.
     pub settings: Settings,
-    /// Whether a start-up time is given for when none was measured.
+    /// Whether a tag sets the start-up time to use while none has been measured.
     pub has_start_up: bool,
-    /// Requests that an instance may have in flight; what is measured counts if it is not given.
+    /// How many requests an instance may have in flight. If it is not set, the measured value applies.
     pub in_flight: Option<f64>,
-    /// What the group's instances may cost in an hour.
+    /// What the group's instances may cost per hour.
     pub max_hourly_cost: Option<f64>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) const TAGS: &[Setting<PlannerTags>] = &[
         "forebay:planner",
         SCALING,
         (OneOf(MODES), "off"),
-        "`on`: capacity is ordered and taken away; `dry-run`: what would be done is shown, and nothing is done",
+        "`on`: the group gets the capacity that is planned; `dry-run`: plans are shown and not carried out",
         |planner, value| {
             let mode = value.text()?;
             planner.is_on = mode != "off";
@@ -54,7 +54,7 @@ pub(crate) const TAGS: &[Setting<PlannerTags>] = &[
             Number("", 0.01, 1e6),
             "what agents or `forebay:concurrency` say, or what is measured",
         ),
-        "requests that an instance is to have in flight",
+        "how many requests an instance should have in flight",
         |planner, value| put(&mut planner.in_flight, value.number().map(Some)),
     ),
     Setting::new(
@@ -64,14 +64,14 @@ pub(crate) const TAGS: &[Setting<PlannerTags>] = &[
             Number("", 0.0, 10.0),
             "1 where requests may wait, 2 where they may not",
         ),
-        "standard deviations of the load that are held ready beyond its mean",
+        "how many standard deviations of the load are kept as headroom beyond its mean",
         |planner, value| put(&mut planner.settings.headroom, value.number().map(Some)),
     ),
     Setting::new(
         "forebay:planner-spare",
         SCALING,
         (Whole("", 0, 1000), "0"),
-        "instances beyond what is needed, for one that fails",
+        "spare instances beyond what is needed, in case one fails",
         |planner, value| put(&mut planner.settings.spare, value.whole()),
     ),
     Setting::new(
@@ -88,7 +88,7 @@ pub(crate) const TAGS: &[Setting<PlannerTags>] = &[
             Number("seconds", 0.0, LONGEST_START_UP),
             "the group's `DefaultInstanceWarmup`, or 30",
         ),
-        "how long an instance takes to start, until a start-up was measured",
+        "how long an instance takes to start, until a start-up has been measured",
         |planner, value| {
             put(&mut planner.settings.start_up, value.seconds())?;
             planner.has_start_up = true;
@@ -111,7 +111,7 @@ pub(crate) const TAGS: &[Setting<PlannerTags>] = &[
     ),
 ];
 
-/// How a group with these tags is planned. None if it is not.
+/// How a group with these tags is planned; `None` if it is not.
 pub(crate) fn planner_of<'t>(tag: impl Fn(&str) -> Option<&'t str>) -> Option<PlannerTags> {
     let mut said = PlannerTags::default();
     apply_all(TAGS, &mut said, tag);

@@ -1,4 +1,4 @@
-//! Tags by which a target group limits its targets and lets requests wait, and a rule names its requests' class.
+//! Tags that limit a target group's targets and let requests wait, and the tag that gives a rule's requests a class.
 
 use crate::records::Tags;
 use crate::settings::holder::Holder;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Target groups that serve load balancers.
 const SERVING: &[Holder] = &[Holder::HttpGroup, Holder::LambdaGroup];
 
-/// What a target group's tags say of its limits and its queue. None where they say nothing.
+/// What a target group's tags say about its limits and its queue. `None` where no tag is set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct QueueTags {
     concurrency: Option<Concurrency>,
@@ -27,9 +27,9 @@ pub(crate) const TAGS: &[Setting<QueueTags>] = &[
     Setting::new(
         "forebay:concurrency",
         SERVING,
-        // The range of AWS's agent.
+        // The range that AWS's target control agent has.
         (AutoOr(1, 1000), "no limit"),
-        "requests in flight at each target, at most, for targets without an agent; `auto` learns the number",
+        "the most requests in flight at each target without an agent; `auto` learns the number",
         |queue, value| {
             queue.concurrency = Some(match value {
                 Given::Whole(limit) => Concurrency::Fixed(limit),
@@ -49,7 +49,7 @@ pub(crate) const TAGS: &[Setting<QueueTags>] = &[
         "forebay:queue-wait",
         SERVING,
         (Number("seconds", 0.001, 3600.0), "10"),
-        "seconds for which a request may wait",
+        "how many seconds a request may wait",
         |queue, value| put(&mut queue.wait, value.seconds().map(Some)),
     ),
     Setting::new(
@@ -80,10 +80,10 @@ pub(crate) const RULE_TAGS: &[Setting<Option<Arc<str>>>] = &[Setting::new(
     |class, value| put(class, token(value.text()?).map(Some)),
 )];
 
-/// The greatest share of a class.
+/// The greatest share that a class can have.
 const GREATEST_WEIGHT: u32 = 1000;
 
-/// Names of headers and classes: a token of HTTP (RFC 9110 section 5.6.2), as far as tags can hold one.
+/// The name of a header or a class: an HTTP token (RFC 9110, section 5.6.2) of characters that tags may contain.
 fn token(value: &str) -> Option<Arc<str>> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+');
     (!value.is_empty() && value.bytes().all(good)).then(|| Arc::from(value))
@@ -101,7 +101,7 @@ fn weights(value: &str) -> Option<Arc<[(String, u32)]>> {
         .collect()
 }
 
-/// How a group's targets are limited and who waits. None if neither its control port nor a tag says anything of it.
+/// How a group's targets are limited and which requests wait. `None` if neither the control port nor a tag asks for it.
 pub(crate) fn queue_of(controlled: bool, tags: Option<&Tags>) -> Option<QueueSettings> {
     let mut said = QueueTags::default();
     apply_all(TAGS, &mut said, |key| tags?.get(key).map(String::as_str));
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!((fixed.concurrency, fixed.length), (Concurrency::Fixed(3), 0));
         assert_eq!(fixed.wait, Duration::from_millis(500));
         assert_eq!(&*fixed.weights, &[("a".to_owned(), 2)]);
-        // The agent is the truth about its target.
+        // The agent knows its target's limit best.
         let both = queue_of(true, Some(&tags(&all))).unwrap();
         assert_eq!(both.concurrency, Concurrency::Agent);
     }

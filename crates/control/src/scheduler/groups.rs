@@ -1,4 +1,4 @@
-//! Groups of schedules. There is always one, `default`.
+//! Schedule groups. The group `default` always exists.
 
 use super::errors::{conflict, invalid, quota};
 use super::lookup::{DEFAULT, PAGE_SIZE, key, named};
@@ -11,7 +11,7 @@ use crate::schedules::records::ScheduleGroup;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Groups of a region (AWS's quota).
+/// The most groups of a region (AWS's quota).
 const GROUPS: usize = 500;
 
 pub(super) fn create(tx: &mut Tx<'_>) -> Answered {

@@ -1,4 +1,4 @@
-//! Which group is meant, and where a schedule stands.
+//! Finds groups, and the keys of schedules.
 
 use super::errors::not_found;
 use crate::api::arns::own_arn;
@@ -7,9 +7,9 @@ use crate::schedules::records::ScheduleGroup;
 use forebay_awswire::ApiError;
 use std::sync::Arc;
 
-/// The member that says how large a page is.
+/// The input member with the page size.
 pub(super) const PAGE_SIZE: &str = "MaxResults";
-/// The group of schedules that name none.
+/// The default group.
 pub(super) const DEFAULT: &str = "default";
 /// The key of a schedule's row.
 pub(super) fn key(group: &str, name: &str) -> String {
@@ -24,7 +24,7 @@ pub(super) fn named(view: &View<'_>, name: &str) -> Result<Arc<ScheduleGroup>, A
     if name != DEFAULT {
         return Err(not_found("Schedule group", name));
     }
-    // Nobody made it, and it has always been there.
+    // The default group was not created by anyone and has always existed.
     let made = forebay_units::Wall::from_seconds(0);
     Ok(Arc::new(ScheduleGroup {
         name: DEFAULT.to_owned(),

@@ -1,4 +1,7 @@
-//! EventBridge Scheduler: schedules and their groups. When they run, and what comes of it, is `crate::schedules`' to say.
+//! EventBridge Scheduler: schedules and their groups. `crate::schedules` decides when they run, and carries the runs
+//! out.
+//!
+//! Read `schedules`, `groups`, `lookup`, `tags`, `errors`.
 
 mod errors;
 mod groups;

@@ -1,4 +1,4 @@
-//! Schedules: made, changed, found, listed, deleted.
+//! Schedules: create, update, find, list and delete them.
 
 use super::errors::{conflict, invalid, not_found, quota};
 use super::lookup::{DEFAULT, PAGE_SIZE, key, named};
@@ -13,10 +13,10 @@ use forebay_units::Wall;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-/// Schedules of a region. (AWS's quota is a million.)
+/// The most schedules of a region. (AWS's quota is a million.)
 const SCHEDULES: usize = 20_000;
 
-/// Parameters of targets that are not served.
+/// Parameters of targets that are not supported.
 const REFUSED: [&str; 6] = [
     "EcsParameters",
     "EventBridgeParameters",
@@ -26,7 +26,7 @@ const REFUSED: [&str; 6] = [
     "SageMakerPipelineParameters",
 ];
 
-/// The group and the name that a call names.
+/// The group and the name in a call.
 fn place(view: &View<'_>) -> (String, String) {
     let text = |name: &str| view.request.input[name].as_str().map(str::to_owned);
     (
@@ -83,7 +83,7 @@ fn target(view: &View<'_>) -> Result<Target, ApiError> {
     let given = &view.request.input["Target"];
     if let Some(name) = REFUSED.iter().find(|name| !given[**name].is_null()) {
         return Err(invalid(format!(
-            "{name} belongs to a target that Forebay does not have."
+            "{name} is for a kind of target that Forebay does not support: leave it out."
         )));
     }
     let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -104,13 +104,15 @@ fn target(view: &View<'_>) -> Result<Target, ApiError> {
     Ok(target)
 }
 
-/// The schedule as the call has it, but for what an older one keeps.
+/// The schedule in a call, without what an update keeps of the existing one.
 fn given(view: &View<'_>, since: Wall) -> Result<EventSchedule, ApiError> {
     let input = &view.request.input;
     let (group, name) = place(view);
     named(view, &group)?;
     if input["KmsKeyArn"].as_str().is_some_and(|key| !key.is_empty()) {
-        return Err(invalid("KmsKeyArn is not built: there is no KMS. Leave it out."));
+        return Err(invalid(
+            "KmsKeyArn is not supported by Forebay, which has no KMS: leave it out.",
+        ));
     }
     Ok(EventSchedule {
         arn: own_arn(view, "scheduler", &format!("schedule/{group}/{name}")),
@@ -160,7 +162,7 @@ pub(super) fn update(tx: &mut Tx<'_>) -> Answered {
     let before = found(tx)?;
     let mut schedule = given(tx, tx.request.now)?;
     schedule.created = before.created;
-    // With the times that it had, it goes on as it did: a rate counts from where it counted.
+    // If its times do not change, it continues as before: a rate keeps counting from the same time.
     let times = |timing: &Timing| (timing.expression.clone(), timing.zone.clone(), timing.start);
     if before.enabled && times(&schedule.timing) == times(&before.timing) {
         schedule.timing.since = before.timing.since;
@@ -199,7 +201,7 @@ fn shown_target(target: &Target) -> Value {
         "DeadLetterConfig",
         target.dead_letter.as_ref().map(|arn| json!({"Arn": arn})),
     );
-    // AWS shows its defaults.
+    // AWS shows defaults.
     put(
         "RetryPolicy",
         Some(json!({

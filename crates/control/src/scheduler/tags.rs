@@ -1,4 +1,4 @@
-//! Tags of schedule groups, which alone have some.
+//! Tags of schedule groups. Schedules themselves have none.
 
 use super::lookup::named;
 use crate::api::context::{Answered, Tx, View};

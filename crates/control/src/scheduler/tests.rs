@@ -1,3 +1,5 @@
+//! EventBridge Scheduler's operations, as clients call them, and the runs of schedules.
+
 use crate::schedules::{Doing, Looking, ask, carry_out, doing, finish, look, next_look};
 use crate::testing::{Caller, REGION};
 use crate::{Asked, MessageOrder, Ports};
@@ -13,7 +15,8 @@ impl Caller {
         self.call_of(Service::Scheduler, operation, input)
     }
 
-    /// Looks at schedules as of `now`, and carries out what writes. Gives what is asked past the writer.
+    /// Looks at schedules at `now` and carries out the runs that write. Returns what the others ask for outside the
+    /// writer.
     fn runs(&mut self, now: Wall) -> Vec<(String, Asked)> {
         self.now = now;
         if let Some(next) = look(&self.state, now, Looking::default()) {
@@ -224,7 +227,7 @@ fn a_capacity_reservation_is_set_and_reset_at_the_second() {
         let told = caller.ok("DescribeCapacityReservation", input);
         told["MinimumLoadBalancerCapacity"]["CapacityUnits"].as_i64()
     };
-    // 22:13:20 is now.
+    // `now` is 22:13:20.
     assert_eq!(
         next_look(&caller.state, |_, _| false),
         Some(Wall::from_seconds(begin.seconds() + 40))
@@ -256,7 +259,7 @@ fn a_run_is_a_row_until_it_is_done_and_asks_for_the_same_each_time() {
     };
     let first = caller.runs(begin);
     assert_eq!(first.len(), 1);
-    // Killed before anybody knows what came of it: it is asked again, for the same message, and no other run has come to be.
+    // After a crash before the result is known, the run asks again with the same message, and no other run is found.
     let again = caller.runs(Wall::from_seconds(begin.seconds() + 5));
     assert_eq!((again.len(), id(&again[0].1)), (1, id(&first[0].1)));
     assert!(id(&first[0].1).is_naming());
@@ -353,7 +356,7 @@ fn what_was_missed_runs_once() {
         .unwrap();
     let late = Wall::from_seconds(caller.now.seconds() + 3600);
     let runs = caller.runs(late);
-    // The one of now, and the latest of those that are more than a minute late.
+    // The run that is due now, and the latest of those that are more than a minute late.
     let views = caller.state.schedule_views(late);
     assert_eq!((runs.len(), views[0].missed), (3, 58));
     assert!(views[0].runs.iter().any(|run| run.caught_up));

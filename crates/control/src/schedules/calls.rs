@@ -1,5 +1,7 @@
-//! A run's call: what it is, how it is carried out, and what becomes of the run then. An operation on the state and the end of its run are
-//! one change, so neither is there without the other. What is asked past the writer has an id of its own, which stays the same.
+//! A run's call: what it is, how it is carried out, and what the run becomes. If the call is an operation on the state,
+//! its change and the end of the run are one commit, so neither exists without the other. Other calls bypass the writer
+//! and may be repeated after a crash; a message's id is derived from the run, so the log recognizes the repetition
+//! (docs/decisions/0044).
 
 use super::due::settle;
 use super::events::{execution_id, input};
@@ -20,21 +22,21 @@ use forebay_units::{Rng, Wall};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// In whose name schedules call.
+/// The caller of scheduled calls.
 const CALLER: &str = "forebay-scheduler";
 
-/// A run that is due, and how it is carried out.
+/// How a due run is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
-    /// By [`carry_out`], a change of the state.
+    /// By [`carry_out`], as a change of the state.
     Write,
-    /// By [`ask`], past the writer, and then [`finish`].
+    /// By [`ask`] outside the writer, and then [`finish`].
     Ask,
-    /// By [`put`], past the writer, and then [`finish`].
+    /// By [`put`] outside the writer, and then [`finish`].
     Put,
 }
 
-/// What a run calls.
+/// The operation that a run calls.
 struct Calls<'a> {
     service: Service,
     operation: &'static OperationSpec,
@@ -42,7 +44,7 @@ struct Calls<'a> {
     input: Value,
 }
 
-/// All runs that are due by now: the region, the key, and how each is carried out.
+/// All runs that are due: the region, the key, and how to carry each out.
 pub fn doing(state: &State, now: Wall) -> Vec<(String, String, Doing)> {
     let all = state.regions().flat_map(|(name, region)| {
         region.scheduled_runs.iter().filter_map(move |(key, run)| {
@@ -50,7 +52,7 @@ pub fn doing(state: &State, now: Wall) -> Vec<(String, String, Doing)> {
                 RunPhase::Due { at, .. } if *at <= now => match universal(&run.target.arn, find_any) {
                     Some(Ok(Universal { operation, .. })) if operation.changes_state() => Doing::Write,
                     Some(Ok(Universal { operation, .. })) if !operation.asks_messages() => Doing::Put,
-                    // What cannot be called fails like a call.
+                    // A target that cannot be called goes the same way, and fails there.
                     _ => Doing::Ask,
                 },
                 RunPhase::DeadLetter { .. } => Doing::Ask,
@@ -66,7 +68,7 @@ fn run_of<'a>(state: &'a State, region: &str, key: &str) -> Option<&'a Arc<Sched
     state.existing_region(region)?.scheduled_runs.get(key)
 }
 
-/// What a run calls, but for a function's invocation.
+/// The operation that a run calls. Functions are invoked otherwise.
 fn calls<'a>(run: &'a ScheduledRun, region: &'a str) -> Result<Calls<'a>, ApiError> {
     let (service, operation, input) = match (&run.phase, universal(&run.target.arn, find_any)) {
         (RunPhase::DeadLetter { code, why, condition }, _) => (
@@ -97,7 +99,7 @@ fn calls<'a>(run: &'a ScheduledRun, region: &'a str) -> Result<Calls<'a>, ApiErr
     })
 }
 
-/// SendMessage's input to a target that is a queue.
+/// SendMessage's input for a target that is a queue.
 fn to_queue(run: &ScheduledRun) -> Value {
     let mut message = json!({"QueueUrl": url(&run.target.arn), "MessageBody": input(run)});
     if let Some(group) = &run.target.message_group {
@@ -163,7 +165,8 @@ impl Calls<'_> {
     }
 }
 
-/// The state after a run that writes, with the run over or put off. None if there is no such run any more.
+/// The state after a run that changes the state; the run has ended or is retried later. `None` if the run does not
+/// exist any more.
 pub fn carry_out(state: &State, region: &str, key: &str, ports: &Ports<'_>, now: Wall) -> Option<State> {
     let run = run_of(state, region, key)?;
     let mut rng = state.drawn(key);
@@ -174,15 +177,17 @@ pub fn carry_out(state: &State, region: &str, key: &str, ports: &Ports<'_>, now:
     });
     match done {
         Ok(outcome) => {
+            // The end of the run is recorded in the operation's result, so both are one commit. With two, a crash in
+            // between would repeat the operation.
             let next = outcome.next.unwrap_or_else(|| state.clone());
-            // It may have deleted its own schedule.
+            // The operation may have deleted its own schedule.
             Some(finish(&next, region, key, Ok(()), now).unwrap_or(next))
         }
         Err(error) => finish(state, region, key, Err(&error), now),
     }
 }
 
-/// What a run asks past the writer. None if there is no such run any more.
+/// What a run asks for outside the writer. `None` if the run does not exist any more.
 pub fn ask(
     state: &State,
     region: &str,
@@ -191,7 +196,7 @@ pub fn ask(
     now: Wall,
 ) -> Option<Result<Asked, ApiError>> {
     let run = run_of(state, region, key)?;
-    // Drawn from the run alone, so that the same run's message has the same id whenever it is sent.
+    // Derived from the run alone, so the message has the same id whenever it is sent.
     let mut rng = Rng::named(state.stable_seed(), key);
     let is_dead = matches!(run.phase, RunPhase::DeadLetter { .. });
     if run.target.arn.contains(":function:") && !is_dead {
@@ -201,6 +206,8 @@ pub fn ask(
         let asked = calls.with_request(run, now, |operation, request| {
             operation.ask(state, request, ports.observations, &mut rng)
         })?;
+        // The operation has drawn a random id. It is replaced by the run's own: the log remembers such ids and does not
+        // add a message twice.
         Ok(match asked {
             Asked::Order(MessageOrder::Send { queue, letters }, answer) => {
                 let marked = letters.into_iter().map(|letter| Letter {
@@ -220,7 +227,7 @@ pub fn ask(
     }))
 }
 
-/// The id of a run's message, which stays the same. A dead letter is another message.
+/// The id of a run's message, always the same. A dead letter is another message than the run's own.
 fn id_of(state: &State, run: &ScheduledRun) -> MessageId {
     let phase = if matches!(run.phase, RunPhase::DeadLetter { .. }) {
         "dead"
@@ -232,7 +239,7 @@ fn id_of(state: &State, run: &ScheduledRun) -> MessageId {
     MessageId::naming(drawn)
 }
 
-/// A function is given the event by its own queue, as by an invocation of the type Event.
+/// An event is put into the function's own queue, as by an invocation of type Event.
 fn invocation(state: &State, region: &str, run: &ScheduledRun, now: Wall) -> Result<Asked, ApiError> {
     let function = state
         .existing_region(region)
@@ -272,7 +279,7 @@ fn invocation(state: &State, region: &str, run: &ScheduledRun, now: Wall) -> Res
     }))
 }
 
-/// Carries a run out that puts datapoints. None if there is no such run any more.
+/// Carries out a run that puts datapoints. `None` if the run does not exist any more.
 pub fn put(
     state: &State,
     region: &str,
@@ -290,7 +297,7 @@ pub fn put(
     }))
 }
 
-/// The state in which a run has ended so, or is put off. None if there is no such run any more.
+/// The state after a run's call: the run has ended, or is retried later. `None` if the run does not exist any more.
 pub fn finish(
     state: &State,
     region: &str,
@@ -309,7 +316,7 @@ pub fn finish(
         (Err(error), RunPhase::DeadLetter { why, .. }) => RunPhase::Done {
             at: now,
             why: Some(format!(
-                "{why} (and the dead-letter queue took nothing: {})",
+                "{why} (and sending it to the dead-letter queue failed: {})",
                 error.message
             )),
         },

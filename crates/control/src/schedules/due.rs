@@ -1,4 +1,4 @@
-//! What is due: runs come to be when their time has come, in one change with the time of the look.
+//! Finds due runs. They are stored in the same commit as the time of the look, so that none is found twice or lost.
 
 use super::lives::runs_of;
 use super::records::{RunPhase, ScheduleClock, ScheduledRun, Target, Timing, key};
@@ -9,15 +9,15 @@ use forebay_schedules::{AfterCompletion, CatchUp, Look};
 use forebay_units::Wall;
 use std::sync::Arc;
 
-/// Runs of one schedule that are kept when they are over.
+/// How many ended runs of each schedule are kept.
 const HISTORY: usize = 20;
 
-/// How it is looked.
+/// How missed runs are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Looking {
-    /// What is done about missed runs.
+    /// The catch-up policy.
     pub catch_up: CatchUp,
-    /// How late a run may be without being missed.
+    /// How late a run may be without counting as missed.
     pub tolerance: Duration,
 }
 
@@ -30,13 +30,13 @@ impl Default for Looking {
     }
 }
 
-/// A schedule or a rule that is enabled.
+/// An enabled schedule or rule.
 struct Enabled<'a> {
     timing: &'a Timing,
     targets: &'a [Target],
 }
 
-/// What is there under an ARN.
+/// The enabled schedule or rule with an ARN.
 fn enabled<'a>(region: &'a Region, arn: &str) -> Option<Enabled<'a>> {
     if let Some(schedule) = schedule_key(arn).and_then(|key| region.event_schedules.get(key)) {
         return schedule.enabled.then_some(Enabled {
@@ -52,12 +52,12 @@ fn enabled<'a>(region: &'a Region, arn: &str) -> Option<Enabled<'a>> {
     })
 }
 
-/// The key of a schedule's row, of its ARN.
+/// The key of a schedule's row, from its ARN.
 pub(super) fn schedule_key(arn: &str) -> Option<&str> {
     Some(arn.split_once(":schedule/")?.1)
 }
 
-/// When something is to be looked at next; none if nothing ever is. Runs that are under way are left out.
+/// When to look next, if ever. Runs in progress are left out.
 pub fn next_look(state: &State, is_under_way: impl Fn(&str, &str) -> bool + Copy) -> Option<Wall> {
     let regions = state.regions().flat_map(|(name, region)| {
         let clocks = region.schedule_clocks.values().filter_map(|clock| clock.next);
@@ -75,7 +75,7 @@ pub fn next_look(state: &State, is_under_way: impl Fn(&str, &str) -> bool + Copy
     regions.min()
 }
 
-/// The state in which all runs that are due by now are rows; none if none is. Their keys are those of [`super::doing`].
+/// The state with rows for all runs that are due; `None` if nothing is due. [`super::doing`] lists their keys.
 pub fn look(state: &State, now: Wall, how: Looking) -> Option<State> {
     let seed = state.stable_seed();
     let mut next = state.clone();
@@ -89,6 +89,8 @@ pub fn look(state: &State, now: Wall, how: Looking) -> Option<State> {
         for (arn, clock) in due {
             changed = true;
             let into = next.region_mut(name);
+            // A clock without an enabled schedule, or with an expression that cannot be parsed any more, would be due
+            // for ever.
             let Some(enabled) = enabled(region, arn) else {
                 into.schedule_clocks.remove(arn);
                 continue;
@@ -131,13 +133,14 @@ fn take(into: &mut Region, arn: &str, clock: &ScheduleClock, enabled: &Enabled<'
                     why: None,
                 },
             };
-            // A time that has run does not run again, whatever happened to the clock.
+            // A time that has run does not run again, even if its clock was reset.
             if !into.scheduled_runs.contains_key(&key) && !into.ended_runs.contains_key(&key) {
                 into.scheduled_runs.insert(key, Arc::new(new));
             }
         }
     }
     let clock = ScheduleClock {
+        // Never back, even if the wall clock is: otherwise the same times would be found again.
         last: now.max(clock.last),
         next: found.next_look,
         missed: clock.missed + found.missed.count as u64,
@@ -146,7 +149,7 @@ fn take(into: &mut Region, arn: &str, clock: &ScheduleClock, enabled: &Enabled<'
     settle(into, arn);
 }
 
-/// Leaves the latest of a schedule's runs that are over, and a schedule that is over only if it is to stay.
+/// Drops all but the latest ended runs of a schedule, and deletes a completed schedule if it asks for that.
 pub(super) fn settle(region: &mut Region, arn: &str) {
     let over = runs_of(&region.ended_runs, arn).rev().skip(HISTORY);
     let over: Vec<String> = over.map(|(key, _)| key.clone()).collect();
@@ -173,28 +176,28 @@ pub(super) fn settle(region: &mut Region, arn: &str) {
     }
 }
 
-/// A schedule or a rule, for those who look.
+/// A schedule or rule for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleView {
-    /// Its ARN.
+    /// The ARN.
     pub arn: String,
-    /// Its expression.
+    /// The expression.
     pub expression: String,
-    /// Its time zone.
+    /// The time zone.
     pub zone: Option<String>,
-    /// Whether it runs.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// What it calls.
+    /// The ARNs of its targets.
     pub targets: Vec<String>,
-    /// When it runs next: the scheduled time, before a window.
+    /// When it runs next: the scheduled time, before any window.
     pub next: Option<Wall>,
-    /// Runs that were missed and not made up for.
+    /// How many runs were missed and not caught up.
     pub missed: u64,
     /// Its latest runs, the newest first.
     pub runs: Vec<Arc<ScheduledRun>>,
 }
 
-/// All runs of a schedule that are kept, the newest first.
+/// All stored runs of a schedule, the newest first.
 fn all_runs(region: &Region, arn: &str) -> Vec<Arc<ScheduledRun>> {
     let tables = [&region.scheduled_runs, &region.ended_runs];
     let runs = tables.into_iter().flat_map(|table| runs_of(table, arn));
@@ -204,7 +207,7 @@ fn all_runs(region: &Region, arn: &str) -> Vec<Arc<ScheduledRun>> {
 }
 
 impl State {
-    /// All schedules and rules, by ARN, as they are at `now`.
+    /// All schedules and rules by ARN, as of `now`.
     pub fn schedule_views(&self, now: Wall) -> Vec<ScheduleView> {
         let mut views: Vec<ScheduleView> = self
             .regions()
@@ -241,7 +244,7 @@ impl State {
         views
     }
 
-    /// Whether schedules may have something else to do than in `old`. Costs O(regions).
+    /// Whether schedules may have something else to do than in `old`. O(regions).
     pub fn has_other_schedules(&self, old: &State) -> bool {
         let tables = |state: &State| {
             let regions = state.regions();

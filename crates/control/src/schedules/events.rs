@@ -1,4 +1,4 @@
-//! What a target is given: the event of its schedule, or what it was said to get.
+//! The input of a target: the event of its schedule, or the input that was configured.
 
 use super::records::{ScheduledRun, Target};
 use crate::api::arns::account_of;
@@ -7,7 +7,7 @@ use forebay_units::Rng;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// A run's own number: the same each time that it is tried.
+/// The execution id of a run, the same in all attempts.
 pub(super) fn execution_id(run: &ScheduledRun) -> String {
     uuid(&mut Rng::named(0, &run.key()))
 }
@@ -16,7 +16,7 @@ fn region_of(arn: &str) -> &str {
     arn.split(':').nth(3).unwrap_or_default()
 }
 
-/// The time as events tell it.
+/// The time as events show it.
 fn time(run: &ScheduledRun) -> String {
     forebay_awswire::timestamp(run.scheduled.seconds() as f64).replace(".000Z", "Z")
 }
@@ -41,7 +41,7 @@ fn event(run: &ScheduledRun, of_rule: bool) -> Value {
     })
 }
 
-/// What the target of a run is given.
+/// The input of a run's target.
 pub(super) fn input(run: &ScheduledRun) -> String {
     let of_rule = run.schedule.contains(":rule/");
     let target = &run.target;
@@ -72,7 +72,7 @@ fn of_rule_input(run: &ScheduledRun, target: &Target) -> String {
     }
 }
 
-/// What stands in the event at a path such as `$.detail` or `$.resources[0]`.
+/// The value in the event at a path such as `$.detail` or `$.resources[0]`.
 fn at<'a>(event: &'a Value, path: &str) -> Option<&'a Value> {
     let mut place = event;
     for step in path.strip_prefix('$')?.split('.').filter(|step| !step.is_empty()) {
@@ -107,7 +107,7 @@ fn transformed(event: &Value, run: &ScheduledRun, transformer: &Value) -> String
     values.insert("aws.events.event.ingestion-time".to_owned(), time(run));
     values.insert("aws.events.event.json".to_owned(), event.to_string());
     let template = transformer["InputTemplate"].as_str().unwrap_or_default();
-    // A template that is a text between quotes gives a JSON text, with its placeholders filled in.
+    // A template in quotes yields a JSON string, with its placeholders filled in.
     values.iter().fold(template.to_owned(), |text, (name, value)| {
         text.replace(&format!("<{name}>"), value)
     })

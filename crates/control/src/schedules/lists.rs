@@ -1,4 +1,4 @@
-//! What the APIs of schedules and of rules have alike: tags as lists, and pages.
+//! What the APIs of schedules and rules share: lists of tags, and pages.
 
 use crate::api::context::{Answered, Tx, View};
 use crate::api::errors::error;
@@ -8,16 +8,16 @@ use crate::records::Tags;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
-/// Tags of a resource.
+/// The most tags of a resource.
 const MOST_TAGS: usize = 50;
-/// The largest page, which is the usual one too.
+/// The largest page size, which is also the default.
 const PAGE: u64 = 100;
 
 fn invalid(message: impl Into<String>) -> ApiError {
     error("ValidationException", message)
 }
 
-/// These tags, and those that were there.
+/// The given tags, merged with the existing ones.
 pub(crate) fn checked_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError> {
     for tag in given.as_array().into_iter().flatten() {
         let text = |name: &str| tag[name].as_str().unwrap_or_default().to_owned();
@@ -33,14 +33,14 @@ pub(crate) fn checked_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiErr
     Ok(tags)
 }
 
-/// Adds the call's `Tags` to those of a resource.
+/// Adds the call's `Tags` to a resource.
 pub(crate) fn tag(tx: &mut Tx<'_>, arn: &str) -> Answered {
     let tags = checked_tags(&tx.request.input["Tags"], stored_tags(tx.region(), arn))?;
     put_tags(tx.region_mut(), arn, tags);
     Ok(json!({}))
 }
 
-/// Takes the call's `TagKeys` from a resource.
+/// Removes the call's `TagKeys` from a resource.
 pub(crate) fn untag(tx: &mut Tx<'_>, arn: &str) -> Answered {
     let mut tags = stored_tags(tx.region(), arn);
     let keys = tx.request.input["TagKeys"].as_array();
@@ -50,7 +50,7 @@ pub(crate) fn untag(tx: &mut Tx<'_>, arn: &str) -> Answered {
     Ok(json!({}))
 }
 
-/// The page that a call asks for, whose size is the member `size`, and the next one's token.
+/// The requested page, whose size is the member `size`, and the next page's token.
 pub(crate) fn page<T>(
     view: &View<'_>,
     size: &str,

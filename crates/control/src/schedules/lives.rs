@@ -1,18 +1,18 @@
-//! When a schedule's clock begins and stops.
+//! Starts and stops the clocks of schedules.
 
 use super::records::{ScheduleClock, ScheduledRun, Timing};
 use crate::tables::{Region, Table};
 use forebay_schedules::ScheduleError;
 use std::sync::Arc;
 
-/// Has a schedule run from now on. One that ran before goes on: what has run does not run again.
+/// Starts a schedule's clock, or continues the clock that it has: times that have run do not run again.
 pub(crate) fn start(region: &mut Region, arn: &str, timing: &Timing) -> Result<(), ScheduleError> {
     let times = timing.times()?;
     let before = region.schedule_clocks.get(arn);
     let last = before.map_or(times.unseen(), |clock| clock.last.max(times.unseen()));
     let clock = ScheduleClock {
         last,
-        // Within a window a run begins later, which the look at this time finds.
+        // With a flexible window, a run begins later than this; the look at this time finds out when.
         next: times.next_after(last),
         missed: before.map_or(0, |clock| clock.missed),
     };
@@ -20,12 +20,12 @@ pub(crate) fn start(region: &mut Region, arn: &str, timing: &Timing) -> Result<(
     Ok(())
 }
 
-/// Has it run no more. What has begun goes on.
+/// Stops a schedule's clock. Runs in progress continue.
 pub(crate) fn stop(region: &mut Region, arn: &str) {
     region.schedule_clocks.remove(arn);
 }
 
-/// Leaves nothing of it.
+/// Deletes a schedule's clock and all its runs.
 pub(crate) fn forget(region: &mut Region, arn: &str) {
     stop(region, arn);
     for table in [&mut region.scheduled_runs, &mut region.ended_runs] {
@@ -41,7 +41,7 @@ pub(super) fn runs_of<'a>(
     table: &'a Table<ScheduledRun>,
     arn: &str,
 ) -> impl DoubleEndedIterator<Item = (&'a String, &'a Arc<ScheduledRun>)> {
-    // No ARN of another has this one and an @ in it.
+    // `A` is the character after `@`, and no other ARN continues this one with an `@`.
     let (from, to) = (format!("{arn}@"), format!("{arn}A"));
     table.range(from..to)
 }

@@ -1,5 +1,8 @@
-//! What EventBridge Scheduler's schedules and scheduled rules have in common: when they run, what a run is, and what it calls. A run is a
-//! row of the state from the moment it is due, so that none is lost and none happens twice.
+//! What EventBridge Scheduler's schedules and EventBridge's scheduled rules share: when they run, what a run is, and
+//! what it calls. A due run is a row of the state, so that none is lost and none happens twice.
+//!
+//! Read `records`, `lives` (clocks), `due` (finding due runs), `calls` (carrying them out), `events` (their input),
+//! `targets` and `universal` (what can be called), `lists`.
 
 mod calls;
 mod due;

@@ -5,30 +5,30 @@ use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// When something runs, as it was given.
+/// When a schedule runs, as given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
     /// `rate(...)`, `cron(...)` or `at(...)`.
     pub expression: String,
-    /// Whether it follows the rules of scheduled rules.
+    /// Whether it follows the rules of scheduled rules rather than those of EventBridge Scheduler.
     pub of_rule: bool,
     /// The time zone; UTC if none was given.
     pub zone: Option<String>,
-    /// When it was made, or enabled, with this expression.
+    /// When it was created or enabled with this expression.
     pub since: Wall,
-    /// Nothing is due before.
+    /// The start date: nothing is due before it.
     pub start: Option<Wall>,
-    /// Nothing is due after.
+    /// The end date: nothing is due after it.
     pub end: Option<Wall>,
-    /// Minutes of its flexible window, if it has one.
+    /// The length of its flexible window in minutes, if it has one.
     pub window: Option<u16>,
 }
 
 impl Timing {
-    /// Its times.
+    /// The scheduled times.
     ///
     /// # Errors
-    /// If it is none: never of what is kept.
+    /// If the expression is invalid, which stored ones are not.
     pub fn times(&self) -> Result<Times, ScheduleError> {
         let window = Window::new(self.window.is_some(), self.window.map(i64::from));
         Times::new(&RawSchedule {
@@ -47,28 +47,28 @@ impl Timing {
     }
 }
 
-/// What a run calls.
+/// The target of a schedule or rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// Its id among a rule's targets; empty of a schedule's only one.
+    /// The id among a rule's targets; empty for a schedule's only target.
     pub id: String,
     /// The ARN of a function, a queue, or an operation.
     pub arn: String,
-    /// In whose name; told.
+    /// The role's ARN. Only stored and described.
     pub role: Option<String>,
-    /// What it is given, as it was said.
+    /// The input, as given.
     pub input: Option<String>,
-    /// Which part of the event it is given, if that was said.
+    /// The part of the event that becomes the input, if given.
     pub input_path: Option<String>,
-    /// What is made of the event, if that was said.
+    /// The input transformer, if given.
     pub transformer: Option<Value>,
     /// The message group of a FIFO queue.
     pub message_group: Option<String>,
     /// The ARN of the queue for runs that failed.
     pub dead_letter: Option<String>,
-    /// How often a failed run is tried again.
+    /// How often a failed run is retried.
     pub retries: Option<u32>,
-    /// For how long, in seconds.
+    /// For how many seconds a failed run is retried.
     pub age_s: Option<u32>,
 }
 
@@ -81,32 +81,32 @@ pub struct ScheduleGroup {
     pub arn: String,
     /// When it was made.
     pub created: Wall,
-    /// When it was changed last.
+    /// When it was last changed.
     pub modified: Wall,
 }
 
 /// A schedule of EventBridge Scheduler.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventSchedule {
-    /// Its name, unique in its group.
+    /// The name, unique in the group.
     pub name: String,
-    /// Its group.
+    /// The name of its group.
     pub group: String,
     /// Its ARN.
     pub arn: String,
     /// When it runs.
     pub timing: Timing,
-    /// Whether it does.
+    /// Whether it is enabled.
     pub enabled: bool,
     /// What it calls.
     pub target: Target,
-    /// What it is for.
+    /// The description.
     pub description: Option<String>,
-    /// What becomes of it when it is never due again.
+    /// What happens to it when it is never due again.
     pub after: AfterCompletion,
     /// When it was made.
     pub created: Wall,
-    /// When it was changed last.
+    /// When it was last changed.
     pub modified: Wall,
 }
 
@@ -119,54 +119,54 @@ pub struct EventRule {
     pub arn: String,
     /// When it runs.
     pub timing: Timing,
-    /// Whether it does.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// What it calls, by id.
+    /// Its targets, by id.
     pub targets: Vec<Target>,
-    /// What it is for.
+    /// The description.
     pub description: Option<String>,
-    /// In whose name; told.
+    /// The role's ARN. Only stored and described.
     pub role: Option<String>,
 }
 
-/// How far a schedule or a rule has come. There is one for each that is enabled.
+/// Up to which time a schedule or rule has been looked at. Every enabled one has a clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleClock {
-    /// When it was last looked at.
+    /// The time of the last look.
     pub last: Wall,
-    /// When to look again; none if nothing will ever be due.
+    /// When to look again; `None` if nothing will ever be due.
     pub next: Option<Wall>,
-    /// Runs that were missed and not made up for.
+    /// How many runs were missed and not caught up.
     pub missed: u64,
 }
 
-/// A run of a schedule or a rule with one target.
+/// A run of a schedule or rule, for one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduledRun {
-    /// The ARN of what it is a run of.
+    /// The ARN of its schedule or rule.
     pub schedule: String,
-    /// When it was scheduled for.
+    /// The scheduled time.
     pub scheduled: Wall,
-    /// When it began: at its scheduled time, or in its window.
+    /// When it begins: at the scheduled time, or within the window.
     pub begun: Wall,
-    /// Whether it was missed and is made up for.
+    /// Whether it was missed and is being caught up.
     pub caught_up: bool,
-    /// What it calls, as it was when the run became due.
+    /// The target, as it was when the run became due.
     pub target: Target,
-    /// Attempts that failed.
+    /// How many attempts failed.
     pub failures: u32,
-    /// Where it is.
+    /// The current phase.
     pub phase: RunPhase,
 }
 
-/// Where a run is.
+/// The phase of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunPhase {
-    /// To be tried then.
+    /// It is waiting for its next attempt.
     Due {
-        /// When.
+        /// When to try.
         at: Wall,
-        /// Why it failed last, if it did.
+        /// Why the last attempt failed, if one did.
         why: Option<String>,
     },
     /// It has failed for good, and goes to its dead-letter queue.
@@ -175,14 +175,14 @@ pub enum RunPhase {
         code: String,
         /// Its message.
         why: String,
-        /// Which bound of its retries was met, if one was.
+        /// The retry limit that was reached, if it was one.
         condition: Option<String>,
     },
-    /// It is over.
+    /// It has ended.
     Done {
-        /// When.
+        /// When it ended.
         at: Wall,
-        /// Why it failed; none if it did not.
+        /// Why it failed; `None` if it succeeded.
         why: Option<String>,
     },
 }
@@ -194,7 +194,7 @@ impl ScheduledRun {
     }
 }
 
-/// A run's key: runs of one schedule stand together, by time.
+/// The key of a run. Runs of one schedule are adjacent, ordered by time.
 pub fn key(schedule: &str, scheduled: Wall, target: &str) -> String {
     format!(
         "{schedule}@{}|{target}",

@@ -1,4 +1,4 @@
-//! What a schedule may call, looked at when it is made.
+//! Checks what a schedule calls when the schedule is created.
 
 use super::records::Target;
 use super::universal::universal;
@@ -6,7 +6,7 @@ use crate::api::context::View;
 use forebay_schedules::RetryPolicy;
 use serde_json::Value;
 
-/// Why there can be no such target, for people.
+/// Checks a target. The error is for people.
 pub(crate) fn check(view: &View<'_>, target: &Target, of_rule: bool) -> Result<(), String> {
     let region = view.region();
     if let Some(arn) = &target.dead_letter
@@ -20,14 +20,14 @@ pub(crate) fn check(view: &View<'_>, target: &Target, of_rule: bool) -> Result<(
         let found = found?;
         if found.operation.needs_proof() && !view.request.is_proven {
             return Err(format!(
-                "{} changes what is run: under --no-auth only a call whose signature is right may have it called.",
+                "{} changes which code is run: under --no-auth, only a call with a valid signature may schedule it.",
                 found.operation.name()
             ));
         }
         let input = target.input.as_deref().unwrap_or("{}");
         let input: Value = serde_json::from_str(input)
             .map_err(|why| format!("Invalid RequestJson provided. Reason: {why}"))?;
-        // What its run fills in is a text or a number in any case.
+        // Placeholders that a run fills in are strings or numbers in any case, so they do not affect the check.
         return forebay_awswire::input_of(found.service, found.operation.name(), &input)
             .map(|_| ())
             .map_err(|error| format!("Invalid RequestJson provided. Reason: {}", error.message));
@@ -48,7 +48,7 @@ pub(crate) fn check(view: &View<'_>, target: &Target, of_rule: bool) -> Result<(
         };
     }
     Err(format!(
-        "Provided Arn is not in correct format, or of no target that Forebay has (functions, queues{}): {arn}",
+        "Provided Arn is not in correct format, or its target is not supported by Forebay (which has functions, queues{}): {arn}",
         if of_rule {
             ""
         } else {
@@ -57,7 +57,7 @@ pub(crate) fn check(view: &View<'_>, target: &Target, of_rule: bool) -> Result<(
     ))
 }
 
-/// How often a run of a target is tried again.
+/// The retry policy of a target.
 pub(crate) fn retry_policy(target: &Target) -> Result<RetryPolicy, forebay_schedules::RetryError> {
     RetryPolicy::new(target.retries.map(i64::from), target.age_s.map(i64::from))
 }

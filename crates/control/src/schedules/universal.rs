@@ -3,10 +3,10 @@
 use crate::api::context::{Find, OperationSpec};
 use forebay_awswire::Service;
 
-/// What stands before the service.
+/// The prefix of universal targets' ARNs.
 const PREFIX: &str = "arn:aws:scheduler:::aws-sdk:";
 
-/// What names of operations that only read begin with. AWS refuses these.
+/// The prefixes of operations that only read, which AWS refuses.
 const READING: [&str; 17] = [
     "get",
     "describe",
@@ -34,7 +34,7 @@ pub(super) struct Universal {
     pub(super) operation: &'static OperationSpec,
 }
 
-/// The operation of an ARN; none if it is no universal target, or else why it cannot be called.
+/// The operation of an ARN, or why it cannot be called; `None` if the ARN is not a universal target's.
 pub(super) fn universal(arn: &str, find: Find) -> Option<Result<Universal, String>> {
     let rest = arn.strip_prefix(PREFIX)?;
     let (name, action) = rest.split_once(':').unwrap_or((rest, ""));
@@ -44,7 +44,7 @@ pub(super) fn universal(arn: &str, find: Find) -> Option<Result<Universal, Strin
 fn read(name: &str, action: &str, find: Find) -> Result<Universal, String> {
     let Some(service) = Service::from_sdk_name(name) else {
         return Err(format!(
-            "The service {name} of the target is not served by Forebay, or is not called so by AWS's SDKs."
+            "The target's service {name} is not supported by Forebay, or AWS's SDKs have another name for it."
         ));
     };
     let lower = action.to_lowercase();
@@ -53,9 +53,10 @@ fn read(name: &str, action: &str, find: Find) -> Result<Universal, String> {
             "{action} only reads: universal targets call operations that write."
         ));
     }
-    // AWS wants the action's first letter small; the capital is understood as well.
+    // AWS requires the action to begin with a lower-case letter; upper case is accepted as well.
     let operation = find(service, action);
-    let operation = operation.ok_or_else(|| format!("{name} has no action {action} that Forebay serves."))?;
+    let operation =
+        operation.ok_or_else(|| format!("Forebay does not support the action {action} of {name}."))?;
     if ["CreateFunction", "UpdateFunctionCode"].contains(&operation.name()) {
         return Err(format!("{action} brings code, which no schedule does."));
     }

@@ -1,4 +1,4 @@
-//! What may have a setting.
+//! The kinds of resources that have settings.
 
 /// A kind of resource that has settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

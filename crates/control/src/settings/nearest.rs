@@ -1,11 +1,11 @@
-//! Which of the known keys a misspelt one may have meant.
+//! Finds the known key that a misspelt one probably means.
 
-/// The known key with the fewest letters to change.
+/// The known key with the smallest edit distance from `word`.
 pub(crate) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     known.min_by_key(|key| distance(key, word))
 }
 
-/// How many letters must be put in, left out or changed (the Levenshtein distance).
+/// The Levenshtein distance: how many bytes must be inserted, removed or replaced.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=one.len()).collect();
     for (line, right) in other.bytes().enumerate() {

@@ -3,24 +3,24 @@
 use crate::settings::holder::Holder;
 use crate::settings::values::{Given, Values};
 
-/// What is documented and checked of a setting.
+/// The part of a setting that is documented and validated.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// The attribute's or the tag's key. One that ends with a slash is followed by an id.
+    /// The attribute's or tag's key. A key that ends with a slash is followed by an id.
     pub key: &'static str,
-    /// What may have it.
+    /// The resources that have it.
     pub holders: &'static [Holder],
-    /// The values that it takes.
+    /// The values that it accepts.
     pub values: Values,
-    /// An attribute's value until it is set; of a tag, in words, what holds without it.
+    /// An attribute's default value; for a tag, a description of what applies without it.
     pub default: &'static str,
-    /// What it is for, one line.
+    /// What it is for, in one line.
     pub meaning: &'static str,
-    /// Whether it already does what it says. If not, it is only stored and described.
+    /// Whether it takes effect. If not, it is only stored and described.
     pub is_built: bool,
 }
 
-/// How a value gets into a configuration. None if the value is not of the form that the setting takes.
+/// Writes a value into a configuration. `None` if the value does not have the form that the setting requires.
 type Set<T> = fn(&mut T, Given<'_>) -> Option<()>;
 
 /// A setting of the configuration `T`.
@@ -31,7 +31,7 @@ pub struct Setting<T: 'static> {
 }
 
 impl<T> Setting<T> {
-    /// One whose values change the configuration.
+    /// A setting whose value changes the configuration.
     pub(crate) const fn new(
         key: &'static str,
         holders: &'static [Holder],
@@ -52,7 +52,7 @@ impl<T> Setting<T> {
         }
     }
 
-    /// One that changes nothing in the configuration: some operation reads it.
+    /// A setting that does not change the configuration: an operation reads it.
     pub(crate) const fn read_elsewhere(
         key: &'static str,
         holders: &'static [Holder],
@@ -62,7 +62,7 @@ impl<T> Setting<T> {
         Setting::new(key, holders, values, meaning, |_, _| Some(()))
     }
 
-    /// One that is stored and described, and does nothing yet.
+    /// A setting that is stored and described but has no effect yet.
     pub(crate) const fn stored(
         key: &'static str,
         holders: &'static [Holder],
@@ -74,19 +74,20 @@ impl<T> Setting<T> {
         setting
     }
 
-    /// What is documented and checked of it.
+    /// Its documented part.
     pub const fn row(&self) -> &Row {
         &self.row
     }
 
-    /// Puts a value into the configuration. None, and nothing is changed, if it is not one that the setting takes.
+    /// Writes a value into the configuration. Returns `None`, and changes nothing, if the setting does not accept the
+    /// value.
     pub(crate) fn apply(&self, configuration: &mut T, value: &str) -> Option<()> {
         (self.set)(configuration, self.row.values.read(value)?)
     }
 }
 
-/// Applies what `value_of` has for each setting, in the order of the table. A value that the setting does not take changes nothing:
-/// values are checked when they are set, and one from before a check was there must not take down the rest.
+/// Applies the values that `value_of` returns, in the order of the table. A value that the setting does not accept is
+/// skipped: values are checked when they are set, but one stored before a check existed must not disable the others.
 pub(crate) fn apply_all<'v, T>(
     table: &[Setting<T>],
     configuration: &mut T,
@@ -99,7 +100,7 @@ pub(crate) fn apply_all<'v, T>(
     }
 }
 
-/// For setters: puts a value that was understood into its place.
+/// For setters: stores a value that could be parsed.
 pub(crate) fn put<V>(place: &mut V, value: Option<V>) -> Option<()> {
     *place = value?;
     Some(())

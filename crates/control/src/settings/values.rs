@@ -1,20 +1,20 @@
-//! Which values a setting takes, and what a value means.
+//! Which values a setting accepts, and how they are read.
 
 use core::time::Duration;
 use forebay_model::Algorithm;
 
-/// The values that a setting takes.
+/// The values that a setting accepts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Values {
     /// `true` or `false`.
     Bool,
-    /// `true`, and it cannot be changed.
+    /// Always `true`; it cannot be changed.
     AlwaysTrue,
     /// `on` or `off`.
     Switch,
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// The name of an algorithm that ALB does not have.
+    /// The name of an algorithm that AWS does not have.
     OwnAlgorithm,
     /// A whole number in this range.
     Range(u32, u32),
@@ -22,23 +22,23 @@ pub enum Values {
     OffOr(u32, u32),
     /// `0`, or a whole number in this range.
     ZeroOr(u32, u32),
-    /// A whole number of this unit, in a range.
+    /// A whole number of the named unit, in a range.
     Whole(&'static str, u32, u32),
-    /// A number of this unit, in a range.
+    /// A number of the named unit, in a range.
     Number(&'static str, f64, f64),
     /// `auto`, or a whole number in this range.
     AutoOr(u32, u32),
     /// Text of up to this many characters.
     Text(usize),
-    /// The name of a header, or nothing.
+    /// The name of a header, or the empty string.
     HeaderName,
-    /// The value of a header, or nothing: up to 1 KB of the characters that AWS allows.
+    /// The value of a header, or the empty string: up to 1 KB of the characters that AWS allows.
     HeaderValue,
-    /// Text of a form that the setter knows. The words describe it in an error.
+    /// Text in a form that the setter parses. The words describe the form in an error.
     Form(&'static str),
 }
 
-/// A value that is one of those that its setting takes.
+/// A value that its setting accepts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Given<'v> {
     Flag(bool),
@@ -48,7 +48,7 @@ pub(crate) enum Given<'v> {
 }
 
 impl<'v> Given<'v> {
-    /// Of `Bool` and `Switch`.
+    /// The value of a `Bool` or a `Switch`.
     pub(crate) fn flag(self) -> Option<bool> {
         match self {
             Given::Flag(is_on) => Some(is_on),
@@ -56,7 +56,7 @@ impl<'v> Given<'v> {
         }
     }
 
-    /// Of values that are whole numbers. `off` is 0.
+    /// A whole number. `off` is 0.
     pub(crate) fn whole<N: TryFrom<u32>>(self) -> Option<N> {
         match self {
             Given::Whole(number) => number.try_into().ok(),
@@ -64,7 +64,7 @@ impl<'v> Given<'v> {
         }
     }
 
-    /// Of numbers.
+    /// A number.
     pub(crate) fn number(self) -> Option<f64> {
         match self {
             Given::Number(number) => Some(number),
@@ -72,7 +72,7 @@ impl<'v> Given<'v> {
         }
     }
 
-    /// Of numbers of seconds.
+    /// A number of seconds, as a duration.
     pub(crate) fn seconds(self) -> Option<Duration> {
         match self {
             Given::Whole(seconds) => Some(Duration::from_secs(seconds.into())),
@@ -81,7 +81,7 @@ impl<'v> Given<'v> {
         }
     }
 
-    /// Of words and other text.
+    /// A word or other text.
     pub(crate) fn text(self) -> Option<&'v str> {
         match self {
             Given::Text(text) => Some(text),
@@ -90,7 +90,7 @@ impl<'v> Given<'v> {
     }
 }
 
-/// The names of the algorithms that ALB does not have.
+/// The names of the algorithms that AWS does not have.
 fn own_algorithms() -> impl Iterator<Item = &'static str> {
     let own = Algorithm::ALL
         .into_iter()
@@ -104,7 +104,7 @@ fn whole(value: &str, low: u32, high: u32) -> Option<Given<'static>> {
 }
 
 impl Values {
-    /// What a value means; none if the setting does not take it. A form is not read here: its setter does that.
+    /// Reads a value; `None` if the setting does not accept it. A `Form` is not parsed here: its setter does that.
     pub(crate) fn read(self, value: &str) -> Option<Given<'_>> {
         let text = |is_good: bool| is_good.then_some(Given::Text(value));
         match self {
@@ -144,7 +144,7 @@ impl Values {
         }
     }
 
-    /// The values that it takes, for a page of the documentation.
+    /// The accepted values, for the documentation.
     pub fn allowed(self) -> String {
         match self {
             Values::Bool => "true, false".to_owned(),
@@ -163,7 +163,7 @@ impl Values {
         }
     }
 
-    /// What a tag's value must be, to end the sentence "Tag 'x' value 'y' must be ...".
+    /// What a tag's value must be. Completes the sentence "Tag 'x' value 'y' must be ...".
     pub(crate) fn wanted(self) -> String {
         let of = |unit: &str| match unit {
             "" => String::new(),
@@ -183,7 +183,7 @@ impl Values {
     }
 }
 
-/// `'on', 'off' or 'dry-run'`.
+/// Words as a list for people, such as `'on', 'off' or 'dry-run'`.
 fn words(choice: &[&str]) -> String {
     let quoted: Vec<String> = choice.iter().map(|word| format!("'{word}'")).collect();
     match quoted.split_last() {

@@ -1,4 +1,5 @@
-//! Shield: answers that nobody has subscribed, so that callers ask for no protection.
+//! Shield: answers that there is no subscription, so that clients do not ask for protections. The operation is in
+//! `subscription`.
 
 mod subscription;
 

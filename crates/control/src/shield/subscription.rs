@@ -1,4 +1,4 @@
-//! Whether there is a subscription.
+//! GetSubscriptionState: there is no subscription.
 
 use crate::api::context::View;
 use forebay_awswire::ApiError;

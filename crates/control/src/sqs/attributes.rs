@@ -1,4 +1,4 @@
-//! A queue's attributes: what may be set, within which ranges, what they are unless they are set, and what they mean to its messages.
+//! A queue's attributes: which can be set, their ranges and defaults, and what they mean for messages.
 
 use super::errors::{unknown_attribute, wrong_attribute};
 use super::records::Queue;
@@ -12,20 +12,20 @@ use forebay_queues::{Kind, RawSettings, Redrive, Scope, Settings};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// The longest message, with its attributes; and the longest batch.
+/// The most bytes of a message with its attributes, and of a batch.
 pub(super) const MESSAGE_MAX: u64 = 1 << 20;
 
-/// What an attribute takes.
+/// The values that an attribute accepts.
 enum Takes {
     /// A number in a range.
     Number(u64, u64),
     /// `true` or `false`.
     Flag,
-    /// One of these.
+    /// One of these words.
     Word(&'static [&'static str]),
-    /// A JSON object; nothing takes it away.
+    /// A JSON object. The empty string removes the attribute.
     Object,
-    /// Any text; nothing takes it away.
+    /// Any text. The empty string removes the attribute.
     Text,
 }
 
@@ -33,9 +33,9 @@ enum Takes {
 struct Attribute {
     name: &'static str,
     takes: Takes,
-    /// What it is unless it is set; none if it is not shown then.
+    /// The default; `None` if an attribute that is not set is not shown.
     default: Option<&'static str>,
-    /// Only FIFO queues have it.
+    /// Whether only FIFO queues have it.
     fifo: bool,
 }
 
@@ -96,17 +96,17 @@ const ATTRIBUTES: &[Attribute] = &[
     ),
 ];
 
-/// Attributes that say how many messages there are.
+/// The attributes that count messages.
 pub(super) const COUNTS: [&str; 3] = [
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 ];
-/// Further ones that can only be read.
+/// The other read-only attributes.
 const READ_ONLY: [&str; 3] = ["CreatedTimestamp", "LastModifiedTimestamp", "QueueArn"];
 
-/// The attributes of a queue after these were set, each checked; those that are empty are gone. What must be there for a redrive
-/// policy is looked up.
+/// A queue's attributes after a call, each of which is checked; those set to an empty string are removed. For a redrive
+/// policy, the dead-letter queue must exist.
 pub(super) fn set(
     view: &View<'_>,
     name: &str,
@@ -115,7 +115,8 @@ pub(super) fn set(
 ) -> Result<BTreeMap<String, String>, ApiError> {
     let fifo = name.ends_with(".fifo");
     let mut after = before.clone();
-    // moto takes more than AWS does, and its tests do, too: names with blanks around them, queues that are "not FIFO", short lives.
+    // moto and its test suites accept more than AWS: names with blanks around them, queues that are "not FIFO", short
+    // retention periods.
     let lax = view.dialect() == Dialect::Moto;
     for (key, value) in given {
         let key = if lax { key.trim() } else { key };
@@ -168,7 +169,7 @@ fn checked(attribute: &Attribute, value: &str) -> Result<String, ApiError> {
     }
 }
 
-/// What no attribute says of itself alone.
+/// Checks attributes that depend on each other.
 fn fits_together(after: &mut BTreeMap<String, String>, given: &Map<String, Value>) -> Result<(), ApiError> {
     let is = |after: &BTreeMap<String, String>, key: &str, value: &str| {
         after.get(key).is_some_and(|found| found == value)
@@ -181,7 +182,7 @@ fn fits_together(after: &mut BTreeMap<String, String>, given: &Map<String, Value
             "The perMessageGroupId value is allowed only when the value for DeduplicationScope is messageGroup.",
         ));
     }
-    // There is one way of encrypting at a time: the one that was set last.
+    // Only one kind of encryption is active: the one that was set last.
     let key = given.get("KmsMasterKeyId").and_then(Value::as_str);
     let managed = given.get("SqsManagedSseEnabled").and_then(Value::as_str);
     match (key.is_some_and(|key| !key.is_empty()), managed) {
@@ -202,14 +203,14 @@ fn fits_together(after: &mut BTreeMap<String, String>, given: &Map<String, Value
     Ok(())
 }
 
-/// Whether that name can be asked for.
+/// Whether there is an attribute with that name.
 pub(super) fn is_known(name: &str) -> bool {
     ATTRIBUTES.iter().any(|attribute| attribute.name == name)
         || COUNTS.contains(&name)
         || READ_ONLY.contains(&name)
 }
 
-/// An attribute as it is, if the queue has it.
+/// An attribute's value, if the queue has it.
 pub(super) fn value_of(queue: &Queue, name: &str) -> Option<String> {
     match name {
         "QueueArn" => return Some(queue.arn.clone()),
@@ -229,7 +230,7 @@ pub(super) fn value_of(queue: &Queue, name: &str) -> Option<String> {
     attribute.default.filter(|_| has).map(str::to_owned)
 }
 
-/// All that the queue has, but for counts.
+/// All attributes of the queue, except counts.
 pub(super) fn all(queue: &Queue) -> impl Iterator<Item = (&'static str, String)> {
     let settable = ATTRIBUTES.iter().map(|attribute| attribute.name);
     settable
@@ -237,7 +238,7 @@ pub(super) fn all(queue: &Queue) -> impl Iterator<Item = (&'static str, String)>
         .filter_map(|name| Some((name, value_of(queue, name)?)))
 }
 
-/// A number among its attributes.
+/// A numeric attribute.
 pub(super) fn number(queue: &Queue, name: &str) -> u64 {
     let value = value_of(queue, name).and_then(|value| value.parse().ok());
     value.unwrap_or_default()
@@ -248,8 +249,7 @@ pub(super) fn flag(queue: &Queue, name: &str) -> bool {
     value_of(queue, name).is_some_and(|value| value == "true")
 }
 
-/// What they mean to its messages.
-/// How long a message of a queue is not visible after a receive, in seconds.
+/// The queue's visibility timeout in seconds: how long a message is invisible after a receive.
 pub(crate) fn visibility_s(queue: &Queue) -> u64 {
     number(queue, "VisibilityTimeout")
 }
@@ -278,17 +278,17 @@ pub(crate) fn settings(region: &Region, queue: &Queue) -> Settings {
         retention_s: RawSettings::of(kind).retention_s,
         ..raw
     };
-    // All else is within its range; only a row that nobody has written this way is not.
+    // All other values were checked when they were set; only a corrupted row would fail here.
     let settings = Settings::new(usual).unwrap_or_else(|_| Settings::of(kind));
     settings.with_retention(retention)
 }
 
-/// For how long a receive waits that does not say it.
+/// How long a receive waits by default, in seconds.
 pub(super) fn wait_seconds(queue: &Queue) -> u64 {
     number(queue, "ReceiveMessageWaitTimeSeconds")
 }
 
-/// The first attribute of those that is not as the queue has it.
+/// The first of these attributes that differs from the queue's.
 pub(super) fn differing<'a>(
     view: &View<'_>,
     queue: &Queue,

@@ -52,24 +52,24 @@ pub(super) fn entries(view: &View<'_>) -> Result<Vec<(String, Value)>, ApiError>
         .collect())
 }
 
-/// What became of the entries so far, in their order: an answer, an error, or nothing yet.
+/// The results so far, in the order of the entries: an answer, an error, or none yet.
 pub(super) struct Results(Vec<(String, Option<Result<Value, ApiError>>)>);
 
 impl Results {
-    /// No entry has a result yet.
+    /// Results for entries without any yet.
     pub(super) fn of(entries: &[(String, Value)]) -> Results {
         Results(entries.iter().map(|(id, _)| (id.clone(), None)).collect())
     }
 
-    /// An entry's result.
+    /// Sets an entry's result.
     fn put(&mut self, place: usize, result: Result<Value, ApiError>) {
         if let Some((_, slot)) = self.0.get_mut(place) {
             *slot = Some(result);
         }
     }
 
-    /// What is to be asked for each entry, and what its answer needs to know, with its place. An entry that can't be asked for has its
-    /// error already.
+    /// What to order for each entry, with what its answer needs and the entry's index. Entries that cannot be ordered
+    /// get their error here.
     pub(super) fn ready<T, K>(
         &mut self,
         entries: &[(String, Value)],
@@ -88,7 +88,7 @@ impl Results {
         (asked, places)
     }
 
-    /// Puts what became of those that were asked for, in their order.
+    /// Sets the results of the entries that were ordered, in order.
     pub(super) fn done<K, T, E>(
         &mut self,
         places: Vec<(usize, K)>,

@@ -1,5 +1,5 @@
-//! What a message holds beyond what its queue goes by, as bytes: the body, attributes, who sent it. And MD5 digests of these, by which
-//! clients see that what they sent has arrived.
+//! A message's content: the body, attributes and sender, which queues do not look at, as bytes. Also the MD5 digests by
+//! which clients verify that a message arrived intact.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,21 +11,21 @@ use serde_json::{Map, Value};
 pub(super) struct Content {
     /// The body.
     pub(super) body: String,
-    /// Attributes by name, in the form of the API.
+    /// Attributes by name, in the API's form.
     pub(super) attributes: Map<String, Value>,
-    /// The same of AWS's own: the trace header.
+    /// System attributes, likewise: the trace header.
     pub(super) system_attributes: Map<String, Value>,
-    /// Who sent it.
+    /// The sender's id.
     pub(super) sender: String,
-    /// What it bore against being sent twice.
+    /// The deduplication id.
     pub(super) deduplication: Option<String>,
 }
 
-/// The form that is written today.
+/// The version that is written today.
 const VERSION: u8 = 1;
 
 impl Content {
-    /// As it is kept: a version, then each part behind its length.
+    /// The stored form: a version, then each part preceded by its length.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let json = |map: &Map<String, Value>| {
             if map.is_empty() {
@@ -41,14 +41,14 @@ impl Content {
         let mut bytes = Vec::with_capacity(length + 1);
         bytes.push(VERSION);
         for part in parts {
-            // A message has a MiB at most.
+            // A message has at most one MiB, so this never fails.
             bytes.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
             bytes.extend(part.as_bytes());
         }
         bytes
     }
 
-    /// From what is kept; none if that is something else.
+    /// Parses the stored form; `None` if it is malformed.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Content> {
         let (&VERSION, mut rest) = bytes.split_first()? else {
             return None;
@@ -97,8 +97,9 @@ pub(super) fn sha256_of(text: &str) -> String {
     hex(&sha2::Sha256::digest(text.as_bytes()))
 }
 
-/// The MD5 digest of attributes, as the developer guide has it: of each, by name, its name, its type, and a byte that says whether its
-/// value is text or binary; each part behind its length. None if there are no attributes.
+/// The MD5 digest of attributes, sorted by name (Amazon SQS developer guide, "Calculating the MD5 message digest for
+/// message attributes"): of each its name, its type, a byte that says whether the value is text or binary, and the
+/// value, each part preceded by its length. `None` if there are no attributes.
 pub(super) fn md5_of_attributes(attributes: &Map<String, Value>) -> Option<String> {
     if attributes.is_empty() {
         return None;
@@ -161,7 +162,7 @@ mod tests {
         assert_eq!(Content::from_bytes(&[9]), None);
     }
 
-    /// The digests that the developer guide's procedure gives, taken down by another program.
+    /// The expected digests were computed by another program, following the developer guide.
     #[test]
     fn digests_are_those_that_clients_compute() {
         assert_eq!(md5_of("test message"), "c72b9698fa1927e1dd12d3cf26ed84b2");

@@ -1,4 +1,4 @@
-//! Queues themselves: made, found, listed, changed and deleted.
+//! Queues themselves: create, find, list, change and delete them.
 
 use super::attributes::{self, COUNTS};
 use super::errors::{invalid_value, no_queue, unknown_attribute};
@@ -17,9 +17,9 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Queues of a region. AWS has no such bound.
+/// The most queues of a region. AWS has no such limit.
 const QUEUES: usize = 10_000;
-/// Queues of one answer.
+/// The largest page of a list.
 const PAGE: usize = 1000;
 
 pub(super) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
@@ -91,7 +91,7 @@ pub(super) fn dead_letter_sources(view: &View<'_>) -> Result<Value, ApiError> {
     paged(view, "queueUrls", sources)
 }
 
-/// The page of these queues that is asked for.
+/// The requested page of these queues.
 fn paged(view: &View<'_>, list: &str, names: Vec<String>) -> Answered {
     let input = &view.request.input;
     let asked = input["MaxResults"].as_i64();
@@ -112,7 +112,7 @@ fn paged(view: &View<'_>, list: &str, names: Vec<String>) -> Answered {
     let after = after(view, input["NextToken"].as_str(), wrong)?;
     let (held, next) = sealed_cut(view, names, String::clone, &after, size);
     let urls: Vec<String> = held.iter().map(|name| url_of(view, name)).collect();
-    // None at all are no list to AWS's answers of ListQueues; of the other, the list is required.
+    // For ListQueues, AWS leaves an empty list out; ListDeadLetterSourceQueues requires it.
     let mut answer = Map::new();
     if !urls.is_empty() || list == "queueUrls" {
         answer.insert(list.to_owned(), json!(urls));
@@ -137,7 +137,7 @@ pub(super) fn set_attributes(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(Value::Null)
 }
 
-/// Stores a queue's attributes in place of those that it had.
+/// Replaces a queue's attributes.
 pub(super) fn put_attributes(tx: &mut Tx<'_>, queue: &Queue, attributes: BTreeMap<String, String>) {
     let changed = Queue {
         attributes,
@@ -191,7 +191,7 @@ pub(super) fn get_attributes(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiE
     }))
 }
 
-/// No attributes are none at all to AWS, not an empty map.
+/// AWS leaves out attributes that would be an empty map.
 fn attributes_answer(shown: Map<String, Value>) -> Value {
     if shown.is_empty() {
         return json!({});

@@ -1,4 +1,4 @@
-//! Errors of SQS, with the codes of its Query protocol: clients of JSON are told them, too.
+//! Errors of SQS, with the codes of its Query protocol, which JSON clients get, too.
 
 use crate::api::errors::error;
 use crate::messages::MessageError;
@@ -11,7 +11,7 @@ pub(super) fn no_queue() -> ApiError {
     )
 }
 
-/// A parameter that has no sense here. AWS documents no code for it; this is the one that it gives.
+/// The error for an invalid parameter. AWS uses this code without documenting it.
 pub(super) fn invalid(message: impl Into<String>) -> ApiError {
     error("InvalidParameterValue", message)
 }
@@ -49,7 +49,7 @@ pub(super) fn missing(parameter: &str) -> ApiError {
     )
 }
 
-/// In a batch the handle is told; one that stands alone is not.
+/// In a batch the error contains the handle; otherwise it does not.
 pub(super) fn invalid_receipt(handle: Option<&str>) -> ApiError {
     let message = match handle {
         None => "The input receipt handle is invalid.".to_owned(),
@@ -69,7 +69,7 @@ impl From<MessageError> for ApiError {
             MessageError::Busy => return error("RequestThrottled", "Too many calls wait. Try again."),
             MessageError::Storage => "The messages could not be written or read; nothing was changed.",
             MessageError::Stopping => "The service is stopping.",
-            MessageError::Nowhere => "No message is kept here.",
+            MessageError::Nowhere => "Messages are not available here.",
         };
         ApiError::receiver(503, "ServiceUnavailable", message)
     }

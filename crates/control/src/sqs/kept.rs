@@ -1,25 +1,25 @@
-//! What whoever keeps messages must know of queues.
+//! What the message log needs to know about queues.
 
 use super::attributes::settings;
 use super::receiving::is_leaving;
 use crate::state::State;
 use forebay_queues::{QueueId, Settings};
 
-/// How an instance stands that holds messages.
+/// The state of an instance that holds messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// It works.
+    /// It is running.
     AtWork,
-    /// It is to have no more.
+    /// It must get no more messages.
     Leaving,
     /// It has ended.
     Ended,
 }
 
-/// A queue whose messages are kept.
+/// A queue with messages in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptQueue {
-    /// What they are kept by.
+    /// The id of its messages in the log.
     pub id: QueueId,
     /// Its region.
     pub region: String,
@@ -27,14 +27,14 @@ pub struct KeptQueue {
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// What its attributes mean to them.
+    /// What its attributes mean for messages.
     pub settings: Settings,
-    /// Whether it is none that a user has made, but of a function's events.
+    /// Whether it is a queue of a function's events, which users do not see.
     pub is_hidden: bool,
 }
 
 impl State {
-    /// All queues, those of functions' events too.
+    /// All queues, including those of functions' events.
     pub fn queues(&self) -> Vec<KeptQueue> {
         let kept = self.regions().flat_map(|(name, region)| {
             region.queues.values().map(|queue| KeptQueue {
@@ -49,8 +49,8 @@ impl State {
         kept.chain(self.hidden_queues()).collect()
     }
 
-    /// How an instance stands that holds messages: whether it is to have no more, and whether it has ended, so that nothing is held any
-    /// more. An instance that nobody knows has ended.
+    /// The state of an instance that holds messages. An unknown instance has ended, so that its messages become visible
+    /// again.
     pub fn holder(&self, id: &str) -> Holder {
         let mut instances = self.regions().filter_map(|(_, region)| {
             let instance = region.instances.get(id)?;
@@ -63,7 +63,7 @@ impl State {
         instances.next().unwrap_or(Holder::Ended)
     }
 
-    /// Whether queues may differ from those of `old`. Costs O(regions).
+    /// Whether queues may differ from those of `old`. O(regions).
     pub fn has_other_queues(&self, old: &State) -> bool {
         let tables = |state: &State| {
             let queues = state

@@ -1,4 +1,4 @@
-//! Which queue is meant: by name, by URL, by ARN.
+//! Finds queues by name, URL or ARN.
 
 use super::errors::{invalid, no_queue};
 use super::records::Queue;
@@ -9,8 +9,8 @@ use forebay_awswire::ApiError;
 use forebay_queues::QueueId;
 use std::sync::Arc;
 
-/// Where a queue is reached. Only the last two steps of its path say which one it is: whoever comes by another name of this host
-/// means the same queue.
+/// A queue's URL. Only the last two parts of its path identify the queue, so a client may use another name of this
+/// host.
 pub(super) fn url_of(view: &View<'_>, name: &str) -> String {
     let (endpoint, account) = (view.request.endpoint, view.request.account);
     format!("{endpoint}/{account}/{name}")
@@ -21,7 +21,7 @@ pub(super) fn arn_of(view: &View<'_>, name: &str) -> String {
     own_arn(view, "sqs", name)
 }
 
-/// The queue that the call names by its URL; a bare name will do.
+/// The queue that a call names by its URL. A bare name is accepted.
 pub(super) fn named(view: &View<'_>) -> Result<Arc<Queue>, ApiError> {
     let url = view.request.input["QueueUrl"].as_str().unwrap_or_default();
     let mut steps = url.trim_end_matches('/').rsplit('/');
@@ -37,21 +37,21 @@ pub(super) fn by_name(view: &View<'_>, name: &str) -> Result<Arc<Queue>, ApiErro
     view.region().queues.get(name).cloned().ok_or_else(no_queue)
 }
 
-/// The queue of this region and account with that ARN.
+/// The queue with that ARN in this region and account.
 pub(super) fn by_arn(view: &View<'_>, arn: &str) -> Option<Arc<Queue>> {
     let name = arn.rsplit(':').next().unwrap_or_default();
     let queue = view.region().queues.get(name)?;
     (queue.arn == arn).then(|| Arc::clone(queue))
 }
 
-/// The ARN of a queue whose messages are kept by that number.
+/// The ARN of the queue with that id in the message log.
 pub(super) fn arn_of_id(region: &Region, id: QueueId) -> Option<String> {
     let mut queues = region.queues.values();
     let queue = queues.find(|queue| queue.id == id)?;
     Some(queue.arn.clone())
 }
 
-/// A name: letters, digits, hyphens and underscores, and `.fifo` of a FIFO queue.
+/// Checks a name: letters, digits, hyphens and underscores, with `.fifo` at the end for FIFO queues.
 pub(super) fn check_name(name: &str, fifo: bool) -> Result<(), ApiError> {
     let stem = name.strip_suffix(".fifo").filter(|_| fifo);
     if fifo && stem.is_none() {

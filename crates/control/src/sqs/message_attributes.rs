@@ -1,16 +1,16 @@
-//! Attributes of messages: what their names, types and values may be, and which of them a receive shows.
+//! Attributes of messages: which names, types and values are valid, and which of them a receive returns.
 
 use super::content::value_of;
 use super::errors::invalid;
 use forebay_awswire::ApiError;
 use serde_json::{Map, Value};
 
-/// Attributes of a message.
+/// The most attributes of a message.
 const MOST: usize = 10;
-/// Characters of a name, and of a type.
+/// The most characters of a name, and of a type.
 const NAME: usize = 256;
 
-/// The attributes of a message that is sent, each with what counts of it.
+/// The valid attributes of a message that is being sent, reduced to the members that matter.
 pub(super) fn checked(given: &Value) -> Result<Map<String, Value>, ApiError> {
     let Some(given) = given.as_object() else {
         return Ok(Map::new());
@@ -111,12 +111,12 @@ fn check_value(name: &str, attribute: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Whether a text of a message may hold it: what XML 1.0 can.
+/// Whether a character is allowed in a message: those of XML 1.0.
 pub(super) fn is_allowed(letter: char) -> bool {
     matches!(letter, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// The bytes that attributes count for.
+/// How many bytes attributes count for.
 pub(super) fn size(attributes: &Map<String, Value>) -> usize {
     let sizes = attributes.iter().map(|(name, attribute)| {
         let kind = attribute["DataType"].as_str().unwrap_or_default();
@@ -125,7 +125,7 @@ pub(super) fn size(attributes: &Map<String, Value>) -> usize {
     sizes.sum()
 }
 
-/// Those that a receive asks for: by name, by the beginning of a name (`app.*`), or all.
+/// The attributes that a receive asks for: by name, by prefix (`app.*`), or all.
 pub(super) fn chosen(attributes: &Map<String, Value>, asked: &[String]) -> Map<String, Value> {
     let is_asked = |name: &str| {
         asked.iter().any(|pattern| match pattern.as_str() {

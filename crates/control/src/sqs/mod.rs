@@ -1,5 +1,10 @@
-//! Simple Queue Service. A queue is a row of the state. Its messages are not: an operation on them says what it asks of the log of
-//! messages (`crate::messages`), which is asked past the writer. Queue policies are stored and shown, and not enforced.
+//! Simple Queue Service. Queues are rows of the state; their messages are not. An operation on messages returns an
+//! order for the message log (`crate::messages`), which bypasses the state's writer. Queue policies are stored and
+//! described, but not enforced.
+//!
+//! Read `records`, `attributes`, `definitions` (create, list, change and delete queues), `lookup`; then messages:
+//! `content`, `message_attributes`, `sending`, `receiving`, `receipts`, `batches`; then `redrive` and `moving` (dead
+//! letters), `permissions`, `tags`, `errors`, and `kept` (what the message log needs to know).
 
 mod attributes;
 mod batches;

@@ -1,4 +1,4 @@
-//! Message move tasks: what is in a dead-letter queue goes back, or elsewhere.
+//! Message move tasks: messages of a dead-letter queue go back to where they came from, or to another queue.
 
 use super::errors::{invalid_value, no_resource, unsupported};
 use super::lookup::{arn_of_id, by_arn};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Tasks of one answer.
+/// The most tasks in one answer.
 const TASKS: i64 = 10;
 
 fn source(view: &View<'_>) -> Result<Arc<Queue>, ApiError> {
@@ -25,7 +25,7 @@ fn source(view: &View<'_>) -> Result<Arc<Queue>, ApiError> {
     })
 }
 
-/// A task as callers name it.
+/// The handle by which callers name a task.
 fn handle(source: &str, started: Wall) -> String {
     STANDARD.encode(json!({"started": started.0, "sourceArn": source}).to_string())
 }
@@ -148,7 +148,7 @@ fn shown(task: &MoveTask, source: &str, arns: &BTreeMap<QueueId, String>) -> Val
         shown["DestinationArn"] = json!(to);
     }
     match task.status() {
-        // Only a task that runs can be cancelled, and only for that it has a handle.
+        // Only a running task can be cancelled, so only it has a handle.
         MoveStatus::Running => shown["TaskHandle"] = json!(handle(source, task.started())),
         MoveStatus::Failed(why) => shown["FailureReason"] = json!(why.to_string()),
         MoveStatus::Completed | MoveStatus::Cancelled => {}

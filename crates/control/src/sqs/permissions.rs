@@ -8,7 +8,7 @@ use crate::api::errors::error;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
-/// Actions that can be permitted.
+/// The actions that can be permitted.
 const ACTIONS: [&str; 8] = [
     "*",
     "ChangeMessageVisibility",
@@ -20,7 +20,7 @@ const ACTIONS: [&str; 8] = [
     "ReceiveMessage",
 ];
 const SENDING: &str = "SendMessage";
-/// Actions of one statement.
+/// The most actions in one statement.
 const MOST: usize = 7;
 
 fn texts(list: &Value) -> Vec<&str> {
@@ -37,7 +37,7 @@ fn policy(queue: &super::records::Queue) -> Value {
     let mut policy = stored.unwrap_or_else(
         || json!({"Version": "2012-10-17", "Id": format!("{}/SQSDefaultPolicy", queue.arn), "Statement": []}),
     );
-    // IAM takes one statement without a list around it.
+    // IAM accepts a single statement without a list around it.
     if policy["Statement"].is_object() {
         policy["Statement"] = json!([policy["Statement"]]);
     }

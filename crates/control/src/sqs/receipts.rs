@@ -1,4 +1,4 @@
-//! Receipt handles, and what is done by them: messages are deleted, or hidden for another time.
+//! Receipt handles and the operations that take them: delete messages, and change their visibility timeout.
 
 use super::batches::{Results, entries};
 use super::errors::{invalid, invalid_receipt, invalid_value};
@@ -16,10 +16,10 @@ use forebay_units::Rng;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// Bytes of a handle: queue, sequence, receive, and a check.
+/// The bytes of a handle: queue, sequence, receive, and checksum.
 const LENGTH: usize = 28;
 
-/// A receipt as callers see it.
+/// The handle that callers get for a receipt.
 pub(super) fn handle(queue: QueueId, receipt: Receipt) -> String {
     let mut bytes = Vec::with_capacity(LENGTH);
     bytes.extend(queue.0.to_be_bytes());
@@ -30,7 +30,7 @@ pub(super) fn handle(queue: QueueId, receipt: Receipt) -> String {
     STANDARD.encode(bytes)
 }
 
-/// The receipt in a handle of that queue. The check tells a handle from noise; it proves nothing.
+/// The receipt in a handle of that queue. The checksum detects malformed handles; it is no protection against forgery.
 fn receipt(queue: &Queue, handle: &str) -> Option<Receipt> {
     let bytes: [u8; LENGTH] = STANDARD.decode(handle).ok()?.try_into().ok()?;
     let (said, check) = bytes.split_at(LENGTH - 8);
@@ -47,12 +47,12 @@ fn receipt(queue: &Queue, handle: &str) -> Option<Receipt> {
     })
 }
 
-/// The receipt in a handle that stands alone.
+/// The receipt in the handle of a call that is not a batch.
 fn single(queue: &Queue, handle: &str) -> Result<Receipt, ApiError> {
     receipt(queue, handle).ok_or_else(|| invalid_receipt(None))
 }
 
-/// The receipt in a handle of a batch.
+/// The receipt in a handle in a batch.
 fn of_batch(queue: &Queue, handle: &str) -> Result<Receipt, ApiError> {
     receipt(queue, handle).ok_or_else(|| invalid_receipt(Some(handle)))
 }
@@ -149,7 +149,7 @@ fn handle_of(given: &Value) -> String {
     given["ReceiptHandle"].as_str().unwrap_or_default().to_owned()
 }
 
-/// For how long a message is to be hidden.
+/// The requested visibility timeout.
 pub(super) fn timeout(given: &Value) -> Result<Duration, ApiError> {
     let seconds = given["VisibilityTimeout"].as_i64().unwrap_or_default();
     match u64::try_from(seconds) {

@@ -18,7 +18,7 @@ use forebay_units::{Rng, Wall};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// What may be known of a message that was received.
+/// The system attributes of a received message.
 const SYSTEM: [&str; 9] = [
     "SenderId",
     "SentTimestamp",
@@ -31,13 +31,13 @@ const SYSTEM: [&str; 9] = [
     "DeadLetterQueueSourceArn",
 ];
 
-/// What a receive wants to know of its messages.
+/// What a receive wants to know about its messages.
 struct Wanted {
     queue: QueueId,
     fifo: bool,
     system: Vec<String>,
     attributes: Vec<String>,
-    /// ARNs of queues whose dead letters come here.
+    /// ARNs of queues whose dead letters come here, by id.
     sources: BTreeMap<QueueId, String>,
 }
 
@@ -77,6 +77,8 @@ pub(super) fn receive(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
     };
     let wait = Duration::from_secs(wait);
     let holder = view.request.instance;
+    // A leaving instance would not finish new messages in time: they would only be delayed until they are visible
+    // again.
     if holder.is_some_and(|id| is_leaving(view.region(), id)) {
         return Ok(Asked::order(MessageOrder::Idle { wait }, |_| Ok(json!({}))));
     }
@@ -110,7 +112,7 @@ pub(super) fn receive(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
     }))
 }
 
-/// Whether an instance is to have no more work: a Spot Instance that was told to go, or one that is not running any more.
+/// Whether an instance must get no more work: it has an interruption notice, or is no longer running.
 pub(crate) fn is_leaving(region: &Region, id: &str) -> bool {
     let instance = region.instances.get(id);
     instance.is_none_or(|instance| {
@@ -118,7 +120,7 @@ pub(crate) fn is_leaving(region: &Region, id: &str) -> bool {
     })
 }
 
-/// Those that are asked for by either of two lists, the older of which has queue attributes' names, too.
+/// The system attributes requested by either of two lists. The older one may also contain names of queue attributes.
 fn system(input: &Value) -> Result<Vec<String>, ApiError> {
     let mut asked = texts(&input["AttributeNames"]);
     asked.extend(texts(&input["MessageSystemAttributeNames"]));
@@ -141,7 +143,7 @@ fn texts(list: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The queues whose dead letters come to that one.
+/// The queues whose dead letters go to this queue.
 fn sources(view: &View<'_>, arn: &str) -> BTreeMap<QueueId, String> {
     let region = view.region();
     let names = super::redrive::sources(view, arn);
@@ -151,7 +153,7 @@ fn sources(view: &View<'_>, arn: &str) -> BTreeMap<QueueId, String> {
         .collect()
 }
 
-/// Messages as an event has them that a function gets.
+/// Messages as records of a function's event.
 pub(crate) fn records(queue: QueueId, arn: &str, messages: &[Delivered<Vec<u8>>]) -> Vec<Value> {
     let wanted = Wanted {
         queue,
@@ -237,7 +239,7 @@ impl Wanted {
             "SequenceNumber" => self.fifo.then(|| sequence_number(message.receipt.sequence)),
             "MessageDeduplicationId" => content.deduplication.clone(),
             "MessageGroupId" => {
-                // One that was sent without a group is alone in one, which nobody has named.
+                // A message that was sent without a group is in a group of its own, which has no name.
                 let alone = format!("{:032x}", message.id.0);
                 let group = message.group.as_deref();
                 group.filter(|group| *group != alone).map(str::to_owned)

@@ -1,4 +1,4 @@
-//! Queues, as the store keeps them. Their messages are in a log of their own.
+//! Queues, as the store keeps them. Their messages are in a separate log.
 
 use forebay_queues::QueueId;
 use forebay_units::Wall;
@@ -8,17 +8,17 @@ use std::collections::BTreeMap;
 /// A queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queue {
-    /// Its name, unique in its region; ends in `.fifo` if it is a FIFO queue.
+    /// The name, unique in the region; ends in `.fifo` for FIFO queues.
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// What its messages are kept by; drawn at random, so that no queue after it has the same.
+    /// The id of its messages in the log. It is random, so a later queue of the same name has another one.
     pub id: QueueId,
-    /// The attributes that were set, valid, as answers show them; defaults are left out.
+    /// The attributes that were set, valid and in the form that answers show. Defaults are left out.
     pub attributes: BTreeMap<String, String>,
     /// When it was made.
     pub created: Wall,
-    /// When its attributes were set last.
+    /// When its attributes were last set.
     pub modified: Wall,
 }
 

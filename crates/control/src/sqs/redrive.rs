@@ -1,4 +1,4 @@
-//! Dead-letter queues: which queue sends its dead letters where, and who may.
+//! Dead-letter queues: which queue sends its dead letters where, and which queues may.
 
 use super::errors::{invalid_value, wrong_attribute};
 use super::lookup;
@@ -9,10 +9,10 @@ use forebay_awswire::ApiError;
 use forebay_queues::limits;
 use serde_json::{Value, json};
 
-/// Queues that a `RedriveAllowPolicy` may name.
+/// The most queues in a `RedriveAllowPolicy`.
 const SOURCES: usize = 10;
 
-/// A redrive policy that is valid, as answers show it.
+/// Checks a redrive policy. Returns it in the form that answers show.
 pub(super) fn policy(view: &View<'_>, name: &str, text: &str) -> Result<String, ApiError> {
     let wrong = |reason: &str| invalid_value(text, "RedrivePolicy", reason);
     let Ok(Value::Object(given)) = serde_json::from_str::<Value>(text) else {
@@ -48,14 +48,14 @@ pub(super) fn policy(view: &View<'_>, name: &str, text: &str) -> Result<String, 
     if !allows(&target, &own) {
         return Err(wrong("Queue owner has denied access for this queue."));
     }
-    // moto writes it as Python does.
+    // moto formats it as Python does.
     Ok(match view.dialect() {
         Dialect::Moto => format!("{{\"deadLetterTargetArn\": \"{arn}\", \"maxReceiveCount\": {most}}}"),
         Dialect::Aws => json!({"deadLetterTargetArn": arn, "maxReceiveCount": most}).to_string(),
     })
 }
 
-/// Where a queue's dead letters go, after how many receives.
+/// A queue's dead-letter queue, and after how many receives messages go there.
 pub(super) fn of(queue: &Queue) -> Option<(String, u32)> {
     let policy: Value = serde_json::from_str(queue.attributes.get("RedrivePolicy")?).ok()?;
     let most = &policy["maxReceiveCount"];
@@ -64,7 +64,7 @@ pub(super) fn of(queue: &Queue) -> Option<(String, u32)> {
     Some((policy["deadLetterTargetArn"].as_str()?.to_owned(), most))
 }
 
-/// A redrive allow policy that is valid, as answers show it.
+/// Checks a redrive allow policy. Returns it in the form that answers show.
 pub(super) fn allowed(text: &str) -> Result<String, ApiError> {
     let wrong = |why: &str| wrong_attribute("RedriveAllowPolicy", why);
     let Ok(given @ Value::Object(_)) = serde_json::from_str::<Value>(text) else {
@@ -84,7 +84,7 @@ pub(super) fn allowed(text: &str) -> Result<String, ApiError> {
     }
 }
 
-/// Whether that queue takes dead letters of this source.
+/// Whether a queue accepts dead letters from this source.
 fn allows(target: &Queue, source: &str) -> bool {
     let policy = target.attributes.get("RedriveAllowPolicy");
     let policy: Value = policy
@@ -100,7 +100,7 @@ fn allows(target: &Queue, source: &str) -> bool {
     }
 }
 
-/// The queues whose dead letters go to that one, by name.
+/// The names of the queues whose dead letters go to this queue.
 pub(super) fn sources(view: &View<'_>, arn: &str) -> Vec<String> {
     let queues = view.region().queues.values();
     let sources = queues.filter(|queue| of(queue).is_some_and(|(to, _)| to == arn));

@@ -17,10 +17,10 @@ use forebay_queues::{Accepted, Letter, MessageId, SendRefusal};
 use forebay_units::Rng;
 use serde_json::{Value, json};
 
-/// Letters of a group's name, and of an id against being sent twice.
+/// The most characters of a message group id, and of a deduplication id.
 const NAME: usize = 128;
 
-/// A message that can be sent, and what its answer tells beside its id.
+/// A message that can be sent, and what its answer contains besides its id.
 struct Prepared {
     letter: Letter<Vec<u8>>,
     digests: Value,
@@ -53,7 +53,7 @@ pub(super) fn send_batch(view: &View<'_>, rng: &mut Rng) -> Result<Asked, ApiErr
     let entries = entries(view)?;
     let mut results = Results::of(&entries);
     for (_, entry) in &entries {
-        // What no message of this queue may lack, or have, is an error of the whole call.
+        // Parameters that no message of this queue may have or lack are an error of the whole call.
         kind(view, &queue, entry)?;
     }
     let mut total = 0;
@@ -145,7 +145,7 @@ fn prepared(view: &View<'_>, queue: &Queue, given: &Value, rng: &mut Rng) -> Res
     })
 }
 
-/// AWS's own attributes: there is one.
+/// Checks system attributes. There is only one.
 fn system(given: &Value) -> Result<serde_json::Map<String, Value>, ApiError> {
     let names = given.as_object().into_iter().flat_map(|given| given.keys());
     if let Some(unknown) = names.into_iter().find(|name| *name != "AWSTraceHeader") {
@@ -193,12 +193,13 @@ fn delay(given: &Value) -> Result<Option<Duration>, ApiError> {
     }
 }
 
-/// Whether a message and a queue of this kind fit. The queue itself looks again; here it is known what the caller gave.
+/// Checks that a message's parameters fit the kind of queue. The queue checks again; here the error can name what the
+/// caller gave.
 fn kind(view: &View<'_>, queue: &Queue, given: &Value) -> Result<(), ApiError> {
     let has = |name: &str| !given[name].is_null();
     let seconds = given["DelaySeconds"].as_i64().unwrap_or_default();
     if !queue.fifo() {
-        // moto keeps an id that has no sense.
+        // moto stores a deduplication id that has no effect.
         let odd = has("MessageDeduplicationId") && view.dialect() == Dialect::Aws;
         return if odd {
             Err(of_kind(SendRefusal::Deduplication, 0))
@@ -252,14 +253,14 @@ fn answer(accepted: Accepted, mut digests: Value, fifo: bool) -> Value {
     digests
 }
 
-/// As a UUID is written.
+/// A message's id in the form of a UUID.
 pub(crate) fn message_id(id: MessageId) -> String {
     let hex = format!("{:032x}", id.0);
     let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
     parts.join("-")
 }
 
-/// Twenty digits, as AWS's are, so that they sort as texts.
+/// Twenty digits as on AWS, so that they sort as strings.
 pub(super) fn sequence_number(sequence: forebay_queues::Sequence) -> String {
     format!("{:020}", sequence.0)
 }

@@ -8,10 +8,10 @@ use crate::records::Tags;
 use forebay_awswire::ApiError;
 use serde_json::{Map, Value, json};
 
-/// Tags of a queue.
+/// The most tags of a queue.
 const MOST: usize = 50;
 
-/// Tags as calls give them.
+/// Checks the tags in a call.
 pub(super) fn checked(given: &Value) -> Result<Tags, ApiError> {
     let given = given.as_object().into_iter().flatten();
     let tags: Tags = given

@@ -1,4 +1,4 @@
-//! The operations, called as users do.
+//! SQS's operations, as clients call them.
 
 use crate::testing::Caller;
 use core::time::Duration;
@@ -203,7 +203,7 @@ fn queues_are_made_once_found_listed_and_deleted() {
         code(caller, "PurgeQueue", json!({"QueueUrl": url})),
         "AWS.SimpleQueueService.NonExistentQueue"
     );
-    // A queue of the same name is another one.
+    // A new queue of the same name is another queue.
     made(caller, "a", json!({}));
     assert_eq!(counts(caller, &url), [0, 0, 0]);
     send(caller, &url, "y");
@@ -339,7 +339,7 @@ fn tags_and_permissions_are_kept() {
     )
     .unwrap();
     assert_eq!(tags(caller), json!({}));
-    // By ARN, too, as all that has tags.
+    // Also by ARN, as for all resources with tags.
     let arn = "arn:aws:sqs:local-1:123456789012:t";
     let put = json!({"ResourceARNList": [arn], "Tags": {"team": "c"}});
     let failed = caller.call_of(Service::Tagging, "TagResources", put).unwrap();

@@ -1,4 +1,4 @@
-//! Parameters in lists: below a path, by filters, and all versions of one.
+//! Lists of parameters: below a path, by filters, and all versions of one.
 
 use super::names;
 use super::parameters::{not_found, seconds, shown, shown_value, tag_key, validation};
@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Items of a page whose size is not given.
+/// The default page size.
 const PAGE: usize = 10;
-/// Labels of a version.
+/// The most labels of a version.
 const LABELS: usize = 10;
 
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ struct Filter {
 }
 
 impl ListInput {
-    /// After which name this page begins.
+    /// The name after which this page begins.
     fn after(&self, view: &View<'_>) -> Result<String, ApiError> {
         after(view, self.next_token.as_deref(), |_| {
             error("InvalidNextToken", "The specified token is not valid.")
@@ -63,7 +63,7 @@ fn answer(view: &View<'_>, items: Vec<Value>, next: Option<String>) -> Value {
     answer
 }
 
-/// Whether a name is below a path: directly, or at any depth.
+/// Whether a name is below a path, directly or at any depth.
 fn is_below(name: &str, path: &str, recursive: bool) -> bool {
     let rest = match path.trim_end_matches('/') {
         "" => name.strip_prefix('/').or(Some(name)),
@@ -73,7 +73,7 @@ fn is_below(name: &str, path: &str, recursive: bool) -> bool {
 }
 
 impl Filter {
-    /// Whether a parameter is meant.
+    /// Whether the filters match a parameter.
     fn fits(&self, view: &View<'_>, parameter: &Parameter, version: &Version) -> Result<bool, ApiError> {
         let any = |is_it: &dyn Fn(&str) -> bool| self.values.iter().any(|value| is_it(value));
         if let Some(name) = self.key.strip_prefix("tag:") {
@@ -119,7 +119,7 @@ impl Filter {
     }
 }
 
-/// Parameters that all filters mean, with the version that counts.
+/// The parameters that match all filters, each with its current version.
 fn filtered<'a>(
     view: &'a View<'_>,
     filters: &[&Filter],
@@ -178,7 +178,7 @@ pub(crate) fn by_path(view: &View<'_>) -> Result<Value, ApiError> {
     Ok(answer(view, items.collect(), next))
 }
 
-/// What lists and histories say of a version.
+/// A version's metadata in lists and histories.
 fn facts(parameter: &Parameter, version: &Version) -> Value {
     let mut facts = json!({
         "Name": parameter.name,
@@ -235,7 +235,7 @@ pub(crate) fn history(view: &View<'_>) -> Result<Value, ApiError> {
         .parameters
         .get(name)
         .ok_or_else(|| not_found(name))?;
-    // Numbers of one width sort as numbers do.
+    // Zero-padded numbers sort correctly as strings.
     let key = |version: &&Version| format!("{:020}", version.number);
     let (page, next) = cut(&parameter.versions, key, &given.after(view)?, given.size());
     let items = page.iter().map(|version| {
@@ -255,7 +255,7 @@ struct LabelInput {
     labels: Vec<String>,
 }
 
-/// A parameter and the place of the version that a call means.
+/// The parameter and the index of the version that a call names.
 fn labelled(tx: &Tx<'_>, given: &LabelInput) -> Result<(Parameter, usize), ApiError> {
     let name = names::asked(&given.name).name;
     let parameter = tx.region().parameters.get(name).ok_or_else(|| not_found(name))?;
@@ -289,7 +289,7 @@ pub(crate) fn label(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let (good, wrong): (Vec<String>, Vec<String>) =
         given.labels.into_iter().partition(|label| is_label(label));
     for label in good {
-        // A label is of one version: it moves.
+        // A label belongs to one version, so it moves.
         for version in &mut parameter.versions {
             version.labels.retain(|held| *held != label);
         }

@@ -1,4 +1,7 @@
-//! Systems Manager: the Parameter Store. Secure strings are kept as they are, in the store that is its owner's alone: there is no KMS.
+//! Systems Manager: the Parameter Store. Secure strings are stored unencrypted, in a store that only its owner can
+//! read: there is no KMS.
+//!
+//! Read `records`, `names`, `parameters`, `listing`.
 
 mod listing;
 mod names;

@@ -1,18 +1,18 @@
-//! What parameters may be called, and how one is asked for.
+//! Names of parameters, and how calls refer to versions.
 
 use crate::api::errors::error;
 use forebay_awswire::ApiError;
 
-/// The longest name that a parameter may have by itself (AWS's bound of the whole ARN, less what stands before it).
+/// The longest name of a parameter: AWS's limit for the whole ARN, minus the part before the name.
 const LONGEST: usize = 1011;
-/// Parts between slashes.
+/// The most levels of a hierarchy.
 const LEVELS: usize = 15;
 
 fn validation(message: impl Into<String>) -> ApiError {
     error("ValidationException", message)
 }
 
-/// Whether a parameter may be made of this name.
+/// Checks the name of a new parameter.
 pub(super) fn check(name: &str) -> Result<(), ApiError> {
     let first = name.trim_start_matches('/').to_ascii_lowercase();
     for prefix in ["aws", "ssm"] {
@@ -55,14 +55,14 @@ pub(super) fn check(name: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What is asked for: a name, and which version of it.
+/// A reference to a parameter: its name, and which version.
 pub(super) struct Asked<'a> {
     pub(super) name: &'a str,
-    /// Without its colon: a number or a label.
+    /// The version number or label, without the colon.
     pub(super) selector: Option<&'a str>,
 }
 
-/// A name or an ARN, perhaps with a version or label behind it.
+/// Parses a name or an ARN, possibly followed by a version or a label.
 pub(super) fn asked(text: &str) -> Asked<'_> {
     // arn:aws:ssm:REGION:ACCOUNT:parameter/NAME[:SELECTOR]
     let rest = match text
@@ -72,7 +72,7 @@ pub(super) fn asked(text: &str) -> Asked<'_> {
         Some(resource) => resource.strip_prefix("parameter").unwrap_or(resource),
         None => text,
     };
-    // Of a name without hierarchy, the ARN has a slash that is not its own.
+    // The ARN of a name without hierarchy has a slash that is not part of the name.
     let own = if text.starts_with("arn:") && rest.matches('/').count() == 1 {
         rest.trim_start_matches('/')
     } else {
@@ -90,7 +90,7 @@ pub(super) fn asked(text: &str) -> Asked<'_> {
     }
 }
 
-/// The resource of a parameter's ARN.
+/// The resource part of a parameter's ARN.
 pub(super) fn resource(name: &str) -> String {
     if name.starts_with('/') {
         format!("parameter{name}")

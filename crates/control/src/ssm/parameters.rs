@@ -1,5 +1,5 @@
-//! Parameters: put, read and deleted. Beside those that callers put there are AWS's public ones that name the newest images, so that
-//! whoever asks for one gets ours.
+//! Parameters: put, get and delete them. Besides those of users there are AWS's public ones that name the newest
+//! images; here they name Forebay's image.
 
 use super::names::{self, Asked};
 use super::records::{Parameter, Version};
@@ -15,16 +15,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Where AWS keeps the ids of its newest images.
+/// The prefix of AWS's public parameters with image ids.
 const IMAGES: &str = "/aws/service/ami-";
-/// Bytes of a value, by tier.
+/// The most bytes of a value of the standard tier.
 const STANDARD: usize = 4096;
+/// The most bytes of a value of the advanced tier.
 const ADVANCED: usize = 8192;
-/// Versions that are kept; one more drops the oldest.
+/// How many versions are kept. A new one drops the oldest.
 const VERSIONS: usize = 100;
-/// Parameters of a region (AWS's quota of standard ones).
+/// The most parameters of a region (AWS's quota of standard ones).
 const PARAMETERS: usize = 10_000;
-/// Tags of a parameter.
+/// The most tags of a parameter.
 const TAGS: usize = 50;
 
 pub(super) fn validation(message: impl Into<String>) -> ApiError {
@@ -35,17 +36,18 @@ pub(super) fn not_found(name: &str) -> ApiError {
     error("ParameterNotFound", format!("There is no parameter '{name}'."))
 }
 
-/// When, as answers have it.
+/// A time as answers show it.
 pub(super) fn seconds(at: Wall) -> Value {
     json!(at.0 as f64 / 1e6)
 }
 
-/// Where a parameter's tags are.
+/// The key of a parameter's tags.
 pub(super) fn tag_key(view: &View<'_>, name: &str) -> String {
     own_arn(view, "ssm", &names::resource(name))
 }
 
-/// A secure string's value is shown to who asks for it decrypted. What others see can't be made anything of.
+/// A version's value as answers show it. A secure string is shown only to callers that ask for decryption; others get a
+/// text that reveals nothing.
 pub(super) fn shown_value(version: &Version, decrypted: bool) -> String {
     if version.kind == "SecureString" && !decrypted {
         "(encrypted: ask for it with WithDecryption)".to_owned()
@@ -73,7 +75,7 @@ struct PutInput {
     data_type: Option<String>,
 }
 
-/// The tier that a value gets.
+/// The tier of a new value.
 fn tier(given: Option<&str>, before: Option<&str>, length: usize) -> Result<&'static str, ApiError> {
     let asked = given.unwrap_or_else(|| before.unwrap_or("Standard"));
     let tier = match asked {
@@ -100,7 +102,7 @@ fn fits(pattern: &str, value: &str) -> Result<(), ApiError> {
     let wrong = || {
         error(
             "InvalidAllowedPatternException",
-            format!("'{pattern}' is no regular expression that can be used."),
+            format!("'{pattern}' is not a valid regular expression."),
         )
     };
     let whole = regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
@@ -144,7 +146,7 @@ pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     {
         return Err(error(
             "PoliciesLimitExceededException",
-            "Parameter policies (expiration, notification) are not built: leave Policies out.",
+            "Parameter policies (expiration, notification) are not supported by Forebay: leave Policies out.",
         ));
     }
     let before = tx.region().parameters.get(name).cloned();
@@ -194,7 +196,7 @@ pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-/// What the call makes of a parameter.
+/// The version that a call creates.
 fn version(tx: &Tx<'_>, given: PutInput, before: Option<&Parameter>) -> Result<Version, ApiError> {
     let newest = before.and_then(Parameter::newest);
     let kind = match (given.kind, newest) {
@@ -244,7 +246,7 @@ fn version(tx: &Tx<'_>, given: PutInput, before: Option<&Parameter>) -> Result<V
     })
 }
 
-/// A public parameter; none if there is none of that name.
+/// A public parameter; `None` if there is none with that name.
 fn public(view: &View<'_>, name: &str) -> Option<Value> {
     let region = view.request.region;
     name.starts_with(IMAGES).then(|| {
@@ -374,13 +376,13 @@ struct TagInput {
     tag_keys: Vec<String>,
 }
 
-/// Where the tags of what a call names are.
+/// The key of the tags of the resource in a call.
 fn tagged(view: &View<'_>, given: &TagInput) -> Result<String, ApiError> {
     if given.resource_type != "Parameter" {
         return Err(error(
             "InvalidResourceType",
             format!(
-                "Only resources of the type Parameter are kept here, and none of the type {}.",
+                "Resources of the type {} are not supported by Forebay, only those of the type Parameter.",
                 given.resource_type
             ),
         ));

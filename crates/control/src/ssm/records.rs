@@ -6,27 +6,27 @@ use serde::{Deserialize, Serialize};
 /// One version of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
-    /// Counted from 1.
+    /// The number, counted from 1.
     pub number: u64,
     /// Its value.
     pub value: String,
-    /// `String`, `StringList` or `SecureString`.
+    /// The type: `String`, `StringList` or `SecureString`.
     pub kind: String,
-    /// The key that a secure string names.
+    /// The id of a secure string's key, as given.
     pub key_id: Option<String>,
-    /// What it is for.
+    /// The description.
     pub description: Option<String>,
-    /// A regular expression that its value fits.
+    /// A regular expression that values must match.
     pub allowed_pattern: Option<String>,
-    /// `Standard` or `Advanced`.
+    /// The tier, `Standard` or `Advanced`.
     pub tier: String,
-    /// Such as `text`.
+    /// The data type, such as `text`.
     pub data_type: String,
     /// When it was put.
     pub modified: Wall,
-    /// By whom.
+    /// The ARN of the user who put it.
     pub modified_by: String,
-    /// Words that name this version.
+    /// The labels of this version.
     #[serde(default)]
     pub labels: Vec<String>,
 }
@@ -36,12 +36,12 @@ pub struct Version {
 pub struct Parameter {
     /// Its name.
     pub name: String,
-    /// The oldest first; never empty.
+    /// The versions, the oldest first; never empty.
     pub versions: Vec<Version>,
 }
 
 impl Parameter {
-    /// The version that counts.
+    /// The current version.
     pub fn newest(&self) -> Option<&Version> {
         self.versions.last()
     }

@@ -1,4 +1,4 @@
-//! The operations, called as users do.
+//! Systems Manager's operations, as clients call them.
 
 use crate::testing::Caller;
 use forebay_awswire::Service;

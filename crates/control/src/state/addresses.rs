@@ -1,5 +1,5 @@
-//! Slices of the pools, and the addresses in them. A slice is the same piece of each pool: so many addresses of IPv4, and as many of
-//! IPv6 where there is a pool of those.
+//! Slices of the pools, and the addresses in them. A slice is the same part of each pool: a number of IPv4 addresses,
+//! and as many IPv6 addresses if there is an IPv6 pool.
 
 use super::State;
 use crate::records::{Address, IpVersion};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 const SLICE_ADDRESSES: u32 = 32;
 
 impl State {
-    /// The first free slices, one for each zone. Those beyond the pool have no addresses.
+    /// The first free slices, one for each zone. Slices beyond the pool's end have no addresses.
     pub(super) fn free_slices(&self) -> Vec<u32> {
         let free = (0..).filter(|slice| !self.slices.contains_key(slice));
         free.take(usize::from(self.settings.zones)).collect()
@@ -22,19 +22,19 @@ impl State {
         u32::try_from((1_u64 << bits) / u64::from(SLICE_ADDRESSES)).unwrap_or(u32::MAX)
     }
 
-    /// Takes a free slice of the pool for a new subnet; none if the pool is used up.
+    /// Takes a free slice of the pool for a new subnet; `None` if the pool is exhausted.
     pub fn take_slice(&mut self, subnet_id: &str) -> Option<u32> {
         let free = (0..self.slice_limit()).find(|slice| !self.slices.contains_key(slice))?;
         self.slices.insert(free, subnet_id.to_owned());
         Some(free)
     }
 
-    /// Gives a deleted subnet's slice back.
+    /// Frees a deleted subnet's slice.
     pub fn free_slice(&mut self, slice: u32) {
         self.slices.remove(&slice);
     }
 
-    /// The addresses of a slice that nodes and instances may have: as in AWS, not the first four, not the last.
+    /// The addresses of a slice that nodes and instances may use: as on AWS, all but the first four and the last.
     pub fn slice_addresses(&self, slice: u32) -> impl Iterator<Item = Ipv4Addr> + use<> {
         let first = u32::from(self.settings.pool.network()).wrapping_add(slice.wrapping_mul(SLICE_ADDRESSES));
         let within = slice < self.slice_limit();
@@ -43,7 +43,7 @@ impl State {
             .map(move |offset| Ipv4Addr::from(first + offset))
     }
 
-    /// The same of the IPv6 pool; none if there is none.
+    /// The IPv6 addresses of a slice, likewise; none without an IPv6 pool.
     pub fn slice_addresses6(&self, slice: u32) -> impl Iterator<Item = Ipv6Addr> + use<> {
         let pool = self.settings.pool6.filter(|_| slice < self.slice_limit());
         let first =
@@ -56,7 +56,7 @@ impl State {
             .filter(move |address| pool.is_some_and(|pool| pool.contains(address)))
     }
 
-    /// The first address of a slice that nobody has.
+    /// The first free address of a slice.
     fn free_in(&self, region: &str, slice: u32, version: IpVersion) -> Option<IpAddr> {
         let region = self.existing_region(region);
         let is_free = |address: &IpAddr| {
@@ -68,7 +68,8 @@ impl State {
         }
     }
 
-    /// Takes a free address of a subnet's slices for `owner`; none if the pool is used up, or there is no such subnet.
+    /// Takes a free address from a subnet's slices for `owner`; `None` if the pool is exhausted or the subnet does not
+    /// exist.
     pub fn take_address(
         &mut self,
         region: &str,
@@ -85,6 +86,7 @@ impl State {
         let free = match held.find_map(|&slice| self.free_in(region, slice, version)) {
             Some(address) => address,
             None => {
+                // The subnet's slices are used up. Another one keeps subnets from being limited to the size of a slice.
                 let slice = self.take_slice(subnet_id)?;
                 let Some(address) = self.free_in(region, slice, version) else {
                     self.free_slice(slice);
@@ -99,7 +101,7 @@ impl State {
         Some(free)
     }
 
-    /// Notes who has an address.
+    /// Records the owner of an address.
     pub(super) fn hold_address(&mut self, region: &str, address: IpAddr, subnet_id: &str, owner: &str) {
         let record = Address {
             subnet_id: subnet_id.to_owned(),
@@ -109,12 +111,12 @@ impl State {
         addresses.insert(address.to_string(), Arc::new(record));
     }
 
-    /// Gives an address back.
+    /// Frees an address.
     pub fn free_address(&mut self, region: &str, address: IpAddr) {
         self.region_mut(region).addresses.remove(&address.to_string());
     }
 
-    /// Whether that is an address of one of the pools.
+    /// Whether an address belongs to one of the pools.
     pub fn is_pooled(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => self.settings.pool.contains(&address),
@@ -161,7 +163,7 @@ mod tests {
         let taken = (0..100)
             .map_while(|_| state.take_address("local-1", &subnet, "me", IpVersion::V4))
             .count();
-        // Four slices: three subnets, and one more for the first that needs it.
+        // Four slices are used: those of the three subnets, and one more for the first subnet.
         assert_eq!(taken, 54);
     }
 }

@@ -1,4 +1,4 @@
-//! Which addresses the nodes of load balancers have: those that were given for their zones, else those of the pools.
+//! The addresses of load balancer nodes: those listed for their zones if there are any, else the pools'.
 
 use super::State;
 use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer, WITHOUT_PUBLIC_IPV4};
@@ -8,7 +8,7 @@ use ipnet::Ipv6Net;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A node for which there was no address.
+/// No address is left for a node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is no {} address left for a node of load balancer {balancer} in {zone}",
@@ -17,44 +17,44 @@ use std::sync::Arc;
 pub struct NoAddress {
     /// The load balancer's name.
     pub balancer: String,
-    /// Its zone.
+    /// The node's zone.
     pub zone: String,
-    /// Its subnet there.
+    /// The node's subnet.
     pub subnet_id: String,
-    /// Of this version.
+    /// The version of the missing address.
     pub version: IpVersion,
-    /// Whether it was to be one of those that were given for the zone.
+    /// Whether the address was to come from the zone's list.
     pub is_listed: bool,
 }
 
-/// A node's address, before and after it was settled anew from where nodes have their addresses.
+/// A node's address before and after the lists or pools of addresses changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
     /// The load balancer's name.
     pub balancer: String,
     /// The node's zone.
     pub zone: String,
-    /// Before.
+    /// The old address.
     pub from: Option<IpAddr>,
-    /// After.
+    /// The new address.
     pub to: Option<IpAddr>,
-    /// Whether addresses were given for the zone, and all of them were taken.
+    /// Whether all addresses in the zone's list are taken, so that the node has none of them.
     pub is_left_over: bool,
 }
 
-/// Where a node has an address of one version.
+/// Where a node's address of one version comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// One of those that were given for its zone.
+    /// From the zone's list.
     List,
-    /// A pool.
+    /// From a pool.
     Pool,
-    /// Nowhere.
+    /// The node has no address of this version.
     Nowhere,
 }
 
 impl State {
-    /// The addresses of one version that were given for nodes of a zone.
+    /// The addresses of one version in a zone's list.
     fn listed(&self, zone: &str, version: IpVersion) -> impl Iterator<Item = IpAddr> {
         let given = self.settings.node_addresses.get(zone).into_iter().flatten();
         given
@@ -62,7 +62,7 @@ impl State {
             .filter(move |address| IpVersion::of(*address) == version)
     }
 
-    /// Whether an address was given for nodes of some zone.
+    /// Whether an address is in some zone's list.
     pub(crate) fn is_for_nodes(&self, address: IpAddr) -> bool {
         let mut given = self.settings.node_addresses.values().flatten();
         given.any(|one| *one == address)
@@ -73,7 +73,7 @@ impl State {
         self.settings.pool6.is_some() || self.listed(zone, IpVersion::V6).next().is_some()
     }
 
-    /// Where a node of the load balancer is to have its address of this version.
+    /// Where a load balancer's node in `zone` takes its address of this version from.
     fn origin(&self, balancer: &LoadBalancer, zone: &str, version: IpVersion) -> Origin {
         let kind = balancer.ip_address_type.as_str();
         let is_pooled = match version {
@@ -81,7 +81,8 @@ impl State {
             IpVersion::V6 if kind == "ipv4" => return Origin::Nowhere,
             IpVersion::V6 => self.settings.pool6.is_some(),
         };
-        // Addresses that are given are for the world; a load balancer without public IPv4 addresses leaves those to others.
+        // Listed addresses are meant to be public, so a load balancer without public IPv4 addresses leaves them to
+        // others.
         let may_list = version == IpVersion::V6 || kind != WITHOUT_PUBLIC_IPV4;
         match (may_list && self.listed(zone, version).next().is_some(), is_pooled) {
             (true, _) => Origin::List,
@@ -90,13 +91,14 @@ impl State {
         }
     }
 
-    /// Whether an address is one of those that were given for nodes of a zone.
+    /// Whether an address is in the zone's list.
     fn is_listed(&self, zone: &str, address: IpAddr) -> bool {
         self.listed(zone, IpVersion::of(address))
             .any(|one| one == address)
     }
 
-    /// Whether a node may keep its address. One of the pool is kept where others were given, too, until one of those is free.
+    /// Whether a node may keep its address. Where there is a list, a node may keep a pool address until a listed one is
+    /// free: a working address is not given up for nothing.
     fn may_keep(&self, balancer: &LoadBalancer, zone: &str, address: IpAddr) -> bool {
         match self.origin(balancer, zone, IpVersion::of(address)) {
             Origin::List => self.is_listed(zone, address) || self.is_pooled(address),
@@ -105,7 +107,7 @@ impl State {
         }
     }
 
-    /// Gives back what a load balancer's nodes may not keep.
+    /// Frees the addresses that a load balancer's nodes may not keep.
     pub(crate) fn give_back(&mut self, region: &str, balancer: &mut LoadBalancer) {
         for at in 0..balancer.zones.len() {
             let zone = balancer.zones[at].clone();
@@ -118,11 +120,11 @@ impl State {
         }
     }
 
-    /// Gives a load balancer's nodes the addresses that they are to have. One that has an address of the pool keeps it if all that
-    /// were given for its zone are taken; with `or_pool`, one that has none gets one of the pool then.
+    /// Gives a load balancer's nodes the addresses that they need. Where all listed addresses are taken, a node with a
+    /// pool address keeps it; one without an address gets a pool address if `or_pool` is set.
     ///
     /// # Errors
-    /// If there is none left.
+    /// If no address is left.
     pub(crate) fn place(
         &mut self,
         region: &str,
@@ -144,6 +146,8 @@ impl State {
                 if is_settled {
                     continue;
                 }
+                // A node with a pool address keeps it until a listed one has been taken: if there is none, it must not
+                // be left without any.
                 let mut found = self.take_from(region, balancer, &zone, version, origin);
                 if found.is_none() && held.is_none() && or_pool && origin == Origin::List {
                     found = self.take_from(region, balancer, &zone, version, Origin::Pool);
@@ -154,7 +158,7 @@ impl State {
                         balancer.zones[at].take(found);
                     }
                     (None, Some(_)) => {}
-                    // What was given for IPv6 is not all that a node has: without it, it is reached by IPv4.
+                    // A missing listed IPv6 address is not an error here: the node is still reachable over IPv4.
                     (None, None) if or_pool && version == IpVersion::V6 && origin == Origin::List => {}
                     (None, None) => {
                         return Err(NoAddress {
@@ -171,7 +175,7 @@ impl State {
         Ok(())
     }
 
-    /// Takes an address for a node, from where it is to have it.
+    /// Takes an address for a node from its origin.
     fn take_from(
         &mut self,
         region: &str,
@@ -183,7 +187,7 @@ impl State {
         if origin == Origin::Pool {
             return self.take_address(region, &zone.subnet_id, &balancer.arn, version);
         }
-        // A zone is of one region, and so are the addresses that were given for it.
+        // A zone belongs to one region, and so do the addresses in its list.
         let known = self.existing_region(region);
         let is_free =
             |address: &IpAddr| known.is_none_or(|known| !known.addresses.contains_key(&address.to_string()));
@@ -192,11 +196,12 @@ impl State {
         Some(free)
     }
 
-    /// The same with nodes at these addresses in these zones, and with this IPv6 pool: nodes that have others move, those of the oldest
-    /// load balancer first. Tells which moved, and which have an address of the pool because all that were given are taken.
+    /// This state with other lists of node addresses and another IPv6 pool. Nodes whose addresses are no longer valid
+    /// move, those of the oldest load balancer first. Also returns the nodes that moved, and those that have a pool
+    /// address because the list is used up.
     ///
     /// # Errors
-    /// If the pool has no address left for one that must leave its own.
+    /// If the pool has no address left for a node that must give up its own.
     pub fn with_nodes_at(
         &self,
         pool6: Option<Ipv6Net>,
@@ -215,7 +220,8 @@ impl State {
             }
         }
         let before: Vec<LoadBalancer> = balancers.values().map(|(_, balancer)| balancer.clone()).collect();
-        // First all that must go: another may be waiting for it.
+        // All nodes give up their addresses before any takes one: an address that one node gives up may be the one that
+        // another needs.
         for (region, balancer) in balancers.values_mut() {
             state.give_back(region, balancer);
         }
@@ -236,7 +242,7 @@ impl State {
         Ok((state, moves))
     }
 
-    /// What has become of a node's addresses, as far as that is worth telling.
+    /// The changes of a node's addresses that are worth reporting.
     fn moves(&self, balancer: &LoadBalancer, old: &BalancerZone, new: &BalancerZone) -> Vec<Move> {
         let told = IpVersion::ALL.map(|version| {
             let (from, to) = (old.node_address(version), new.node_address(version));

@@ -1,4 +1,4 @@
-//! How many zones a region has: zones come with their default subnets, and go only if nothing is in them.
+//! The number of zones in each region. New zones come with their default subnets; only unused zones can be removed.
 
 use super::State;
 use crate::ec2::defaults::{add_default_subnet, default_subnet_id, remove_subnet};
@@ -6,10 +6,10 @@ use crate::ec2::records::{MOST_ZONES, zones};
 use crate::tables::Region;
 use std::sync::Arc;
 
-/// Things that an error names in one zone; of more it says how many.
+/// How many resources of a zone an error names.
 const NAMED: usize = 8;
 
-/// Zones that cannot go, and what is in them.
+/// Zones that cannot be removed, and what is in them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.told())]
 pub struct ZonesInUse(pub Vec<(String, Vec<String>)>);
@@ -28,16 +28,16 @@ impl ZonesInUse {
 }
 
 impl State {
-    /// Names of a region's zones, in order.
+    /// The names of a region's zones, in order.
     pub fn zones(&self, region: &str) -> Vec<String> {
         zones(region, self.settings.zones)
     }
 
-    /// The same with so many zones in each region. New ones have their default subnets, in regions where those that there were have
-    /// theirs still.
+    /// This state with `count` zones in each region. New zones get default subnets in regions where all existing zones
+    /// still have theirs: a user who deleted default subnets does not want new ones.
     ///
     /// # Errors
-    /// If something is in zones that would go.
+    /// If a zone that would be removed is in use.
     pub fn with_zones(&self, count: u8) -> Result<State, ZonesInUse> {
         let (before, count) = (self.settings.zones, count.clamp(1, MOST_ZONES));
         let mut state = self.clone();
@@ -50,6 +50,8 @@ impl State {
         let regions: Vec<String> = self.regions().map(|(name, _)| name.to_owned()).collect();
         let mut in_use = Vec::new();
         for name in &regions {
+            // All zones are looked at, even after one is found in use, so that the error names everything that is in
+            // the way.
             for zone in zones(name, before).into_iter().skip(usize::from(count)) {
                 let held = self.existing_region(name).map(|region| held_in(region, &zone));
                 match held.filter(|held| !held.is_empty()) {
@@ -66,7 +68,7 @@ impl State {
         }
     }
 
-    /// Gives zones beyond the first `before` their default subnets.
+    /// Creates the default subnets of all zones after the first `before`.
     fn add_zones(&mut self, name: &str, before: u8) {
         let has_default = |region: &Region, zone: &String| {
             let mut subnets = region.subnets.values();
@@ -88,7 +90,7 @@ impl State {
         }
     }
 
-    /// Takes a zone's default subnet away, in which nothing is.
+    /// Deletes the subnets of an unused zone.
     fn remove_zone(&mut self, name: &str, zone: &str) {
         let subnets = self.existing_region(name).into_iter();
         let subnets = subnets.flat_map(|region| region.subnets.values());
@@ -100,7 +102,7 @@ impl State {
     }
 }
 
-/// What is in a zone, besides its default subnet.
+/// The resources in a zone, except its default subnet.
 fn held_in(region: &Region, zone: &str) -> Vec<String> {
     let mut held = Vec::new();
     for balancer in region.load_balancers.values() {
@@ -173,10 +175,10 @@ mod tests {
                     .all(|other| !one.contains(other) && !other.contains(one))
             );
         }
-        // A region that nobody has used yet has as many, and the same after a reset.
+        // A region that nobody has used yet has as many zones, and keeps them after a reset.
         assert_eq!(default_subnets(&many, "us-east-1").len(), 26);
         assert_eq!(default_subnets(&many.reset(), "local-1"), subnets);
-        // Nothing is in them: they go again, and leave the state as it was but for its generation.
+        // The zones are unused, so they can be removed, which leaves the state as it was except for its generation.
         let few = many.with_zones(3).unwrap();
         let (mut before, mut after) = (state.rows(), few.rows());
         before.retain(|row| row.table != "state");

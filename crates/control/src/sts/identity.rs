@@ -1,11 +1,11 @@
-//! Who calls.
+//! GetCallerIdentity.
 
 use crate::api::arns::arn_of;
 use crate::api::context::View;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
-/// There are no users here, only keys: a key's user bears its name.
+/// There are no users here, only access keys: each stands for a user with the key's name.
 pub(crate) fn caller_identity(view: &View<'_>) -> Result<Value, ApiError> {
     let (account, caller) = (view.request.account, view.request.caller);
     let tail = caller.strip_prefix("AKIA").unwrap_or(caller);

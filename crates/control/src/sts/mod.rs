@@ -1,4 +1,4 @@
-//! Security Token Service: who am I.
+//! Security Token Service: answers who the caller is. The operation is in `identity`.
 
 mod identity;
 

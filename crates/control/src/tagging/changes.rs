@@ -1,4 +1,5 @@
-//! Tags of resources of any service, set and taken away by ARN. Each service does its own; what it refuses is told, ARN by ARN.
+//! Adds and removes tags of resources of any service by ARN, through each service's own operations. Failures are
+//! reported for each ARN.
 
 use crate::api::arns::parts;
 use crate::api::context::{Answered, Tx};
@@ -21,7 +22,7 @@ pub(crate) fn untag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     each(tx, |tx, arn| take(tx, arn, &keys))
 }
 
-/// Does it for each ARN of the call. Those for which it fails do not keep it from the others.
+/// Applies a change to each ARN in the call. One that fails does not affect the others.
 fn each(tx: &mut Tx<'_>, mut change: impl FnMut(&mut Tx<'_>, &str) -> Answered) -> Answered {
     let arns = tx.request.input["ResourceARNList"]
         .as_array()
@@ -30,7 +31,7 @@ fn each(tx: &mut Tx<'_>, mut change: impl FnMut(&mut Tx<'_>, &str) -> Answered) 
     let mut failed = Map::new();
     for arn in arns.iter().filter_map(Value::as_str) {
         if let Err(problem) = change(tx, arn) {
-            // AWS has two codes here: whose fault it is.
+            // AWS has two codes here, for faults of the caller and of the service.
             let info = json!({
                 "StatusCode": 400, "ErrorCode": "InvalidParameterException", "ErrorMessage": problem.message,
             });
@@ -40,15 +41,15 @@ fn each(tx: &mut Tx<'_>, mut change: impl FnMut(&mut Tx<'_>, &str) -> Answered) 
     Ok(json!({"FailedResourcesMap": failed}))
 }
 
-/// Where a resource's tags are.
+/// Where a resource's tags are stored.
 enum Place {
     Balancing,
     Alarm,
-    /// EC2's resources have their tags by id.
+    /// EC2 resources, by id.
     Id(String),
     /// An Auto Scaling group, by name.
     Group(String),
-    /// A queue, by the end of its URL.
+    /// A queue, by the last part of its URL.
     Queue(String),
 }
 
@@ -94,7 +95,7 @@ fn add(tx: &mut Tx<'_>, arn: &str, tags: &Map<String, Value>) -> Answered {
             tx.nested(Service::Ec2, "CreateTags", input, ec2::create)
         }
         Place::Group(name) => {
-            // Whether a tag is for new instances, too, is not said here: it stays as it was.
+            // This API has no setting for propagation to new instances, so existing tags keep theirs.
             let known = tx.region().scaling_group(&name)?.tags.clone();
             let list: Vec<Value> = tags
                 .iter()

@@ -1,4 +1,6 @@
-//! Resource Groups Tagging: finds what has tags and changes them, whichever service it belongs to.
+//! Resource Groups Tagging: finds tagged resources of all services, and changes their tags.
+//!
+//! Read `resources`, `changes`, `pages`.
 
 mod changes;
 mod pages;

@@ -1,29 +1,29 @@
-//! Pages: by resources or by tags, and the token that leads from one to the next.
+//! Pages limited by resources or by tags, and their tokens.
 
 use crate::api::context::View;
 use crate::api::errors::{error, invalid_parameter};
 use crate::api::paging::{sealed, unsealed};
 use forebay_awswire::ApiError;
 
-/// How long a token may be used (AWS: 15 minutes).
+/// The lifetime of a token (AWS: 15 minutes).
 const TOKEN_SECONDS: i64 = 900;
 
-/// How much a page holds.
+/// The size of a page.
 #[derive(Clone, Copy)]
 pub(super) struct Size {
     items: usize,
-    /// Tags; something without tags counts as one.
+    /// The most tags; an item without tags counts as one.
     tags: usize,
 }
 
 impl Size {
-    /// Of keys and values.
+    /// The page size of keys and values.
     pub(super) const WORDS: Size = Size {
         items: 1000,
         tags: usize::MAX,
     };
 
-    /// As asked for: 1 to 100 resources (50 if nothing is said), or 100 to 500 tags.
+    /// The requested size: 1 to 100 resources (50 by default), or 100 to 500 tags.
     pub(super) fn new(items: Option<i64>, tags: Option<i64>) -> Result<Size, ApiError> {
         let within = |name: &str, given: Option<i64>, most: usize, least: usize, default: usize| {
             let Some(given) = given else { return Ok(default) };
@@ -39,8 +39,8 @@ impl Size {
     }
 }
 
-/// The items of the page that `token` begins, and the next page's token; an empty one after the last page, as AWS has it.
-/// `items` ascend by their names; `tags` counts an item's tags. What does not fit whole is on the next page.
+/// The items of the page that begins at `token`, and the next page's token, which is empty after the last page as on
+/// AWS. `items` ascend by name; `tags` counts an item's tags. An item that does not fit is on the next page.
 pub(super) fn page<T>(
     view: &View<'_>,
     items: impl Iterator<Item = (String, T)>,
@@ -50,7 +50,7 @@ pub(super) fn page<T>(
 ) -> Result<(Vec<(String, T)>, String), ApiError> {
     let token = token.filter(|token| !token.is_empty());
     let after = token.map(|token| read(view, token)).transpose()?;
-    // What the token names may be gone by now: the page begins after its place.
+    // The item that the token names may have been deleted: the page begins where it was.
     let rest = items.skip_while(|(name, _)| after.as_ref().is_some_and(|after| name <= after));
     let (mut held, mut used): (Vec<(String, T)>, usize) = (Vec::new(), 0);
     for (name, item) in rest {
@@ -71,7 +71,7 @@ fn written(view: &View<'_>, last: &str) -> String {
     sealed(view, &format!("{now}/{last}"))
 }
 
-/// The name in a token that an answer of the same operation gave.
+/// The name in a token that the same operation issued.
 fn read(view: &View<'_>, token: &str) -> Result<String, ApiError> {
     let parts = || {
         let rest = unsealed(view, token)?;

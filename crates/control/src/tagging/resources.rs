@@ -1,4 +1,4 @@
-//! What has tags, and the tags there are.
+//! Lists tagged resources, and all keys and values in use.
 
 use crate::api::arns::{own_arn, parts};
 use crate::api::context::View;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Resource types that one call may name.
+/// The most resource types in one call.
 const TYPES_LIMIT: usize = 100;
 
 #[derive(Deserialize)]
@@ -33,19 +33,19 @@ struct ResourcesInput {
     arns: Vec<String>,
 }
 
-/// Something with tags.
+/// A resource with tags.
 struct Tagged {
     arn: String,
     tags: Arc<Tags>,
 }
 
-/// Everything in the region that has tags, by ARN.
+/// All tagged resources in the region, by ARN.
 fn tagged(view: &View<'_>) -> Vec<Tagged> {
     let all = view.region().tags.iter().filter_map(|(key, tags)| {
         let arn = if key.starts_with("arn:") {
             key.clone()
         } else {
-            // EC2's tags are kept by id.
+            // EC2's tags are stored by id.
             let kind = resource_type(key)?;
             own_arn(view, "ec2", &format!("{kind}/{key}"))
         };
@@ -54,7 +54,7 @@ fn tagged(view: &View<'_>) -> Vec<Tagged> {
             tags: Arc::clone(tags),
         })
     });
-    // Tags of groups say more than a key and a value, and stand in their groups.
+    // Tags of Auto Scaling groups are stored in the groups, because they have more than a key and a value.
     let groups = view.region().scaling_groups.values();
     let groups = groups.filter(|group| !group.tags.is_empty()).map(|group| Tagged {
         arn: group.arn.clone(),
@@ -179,7 +179,7 @@ pub(crate) fn values(view: &View<'_>) -> Result<Value, ApiError> {
     })
 }
 
-/// The words that `of` takes from the tags of everything, each once.
+/// The distinct words that `of` takes from all resources' tags.
 fn words(view: &View<'_>, member: &str, of: impl Fn(&Tags, &str) -> Vec<String>) -> Result<Value, ApiError> {
     let given: WordsInput = view.input()?;
     let all = tagged(view);

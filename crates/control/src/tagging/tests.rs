@@ -1,4 +1,4 @@
-//! The operations, called as users do.
+//! The operations of Resource Groups Tagging, as clients call them.
 
 use crate::testing::{Caller, REGION, text};
 use core::time::Duration;
@@ -21,7 +21,7 @@ fn arns(answer: &Value) -> Vec<String> {
     found.iter().map(|one| text(&one["ResourceARN"])).collect()
 }
 
-/// Two load balancers, a target group and a subnet with tags; a target group without.
+/// Two load balancers, a target group and a subnet with tags, and a target group without.
 fn tagged(caller: &mut Caller) -> [String; 4] {
     let (one, two, group) = (
         caller.balancer("one"),
@@ -137,7 +137,7 @@ fn pages_lead_from_one_to_the_next() {
     );
 }
 
-/// The documentation's example: 22 resources with ten tags each make pages of ten, ten and two.
+/// The example in AWS's API reference (GetResources): 22 resources with ten tags each make pages of ten, ten and two.
 #[test]
 fn pages_by_tags_split_no_resource() {
     let caller = &mut Caller::new();
@@ -234,7 +234,7 @@ fn tags_of_any_service_are_set_and_taken_away_by_arn() {
     assert_eq!(arns(&found), [&group, &alarm, &subnet, &one].map(String::as_str));
     let groups = json!({"ResourceTypeFilters": ["autoscaling:autoScalingGroup"]});
     assert_eq!(arns(&call(caller, "GetResources", groups)), [group.as_str()]);
-    // What was for new instances, too, still is; what is new is not.
+    // Tags that were propagated to new instances still are; new tags are not.
     let tags = shown(caller)["Tags"].clone();
     let tag = |key: &str, value: &str, propagate: bool| {
         json!({"ResourceId": "g", "ResourceType": "auto-scaling-group", "Key": key, "Value": value,

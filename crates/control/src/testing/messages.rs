@@ -1,4 +1,4 @@
-//! Messages in memory, for tests: each queue as `forebay_queues` has it, and nothing beside.
+//! Messages in memory, for tests: queues of `forebay_queues` without a log.
 
 use crate::messages::{MessageError, MessageOrder, MessageOutcome, NotSent};
 use crate::state::State;

@@ -1,4 +1,5 @@
-//! The web application firewall in both versions: answers that no resource has an ACL. None can be made here.
+//! The web application firewall in both versions: answers that no resource has a web ACL. None can be created here. The
+//! operation is in `web_acls`.
 
 mod web_acls;
 

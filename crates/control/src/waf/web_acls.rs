@@ -1,11 +1,12 @@
-//! Which web ACL a resource has: none.
+//! GetWebACLForResource: there is no web ACL.
 
 use crate::api::context::View;
 use crate::elbv2::records::BalancerKind;
 use forebay_awswire::{ApiError, Service};
 use serde_json::{Value, json};
 
-/// A resource without an ACL is answered with nothing; one that is not there, or can't have an ACL, is an error.
+/// The answer for a resource without a web ACL is empty; one that does not exist, or cannot have a web ACL, is an
+/// error.
 pub(crate) fn acl_of_resource(view: &View<'_>) -> Result<Value, ApiError> {
     let arn = view.request.input["ResourceArn"].as_str().unwrap_or_default();
     let balancer = view.region().load_balancers.get(arn);

@@ -34,7 +34,7 @@ fn a_group_names_its_queue_and_its_orders_are_carried_out() {
         group.queue_arn.starts_with(&format!("arn:aws:sqs:{REGION}:")) && group.queue_arn.ends_with(":jobs")
     );
     assert_eq!(group.settings.latency, Duration::from_secs(100));
-    // What arrives does not size it, too.
+    // It is not sized by requests as well.
     assert!(planned_groups(&scene.caller.state, &[], scene.caller.now).is_empty());
     scene.order(2);
     assert_eq!(
@@ -65,11 +65,12 @@ fn a_start_up_ends_with_the_first_receive() {
     scene.group(0, 5, 2, on(&[("forebay:backlog-start-up-seconds", "20")]));
     scene.pass(4);
     let (ids, now) = (scene.ids(), scene.caller.now);
-    // Where no first receive was seen, what was told counts if it is more than what was seen of processes.
+    // Until a first receive was seen, the configured start-up time applies if it is longer than the measured one of
+    // processes.
     let group = scene.found().remove(0);
     assert_eq!(group.workers(now, |_| false).fleet.start_up, None);
     assert_eq!(group.settings.start_up, Duration::from_secs(20));
-    // Instances ask seven seconds after their start, and one has not yet.
+    // Instances first ask seven seconds after their start, and one has not asked yet.
     let late = Duration::from_secs(7);
     let receive = FirstReceive {
         region: REGION.to_owned(),
@@ -89,7 +90,7 @@ fn a_start_up_ends_with_the_first_receive() {
         "{start_up:?}"
     );
     assert!(fleet.pending[0] <= start_up);
-    // After twice that and a second it does something else.
+    // After twice that and a second, it counts as ready.
     let fleet = group.workers(now + Duration::from_secs(15), |_| false).fleet;
     assert_eq!((fleet.ready, fleet.pending.len()), (2, 0));
 }
@@ -109,7 +110,7 @@ fn who_is_protected_and_who_may_finish_is_known() {
     });
     scene.ok("PutLifecycleHook", hook);
     assert!(scene.found()[0].workers(scene.caller.now, |_| false).may_finish);
-    // One that protects itself while it works stays, the other goes.
+    // An instance that protects itself while it works stays; the other leaves.
     scene.order(1);
     scene.pass(4);
     assert_eq!(scene.desired(), 1);

@@ -1,4 +1,4 @@
-//! Every call, and what it refuses.
+//! All calls, and what they refuse.
 
 use super::{IMAGE, Scene, named};
 use crate::testing::text;

@@ -1,4 +1,4 @@
-//! What moto's tests expect and AWS does not do: only in moto's dialect.
+//! What moto's test suites expect and AWS does not do: only under the moto dialect.
 
 use super::{Scene, named};
 use crate::state::Dialect;
@@ -48,7 +48,7 @@ fn groups_with_instances_that_calls_may_not_terminate_stay() {
         scene.fails("DeleteAutoScalingGroup", delete.clone()).0,
         "OperationNotPermitted"
     );
-    // AWS's groups terminate them all the same.
+    // On AWS the group terminates them all the same.
     scene.caller.state = scene.caller.state.configured(Dialect::Aws, BTreeMap::new());
     scene.ok("DeleteAutoScalingGroup", delete);
     scene.pass(3);

@@ -1,4 +1,4 @@
-//! Launches that are answered at once.
+//! LaunchInstances.
 
 use super::{Scene, named};
 use crate::testing::REGION;

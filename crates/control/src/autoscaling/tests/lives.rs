@@ -114,7 +114,7 @@ fn a_draining_instance_is_taken_back_when_it_is_needed_again() {
     assert_eq!(scene.ids(), ids);
 }
 
-/// An alarm changes what is desired; the next second settles it.
+/// An alarm changes the desired capacity; the next second settles the group.
 #[test]
 fn a_draining_instance_is_taken_back_even_while_launches_wait() {
     let mut scene = Scene::new();
@@ -169,7 +169,7 @@ fn hooks_hold_an_instance_until_they_are_completed_or_time_out() {
     assert_eq!(scene.states(), ["Terminating:Wait"]);
     scene.pass(3);
     assert_eq!(scene.states(), [""; 0], "after its time it goes on");
-    // Nobody completes the launch: it is abandoned, and tried again.
+    // Nobody completes the launch hook: the launch is abandoned and tried again.
     scene.ok("SetDesiredCapacity", named(json!({"DesiredCapacity": 1})));
     scene.pass(1);
     let second = scene.ids()[0].clone();

@@ -1,4 +1,4 @@
-//! Mixed instances policies: which shapes are launched, by what they cost, what room they have and what they count for.
+//! Mixed instances policies: which shapes are launched, by price, capacity and weight.
 
 use super::{IMAGE, Scene, named};
 use crate::fleet::Shape;
@@ -7,7 +7,7 @@ use forebay_awswire::Service;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// A shape with these processors and GiB; its prices on-demand and spot; no bounds.
+/// A shape with these processors and GiB, on-demand and Spot prices, and unlimited capacity.
 fn shape(name: &str, vcpus: u32, memory_gib: u32, on_demand: f64, spot: f64) -> Shape {
     Shape {
         name: name.to_owned(),
@@ -22,7 +22,7 @@ fn shape(name: &str, vcpus: u32, memory_gib: u32, on_demand: f64, spot: f64) -> 
     }
 }
 
-/// Room in the one zone of these tests.
+/// Capacity in the one zone of these tests.
 fn room(count: u32) -> BTreeMap<String, u32> {
     BTreeMap::from([(format!("{REGION}a"), count)])
 }
@@ -44,7 +44,7 @@ impl Scene {
         *self.caller.observed.shapes.lock().unwrap() = shapes;
     }
 
-    /// A group `g` in one zone, of these overrides and this distribution.
+    /// Creates a group `g` in one zone with these overrides and this distribution.
     fn mixed(&mut self, desired: u32, overrides: Value, distribution: Value, more: Value) {
         let policy = json!({
             "LaunchTemplate": {"LaunchTemplateSpecification": {"LaunchTemplateName": "shop"}, "Overrides": overrides},
@@ -61,7 +61,7 @@ impl Scene {
         self.pass(2);
     }
 
-    /// How many instances there are of each shape; those of spot with `spot` before their name.
+    /// How many instances there are of each shape; Spot Instances have `spot` before the name.
     fn shapes(&mut self) -> BTreeMap<String, u32> {
         let mut counts = BTreeMap::new();
         for id in self.ids() {
@@ -74,7 +74,7 @@ impl Scene {
         counts
     }
 
-    /// What the newest activity tells of a failure.
+    /// The status message of the newest activity.
     fn failure(&mut self) -> String {
         let answer = self.ok("DescribeScalingActivities", named(json!({})));
         let newest = &answer["Activities"][0];
@@ -94,7 +94,7 @@ fn types(names: &[&str]) -> Value {
     names.iter().map(|name| json!({"InstanceType": name})).collect()
 }
 
-/// Three shapes of one price for each processor.
+/// Three shapes with the same price per processor.
 fn three() -> Vec<Shape> {
     vec![
         shape("c6i.large", 2, 4, 2.0, 1.0),
@@ -114,7 +114,7 @@ fn weights_overshoot_by_less_than_the_largest() {
     assert_eq!(scene.shapes(), counts(&[("c6i.2xlarge", 3)]), "12 of 10");
     let group = scene.described();
     assert_eq!(group["Instances"][0]["WeightedCapacity"], "4");
-    // One that would leave too little stays.
+    // An instance that would leave too little capacity stays.
     scene.ok("SetDesiredCapacity", named(json!({"DesiredCapacity": 9})));
     scene.pass(3);
     assert_eq!(scene.shapes(), counts(&[("c6i.2xlarge", 3)]));
@@ -144,7 +144,7 @@ fn capacity_optimized_takes_the_deepest_pool() {
     let names = types(&["c6i.large", "c6i.xlarge", "c6i.2xlarge"]);
     scene.mixed(4, names, distribution, json!({}));
     assert_eq!(scene.shapes(), counts(&[("spot c6i.xlarge", 4)]));
-    // Five are left of one and five of the other: then they take turns.
+    // Five are left of each: then they alternate.
     scene.ok("SetDesiredCapacity", named(json!({"DesiredCapacity": 10})));
     scene.pass(2);
     let wanted = counts(&[("spot c6i.xlarge", 7), ("spot c6i.2xlarge", 3)]);
@@ -161,7 +161,7 @@ fn price_capacity_optimized_takes_the_cheapest_of_the_deep_pools() {
     let distribution = json!({"OnDemandPercentageAboveBaseCapacity": 0, "SpotAllocationStrategy": "price-capacity-optimized"});
     let names = types(&["c6i.large", "c6i.xlarge", "c6i.2xlarge"]);
     scene.mixed(2, names, distribution, json!({}));
-    // The cheapest of all has little room.
+    // The cheapest of all has little capacity.
     assert_eq!(scene.shapes(), counts(&[("spot c6i.xlarge", 2)]));
 }
 
@@ -175,7 +175,7 @@ fn lowest_price_spreads_over_the_cheapest_pools_and_goes_on_where_there_is_room(
     scene.mixed(4, names, distribution, json!({}));
     let wanted = counts(&[("spot c6i.large", 2), ("spot c6i.xlarge", 2)]);
     assert_eq!(scene.shapes(), wanted);
-    // One pool gets full: the next cheapest takes its place.
+    // A pool is full: the next cheapest takes over.
     scene.ok("SetDesiredCapacity", named(json!({"DesiredCapacity": 9})));
     scene.pass(2);
     let wanted = counts(&[
@@ -197,14 +197,14 @@ fn attributes_choose_among_declared_shapes() {
     let needs =
         json!([{"InstanceRequirements": {"VCpuCount": {"Min": 2, "Max": 4}, "MemoryMiB": {"Min": 2048}}}]);
     scene.mixed(3, needs, json!({}), json!({}));
-    // Of those with 2 to 4 vCPUs and 2 GiB or more, it is the cheapest.
+    // The cheapest of those with 2 to 4 vCPUs and at least 2 GiB.
     assert_eq!(scene.shapes(), counts(&[("m6i.xlarge", 3)]));
     let policy = &scene.described()["MixedInstancesPolicy"];
     assert_eq!(
         policy["InstancesDistribution"]["OnDemandAllocationStrategy"],
         "lowest-price"
     );
-    // What is declared later is considered at the next launch.
+    // A shape that is declared later is considered at the next launch.
     scene.declare(vec![shape("m7i.large", 2, 8, 2.1, 1.0)]);
     scene.ok("SetDesiredCapacity", named(json!({"DesiredCapacity": 4})));
     scene.pass(2);
@@ -310,7 +310,7 @@ fn what_the_strategy_would_not_have_goes_first() {
     );
     let wanted = counts(&[("spot c6i.large", 1), ("spot c6i.xlarge", 2)]);
     assert_eq!(scene.shapes(), wanted);
-    // There is room for the cheapest now: the others are more than it would launch.
+    // The cheapest has capacity now: the others are surplus.
     shapes[0].spot_capacity = room(9);
     scene.declare(shapes);
     scene.ok("SetDesiredCapacity", named(json!({"DesiredCapacity": 1})));

@@ -1,4 +1,7 @@
 //! Groups in virtual time, with a launcher and a data plane that do what a test says.
+//!
+//! Read `calls`, `lives` (instances come and go), `policies`, `mixed`, `weights`, `replacing`, `refreshes`, `predictive`,
+//! `planning`, `backlogs`, `immediate`, `dialect`, and `walk` (random sequences of events).
 
 mod backlogs;
 mod calls;
@@ -35,11 +38,11 @@ const IMAGE: &str = "ami-0123456789abcdef0";
 
 struct Scene {
     caller: Caller,
-    /// Whether what is to start does, and what is to end does.
+    /// Whether instances start and end as they should.
     launcher_works: bool,
-    /// Whether targets of instances that run are found healthy.
+    /// Whether targets on running instances pass their health checks.
     targets_pass: bool,
-    /// What topics were told.
+    /// The notifications that topics got.
     told: Told,
 }
 
@@ -119,7 +122,7 @@ impl Scene {
         (problem.code, problem.message)
     }
 
-    /// A group `g` with these bounds, in three zones; `more` is added to what it is made of.
+    /// Creates a group `g` with these bounds in three zones; `more` is added to the call.
     fn group(&mut self, min: u32, max: u32, desired: u32, more: Value) {
         let mut input = json!({
             "AutoScalingGroupName": "g", "LaunchConfigurationName": "lc", "MinSize": min, "MaxSize": max,
@@ -131,7 +134,7 @@ impl Scene {
         self.ok("CreateAutoScalingGroup", input);
     }
 
-    /// A target group of instances behind a listener; its ARN.
+    /// Creates a target group of instances behind a listener. Returns its ARN.
     fn target_group(&mut self) -> String {
         let input = json!({"Name": "t", "Protocol": "HTTP", "Port": 80, "VpcId": self.caller.vpc()});
         let made = self.caller.ok("CreateTargetGroup", input);
@@ -141,7 +144,7 @@ impl Scene {
         arn
     }
 
-    /// What a launcher and the data plane would have seen by now.
+    /// Updates what the launcher and the data plane have seen.
     fn observe(&mut self) {
         let fleet = self.caller.state.fleet();
         let mut seen = self.caller.observed.seen.lock().unwrap();
@@ -160,7 +163,7 @@ impl Scene {
                     WantedPhase::Gone => continue,
                 };
                 let known = seen.get(&instance.id);
-                // What has ended stays ended until it is started anew.
+                // An instance that has ended stays ended until it is started again.
                 let stays = known.is_some_and(|known| {
                     known.run == instance.run
                         && matches!(known.phase, SeenPhase::Stopped { .. } | SeenPhase::Failed { .. })
@@ -188,7 +191,7 @@ impl Scene {
         }
     }
 
-    /// Lets time pass: what is due is done each second.
+    /// Advances time. What is due is done each second.
     fn pass(&mut self, seconds: u32) {
         for _ in 0..seconds {
             let before = self.caller.now;
@@ -206,7 +209,7 @@ impl Scene {
         }
     }
 
-    /// A group of which no settling is expected would not change if it were settled.
+    /// Checks that groups that do not need settling would not change if they were settled.
     fn settles_all_that_needs_it(&self) {
         let (state, now) = (&self.caller.state, self.caller.now);
         let ports = Ports {
@@ -230,7 +233,7 @@ impl Scene {
         answer["AutoScalingGroups"][0].clone()
     }
 
-    /// Lifecycle states of the group's instances, sorted.
+    /// The lifecycle states of the group's instances, sorted.
     fn states(&mut self) -> Vec<String> {
         let mut states: Vec<String> = self.described()["Instances"]
             .as_array()
@@ -267,7 +270,7 @@ impl Scene {
         region.instances[id].state.clone()
     }
 
-    /// The targets of a group: their ids, and whether they drain.
+    /// The targets of a group: their ids, and whether they are draining.
     fn targets(&mut self) -> Vec<(String, bool)> {
         let region = self.caller.state.region(REGION);
         let targets = region.targets.values();
@@ -277,7 +280,7 @@ impl Scene {
     }
 }
 
-/// A group with these tags, as its creation has them.
+/// The input for creating a group with these tags.
 fn tagged(tags: &[(&str, &str)]) -> Value {
     let tags: Vec<Value> = tags
         .iter()

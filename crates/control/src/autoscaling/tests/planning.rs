@@ -29,7 +29,7 @@ fn orders_are_carried_out_at_once_with_their_reason() {
         cause.contains("the planner saw it, changing the desired capacity from 0 to 2."),
         "{cause}"
     );
-    // Never beyond the group's bounds, and not at all once the tag is gone.
+    // Never beyond the group's bounds, and not at all after the tag was removed.
     scene.plan(9);
     assert_eq!(scene.desired(), 5);
     let tag = json!({"Tags": [{"ResourceId": "g", "ResourceType": "auto-scaling-group", "Key": "forebay:planner"}]});

@@ -1,4 +1,4 @@
-//! Policies: what alarms and calls make of a group's capacity.
+//! Policies: how alarms and calls change a group's capacity.
 
 use super::{Scene, named};
 use crate::testing::{REGION, text};
@@ -25,7 +25,7 @@ impl Scene {
         );
     }
 
-    /// So many minutes in which a metric has this value.
+    /// Advances minutes in which a metric has this value.
     fn minutes(&mut self, metric: &str, value: f64, minutes: u32) {
         for _ in 0..minutes {
             self.put(metric, value);
@@ -35,11 +35,11 @@ impl Scene {
 }
 
 impl Scene {
-    /// Minutes in which metrics have these values, until the desired capacity is another; what it is then.
+    /// Advances minutes in which metrics have these values, until the desired capacity changes. Returns the new one.
     fn until_changed(&mut self, metrics: &[(&str, f64)]) -> u64 {
         let before = self.desired();
         for _ in 0..3600 {
-            // Alarms are looked at in the first half of a minute: nothing of it is put yet when they fire.
+            // Alarms are evaluated in the first half of a minute, before anything of that minute is put.
             if self.caller.now.seconds() % 60 == 50 {
                 for &(metric, value) in metrics {
                     self.put(metric, value);
@@ -86,14 +86,14 @@ fn target_tracking_follows_its_metric_through_its_own_alarms() {
         (low["EvaluationPeriods"].clone(), low["Threshold"].clone()),
         (json!(15), json!(90.0))
     );
-    // Ten instances at 150 against 100 are to become 15.
+    // Ten instances at 150 with a target of 100 become 15.
     assert_eq!(scene.until_changed(&[("m", 150.0)]), 15);
     let (_, cause) = scene.activities()[0].clone();
     assert!(
         cause.contains("a monitor alarm TargetTracking-g-AlarmHigh-"),
         "{cause}"
     );
-    // What is ordered is not ordered twice at the same load.
+    // Capacity that has been ordered is not ordered again at the same load.
     scene.minutes("m", 100.0, 3);
     assert_eq!(scene.desired(), 15);
     assert_eq!(scene.until_changed(&[("m", 40.0)]), 6);
@@ -178,7 +178,7 @@ fn step_policies_go_by_how_far_the_metric_is_beyond_the_alarm() {
     let told = text(&history["AlarmHistoryItems"][0]["HistorySummary"]);
     assert!(told.starts_with("Successfully executed action"), "{told}");
     scene.pass(2);
-    // A call says by itself how far it is.
+    // A call gives the distance from the threshold itself.
     let execute = named(json!({"PolicyName": "p", "MetricValue": 55.0, "BreachThreshold": 50.0}));
     scene.ok("ExecutePolicy", execute);
     assert_eq!(scene.desired(), 15);
@@ -284,7 +284,7 @@ fn forecasts_are_what_the_same_hours_had() {
     let (code, message) = scene.fails("GetPredictiveScalingForecast", ask(now, now + 7200));
     assert_eq!(code, "ValidationError");
     assert!(message.contains("24 hours"), "{message}");
-    // Two days: 600 percent in the first hour of a day, 100 in all others, a sum of 3,600 times that in an hour.
+    // Two days with 600 percent in the first hour of each day and 100 in all others; an hour's sum is 3,600 times that.
     let points = (1..=48).map(|back| {
         let at = now - back * 3600;
         let total = if back % 24 == 0 { 600.0 } else { 100.0 };

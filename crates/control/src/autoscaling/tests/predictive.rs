@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 const HOUR: i64 = 3600;
 
 impl Scene {
-    /// The beginning of this hour.
+    /// The beginning of the current hour.
     fn hour(&self) -> i64 {
         self.caller.now.seconds() / HOUR * HOUR
     }
 
-    /// The group's instances together use so many percent of a processor in the hour that begins then.
+    /// In the hour that begins at `at`, the group's instances together use this percentage of a processor.
     fn load(&self, at: i64, percent: f64) {
         let point = Datapoint {
             series: Series {
@@ -33,7 +33,8 @@ impl Scene {
         self.caller.datapoints.put(vec![point]).unwrap();
     }
 
-    /// Two days of which all hours have a load of 100, but for the one that is as many hours ahead of now as given, a day before.
+    /// Two days in which every hour has a load of 100, except the one a day before the hour that is `ahead` hours from
+    /// now.
     fn two_days(&self, ahead: i64, percent: f64) {
         let this = self.hour();
         for back in 1..=48 {
@@ -42,7 +43,7 @@ impl Scene {
         }
     }
 
-    /// Goes on at another time, and lets a second pass.
+    /// Jumps to another time, and lets a second pass.
     fn at(&mut self, seconds: i64) {
         self.caller.now = Wall::from_seconds(seconds - 1);
         self.pass(1);
@@ -94,7 +95,7 @@ fn a_forecast_raises_what_is_desired_before_its_hour_and_is_a_floor_until_it_end
     let cause = scene.activities()[0].1.clone();
     let told = "Z a predictive scaling policy p changed the desired capacity from 2 to 9.";
     assert!(cause.contains(told), "{cause}");
-    // What came is as it was foretold.
+    // The load is as forecast.
     scene.load(this, 100.0);
     for seconds in [HOUR, HOUR + 1800, 2 * HOUR - 1] {
         scene.at(this + seconds);
@@ -143,7 +144,7 @@ fn a_forecast_is_made_once_an_hour_and_needs_a_day() {
     scene.at(this + HOUR);
     assert_eq!(scene.sizes(), (2, 20, json!(2)));
     assert_eq!(known(&scene).problem, None);
-    // A policy that is put anew is asked anew; one that only forecasts, or is disabled, is no floor.
+    // A policy that is put again forecasts again; one that only forecasts, or is disabled, is no floor.
     for more in [json!({"Mode": "ForecastOnly"}), json!({})] {
         let mut input = policy("p", more);
         input["Enabled"] = json!(false);
@@ -171,7 +172,7 @@ fn the_maximum_is_honoured_or_raised_and_the_greatest_forecast_counts() {
     half["PredictiveScalingConfiguration"]["MetricSpecifications"][0]["TargetValue"] = json!(100.0);
     scene.ok("PutScalingPolicy", half);
     scene.pass(1);
-    // 10 are forecast by that one, and a tenth more is its maximum; the other one wants more than that.
+    // That policy forecasts 10, so its maximum is a tenth more; the other forecasts more than that.
     assert_eq!(scene.sizes(), (11, 11, json!(20)));
     let raised = json!({"MaxCapacityBreachBehavior": "IncreaseMaxCapacity", "MaxCapacityBuffer": 0});
     scene.ok("PutScalingPolicy", policy("p", raised));

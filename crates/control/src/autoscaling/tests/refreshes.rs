@@ -7,7 +7,7 @@ use forebay_awswire::Service;
 use serde_json::{Value, json};
 
 impl Scene {
-    /// A group `g` of so many instances, of the first of two versions of the launch template `shop`.
+    /// Creates a group `g` of `count` instances from the first of two versions of the launch template `shop`.
     fn templated(&mut self, count: u32, more: Value) {
         let data = json!({"ImageId": IMAGE, "InstanceType": "m5.large"});
         let input = json!({"LaunchTemplateName": "shop", "LaunchTemplateData": data});
@@ -27,7 +27,7 @@ impl Scene {
         assert_eq!(self.versions(), vec!["1"; count as usize]);
     }
 
-    /// Versions of the launch template that the group's instances are of, sorted; those that leave left out.
+    /// The launch template versions of the group's instances, sorted, without instances that are leaving.
     fn versions(&mut self) -> Vec<String> {
         let group = self.described();
         let instances = group["Instances"].as_array().unwrap().iter();
@@ -56,7 +56,8 @@ impl Scene {
         text(&self.newest()["Status"])
     }
 
-    /// Seconds pass until the refresh has a status; how few were in service meanwhile, and how many there were.
+    /// Advances time until the refresh has a status. Returns how few instances were in service meanwhile, and how many
+    /// there were at most.
     fn until(&mut self, status: &str) -> (usize, usize) {
         let (mut least, mut most) = (usize::MAX, 0);
         for _ in 0..2_000 {
@@ -203,7 +204,7 @@ fn a_refresh_is_rolled_back_to_what_was() {
     );
     assert_eq!(shown["RollbackDetails"]["PercentageCompleteOnRollback"], 100);
     assert_eq!(scene.described()["LaunchTemplate"]["Version"], "1");
-    // Without a desired configuration there is nothing to go back to.
+    // Without a desired configuration there is nothing to roll back to.
     scene.ok("StartInstanceRefresh", named(json!({})));
     assert_eq!(
         scene.fails("RollbackInstanceRefresh", named(json!({}))).0,

@@ -1,4 +1,4 @@
-//! Replacements that come before those go whose place they take.
+//! Replacements that are launched before the old instance leaves.
 
 use super::{IMAGE, Scene, named};
 use crate::testing::{REGION, text};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Scene {
-    /// How many instances there are in each zone that are in service.
+    /// How many instances are in service in each zone.
     fn zones(&mut self) -> BTreeMap<String, u32> {
         let mut zones = BTreeMap::new();
         for instance in self.described()["Instances"].as_array().unwrap() {
@@ -25,7 +25,7 @@ impl Scene {
         health.insert(id.to_owned(), HealthState::Unhealthy);
     }
 
-    /// Announces that an instance is taken away in so many seconds.
+    /// Announces that an instance will be interrupted in this many seconds.
     fn notice(&mut self, id: &str, seconds: u64) {
         let at = self.caller.now + Duration::from_secs(seconds);
         let region = self.caller.state.region_mut(REGION);
@@ -35,7 +35,7 @@ impl Scene {
         self.caller.state.grow();
     }
 
-    /// How few were in service within so many seconds, and how many instances there were.
+    /// How few instances were in service within this time, and how many there were at most.
     fn watched(&mut self, seconds: u32) -> (usize, usize) {
         let (mut least, mut most) = (usize::MAX, 0);
         for _ in 0..seconds {
@@ -56,7 +56,7 @@ fn zone(letter: char) -> String {
     format!("{REGION}{letter}")
 }
 
-/// A group of four in one zone, which is then given a second one.
+/// Creates a group of four in one zone, and then adds a second zone.
 fn uneven(scene: &mut Scene) {
     let input = named(
         json!({"LaunchConfigurationName": "lc", "MinSize": 0, "MaxSize": 4, "DesiredCapacity": 4,
@@ -68,7 +68,7 @@ fn uneven(scene: &mut Scene) {
     scene.ok("UpdateAutoScalingGroup", update);
 }
 
-/// A region with more zones than three: groups use all that they name, and what they are in does not go.
+/// In a region with more than three zones, groups use all that they name, and zones in use cannot be removed.
 #[test]
 fn groups_spread_over_as_many_zones_as_there_are() {
     let mut scene = Scene::new();
@@ -100,7 +100,7 @@ fn groups_spread_over_as_many_zones_as_there_are() {
 fn zones_are_made_even_and_nothing_is_missing_meanwhile() {
     let mut scene = Scene::new();
     uneven(&mut scene);
-    // One more than the maximum may be there.
+    // There may be one more than the maximum.
     let (least, most) = scene.watched(40);
     assert_eq!((least, most), (4, 5));
     let even = BTreeMap::from([(zone('a'), 2), (zone('b'), 2)]);
@@ -198,7 +198,7 @@ fn unhealthy_instances_go_after_their_replacements_have_come_if_the_policy_says_
     }
 }
 
-/// A group of two that may be taken away.
+/// A group of two Spot Instances.
 fn spot(scene: &mut Scene, rebalances: bool) -> Vec<String> {
     let configuration = json!({"LaunchConfigurationName": "spot", "ImageId": IMAGE, "InstanceType": "m5.large",
         "SpotPrice": "1"});

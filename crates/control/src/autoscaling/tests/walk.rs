@@ -1,4 +1,5 @@
-//! Groups to which anything may happen in any order: what is not looked at needs no look, and all comes to rest.
+//! Random walks: whatever happens in whatever order, `needs` never misses a group that would change, and all groups
+//! come to rest.
 
 use super::{Scene, named};
 use crate::autoscaling::records::{Group, Predicted};
@@ -11,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Something that happens. Numbers choose among what there is.
+/// An event. Numbers choose among what exists.
 #[derive(Clone, Debug)]
 enum Event {
     Call(&'static str, Value),
@@ -23,19 +24,19 @@ enum Event {
     Ends(usize),
     /// An instance cannot be started.
     Fails(usize),
-    /// What an alarm makes of the desired capacity: nothing is settled yet.
+    /// An alarm sets the desired capacity, without settling.
     Alarm(u32),
-    /// A policy has forecast a capacity, and may raise the maximum or not.
+    /// A policy forecasts a capacity, and may or may not raise the maximum.
     Predicted(u32, Option<u32>),
-    /// Launches wait for a while, as they do after one that failed.
+    /// Launches are delayed, as after a failed launch.
     Backoff,
     /// A target's health.
     Health(usize, HealthState),
-    /// Requests in flight.
+    /// The number of requests in flight.
     Flight(usize, u32),
-    /// A Spot Instance is to be taken away.
+    /// A Spot Instance gets an interruption notice.
     Noticed(usize),
-    /// Whether what is to start does.
+    /// Whether instances start.
     Launcher(bool),
     Passes(u32),
 }
@@ -112,7 +113,7 @@ fn events() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// The id of one of the region's members; none if there are none.
+/// The id of one of the region's members, if there are any.
 fn member(caller: &Caller, place: usize) -> Option<String> {
     let region = caller.state.region(REGION);
     let ids: Vec<&String> = region.members.values().map(|member| &member.id).collect();
@@ -129,7 +130,7 @@ impl Scene {
         }
     }
 
-    /// Lets something happen. Calls may be refused.
+    /// Makes an event happen. Calls may be refused.
     fn happens(&mut self, event: Event) {
         let id = |scene: &Scene, place: usize| member(&scene.caller, place);
         match event {

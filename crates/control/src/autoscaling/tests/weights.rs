@@ -1,4 +1,4 @@
-//! What an instance counts for is its share at the load balancer, too.
+//! An instance's weight in its group is also its weight at the load balancer.
 
 use super::{IMAGE, Scene};
 use forebay_awswire::Service;

@@ -1,3 +1,5 @@
+//! Alarms: put, describe, set, delete.
+
 use super::{caller, stat};
 use crate::testing::{Caller, text};
 use serde_json::{Value, json};
@@ -14,7 +16,7 @@ pub(super) fn with(mut input: Value, more: Value) -> Value {
     input
 }
 
-/// The names that an answer tells, of both kinds.
+/// The names in an answer, of both types.
 fn names(answer: &Value) -> Vec<String> {
     ["MetricAlarms", "CompositeAlarms"]
         .iter()
@@ -239,8 +241,8 @@ fn composite_rules_name_what_is_there_and_lead_nowhere_back() {
     caller.watch("PutCompositeAlarm", composite("one", &format!("ALARM({arn})")));
     caller.watch("PutCompositeAlarm", composite("two", "NOT ALARM(one)"));
     for (name, rule, part) in [
-        ("one", "ALARM(two)", "must not lead back"),
-        ("self", "ALARM(self)", "must not lead back"),
+        ("one", "ALARM(two)", "must not refer back"),
+        ("self", "ALARM(self)", "must not refer back"),
         ("x", "ALARM(none)", "does not exist: none"),
         (
             "x",

@@ -1,3 +1,5 @@
+//! Dashboards.
+
 use super::caller;
 use serde_json::{Value, json};
 

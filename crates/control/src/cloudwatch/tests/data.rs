@@ -1,3 +1,5 @@
+//! Datapoints: put, listed and read, also by queries.
+
 use super::{caller, stat};
 use serde_json::{Value, json};
 
@@ -278,7 +280,7 @@ fn wrong_queries_are_refused_or_say_what_is_wrong() {
         ),
         (
             json!([{"Id": "e", "Expression": "m1"}]),
-            "Error in expression 'e': 'm1' is no other query's id",
+            "Error in expression 'e': no other query has the id 'm1'",
         ),
     ] {
         let error = ask(queries, now - 60).unwrap_err();

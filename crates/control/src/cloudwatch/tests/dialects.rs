@@ -1,4 +1,4 @@
-//! Where the two dialects differ: each under both.
+//! Differences between the dialects: each case runs under both.
 
 use super::{caller, stat};
 use crate::state::Dialect;

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 const TOPIC: &str = "arn:aws:sns:local-1:123456789012:t";
 
-/// Remembers what it was asked for; it can do everything but topics.
+/// Records the actions it is asked for; it can carry out all but topics.
 #[derive(Default)]
 struct Asked(Mutex<Vec<(String, String)>>);
 
@@ -34,7 +34,7 @@ impl Actions for Asked {
     }
 }
 
-/// No datapoints, and how often somebody looked for some.
+/// Has no datapoints, and counts the lookups.
 #[derive(Default)]
 struct Counted(AtomicUsize);
 
@@ -72,7 +72,7 @@ impl Scene {
         }
     }
 
-    /// Lets seconds pass, each with its tick: how many changed the state.
+    /// Advances time with a tick each second. Returns how many ticks changed the state.
     fn after(&mut self, seconds: u32) -> usize {
         let mut changes = 0;
         for _ in 0..seconds {
@@ -99,7 +99,7 @@ impl Scene {
         changes
     }
 
-    /// A minute in which the metric `m` got this.
+    /// Advances a minute in which the metric `m` gets this value.
     fn minute(&mut self, value: Option<f64>) -> usize {
         if let Some(value) = value {
             let at = self.caller.seconds();
@@ -207,7 +207,7 @@ fn scaling_goes_on_while_the_state_lasts() {
     assert_eq!(desired(&scene), 3);
 }
 
-/// A policy that adds one each time, of a group that launches nothing; its ARN.
+/// Creates a policy that adds one instance each time, in a group that launches nothing. Returns its ARN.
 fn policy(caller: &mut Caller) -> String {
     let mut call = |operation: &str, input: Value| {
         let answer = caller.call_of(Service::AutoScaling, operation, input);
@@ -273,7 +273,7 @@ fn nothing_is_read_unless_an_alarm_is_due() {
         assert_eq!(commands, []);
         due += usize::from(datapoints.0.swap(0, Relaxed) > 0);
     }
-    // 120 minutes and two hours, unless both fall on one second.
+    // 120 minutes and two hours, some of which may fall on the same second.
     assert!((120..=122).contains(&due), "{due}");
 }
 
@@ -293,7 +293,7 @@ fn late_calls_make_up_for_what_was_due() {
         matches!(&commands[..], [Command::Alarm(AlarmCommand::SetState { .. })]),
         "{commands:?}"
     );
-    // Of an alarm that is gone by then nothing becomes.
+    // A command for an alarm that has been deleted has no effect.
     scene.caller.watch("DeleteAlarms", json!({"AlarmNames": ["a"]}));
     let ports = Ports {
         observations: &NothingObserved,
@@ -347,7 +347,7 @@ fn alarm_on_an_expression_follows_it() {
         answer["MetricAlarms"][0]["Metrics"][1]["Expression"],
         "FILL(m1, 0) * 2"
     );
-    // An expression that comes to a number tells nothing.
+    // An expression that evaluates to a number yields no datapoints.
     let number = json!([stat("m1", "m", "Sum"), {"Id": "e", "Expression": "SUM(m1)"}]);
     let mut number = number;
     number[0]["ReturnData"] = json!(false);

@@ -1,3 +1,5 @@
+//! Contributor Insights rules.
+
 use super::caller;
 use crate::state::Dialect;
 use serde_json::{Value, json};

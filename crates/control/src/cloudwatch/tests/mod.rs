@@ -1,3 +1,6 @@
+//! CloudWatch's operations and alarms: `data`, `alarms`, `evaluation`, `dialects`, `dashboards`, `insight_rules`,
+//! `widget`.
+
 mod alarms;
 mod dashboards;
 mod data;
@@ -26,7 +29,7 @@ impl Caller {
         (error.code, error.message)
     }
 
-    /// Puts a value that counts for the minute before the present one.
+    /// Puts a value for the minute before the current one.
     pub(super) fn put(&mut self, name: &str, value: f64) {
         let at = self.seconds() - 60;
         let datum = json!({"MetricName": name, "Value": value, "Timestamp": at});

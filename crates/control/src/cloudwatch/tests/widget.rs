@@ -1,9 +1,11 @@
+//! Graphs: what their definitions draw, and which definitions are refused.
+
 use super::caller;
 use crate::testing::Caller;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-/// Width, height, and the pixels of a widget's image.
+/// The width, height and pixels of a widget's image.
 struct Image {
     width: usize,
     height: usize,
@@ -22,7 +24,7 @@ impl Image {
             .count()
     }
 
-    /// The rows of a column in which a colour is, from above.
+    /// The rows of a column that have this colour, from the top.
     fn rows(&self, x: usize, colour: [u8; 3]) -> Vec<usize> {
         let pixel = |y: usize| &self.pixels[(y * self.width + x) * 3..][..3];
         (0..self.height).filter(|y| *pixel(*y) == colour).collect()
@@ -78,7 +80,8 @@ fn a_line_is_drawn_in_its_colour_and_at_its_height() {
     assert_eq!((drawn.width, drawn.height), (800, 300));
     let line = drawn.rows(400, RED);
     let above = drawn.rows(400, GREEN);
-    // The axis goes from 50 pixels below the top to 26 above the bottom, so 10 of 20 is in the middle and 15 at three quarters.
+    // The axis extends from 50 pixels below the top to 26 above the bottom, so 10 of 20 is in the middle and 15 at
+    // three quarters.
     assert!(
         line.iter().all(|y| (158..=166).contains(y)) && !line.is_empty(),
         "{line:?}"
@@ -115,7 +118,7 @@ fn shorthand_expressions_and_options_are_understood() {
     );
     assert_eq!((drawn.width, drawn.height), (600, 400));
     assert!(drawn.has(RED) && drawn.has(GREEN));
-    // What SEARCH finds has colours of its own.
+    // Series found by SEARCH have their own colours.
     assert!(drawn.has([0x2c, 0xa0, 0x2c]));
 }
 
@@ -230,14 +233,14 @@ fn what_is_no_widget_is_refused_with_the_reason() {
             "/metrics/0: Should have a namespace",
         ),
         (json!({"metrics": [["...", "x"]]}), "'...' stands for more"),
-        (json!({"metrics": [[".", "x"]]}), "'.' stands for nothing"),
+        (json!({"metrics": [[".", "x"]]}), "'.' has no counterpart"),
         (
             json!({"metrics": [["App", "Requests", {"id": "Q"}]]}),
             "not matching the expected pattern",
         ),
         (
             json!({"metrics": [[{"expression": "m9*2"}]]}),
-            "'m9' is no other query's id",
+            "no other query has the id 'm9'",
         ),
         (
             json!({"metrics": [[{"expression": "1+1"}]]}),

@@ -1,4 +1,4 @@
-//! The lines of a graph: what a widget's queries come to.
+//! The lines of a graph: the values of a widget's queries.
 
 use super::parse::{Widget, colour};
 use crate::api::context::View;
@@ -11,7 +11,7 @@ use forebay_signals::math::{TimeSeries, Value};
 use forebay_units::Wall;
 use plotters::style::RGBColor;
 
-/// Lines of one graph: what one SEARCH finds at most.
+/// The most lines of a graph: as many as one SEARCH finds.
 const LINE_LIMIT: usize = 500;
 
 /// A line.
@@ -20,7 +20,7 @@ pub(super) struct Line {
     pub(super) label: String,
     pub(super) colour: RGBColor,
     pub(super) right: bool,
-    /// Seconds from a point to the next; more is a gap.
+    /// The period in seconds. A longer distance between points is a gap.
     pub(super) period: i64,
     /// Finite values by time, ascending.
     pub(super) points: Vec<(i64, f64)>,

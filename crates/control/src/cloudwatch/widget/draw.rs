@@ -1,4 +1,5 @@
-//! Draws a graph into memory. What it costs is bounded by the graph's size: of more points than fit, the extremes of each column stay.
+//! Draws a graph into memory. The cost is bounded by the graph's size: if there are more points than columns, the
+//! extremes of each column are kept.
 
 use super::data::Line;
 use super::font::use_font;
@@ -10,7 +11,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-/// Segments of all lines together.
+/// The most segments of all lines together.
 const SEGMENT_LIMIT: usize = 40_000;
 const GRID: RGBColor = RGBColor(0xe0, 0xe0, 0xe0);
 const INK: RGBColor = RGBColor(0x33, 0x33, 0x33);
@@ -19,14 +20,14 @@ const ROW: i32 = 18;
 
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
-/// The values that an axis goes from and to.
+/// The range of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Scale {
     low: f64,
     high: f64,
 }
 
-/// The plot's inner edges in pixels.
+/// The inner edges of the plot, in pixels.
 #[derive(Clone, Copy)]
 struct Frame {
     left: i32,
@@ -35,15 +36,16 @@ struct Frame {
     bottom: i32,
 }
 
-/// Lines, and for each point the value on which it stands: 0 unless lines are stacked.
+/// Lines, and for each point the value that it is stacked on: 0 unless lines are stacked.
 struct Shape<'a> {
     line: &'a Line,
     points: Vec<(i64, f64, f64)>,
-    /// Seconds of a column: points that were thinned are further apart than their period, and not further than two columns.
+    /// The seconds of a column. Points that were thinned are further apart than their period, but no further than two
+    /// columns.
     column: i64,
 }
 
-/// A graph as PNG.
+/// Draws a graph as PNG.
 pub(super) fn png(widget: &Widget, lines: &[Line]) -> Result<Vec<u8>, String> {
     use_font();
     let size = (widget.width, widget.height);
@@ -85,10 +87,10 @@ fn graph(area: &Area<'_>, widget: &Widget, lines: &[Line]) -> Result<(), String>
     annotations(area, widget, frame, scales)
 }
 
-/// Writes the title and the legend, and says what is left for the plot.
+/// Draws the title and the legend. Returns what is left for the plot.
 fn frame(area: &Area<'_>, widget: &Widget, lines: &[Line]) -> Result<Frame, String> {
     let (width, height) = (widget.width.cast_signed(), widget.height.cast_signed());
-    // On a graph that is hardly larger than its texts, the lines are all there is.
+    // A graph that is hardly larger than its texts has room only for the lines.
     if width < 160 || height < 100 {
         return Ok(Frame {
             left: 1,
@@ -173,10 +175,10 @@ fn entry(area: &Area<'_>, line: &Line, at: (i32, i32), room: i32) -> Result<(), 
     )
 }
 
-/// Writes as much of a text as there is room for.
+/// Draws as much of a text as fits.
 fn write(area: &Area<'_>, text: &str, at: (i32, i32), room: i32, h: HPos, v: VPos) -> Result<(), String> {
     let style = ("sans-serif", TEXT).into_font().color(&INK).pos(Pos::new(h, v));
-    // No letter of this size is narrower than two pixels; so measuring is bounded too.
+    // No letter of this size is narrower than two pixels, which bounds the measuring, too.
     let most = usize::try_from(room / 2).unwrap_or(0).min(200);
     let mut letters: Vec<char> = text
         .chars()
@@ -198,7 +200,7 @@ fn write(area: &Area<'_>, text: &str, at: (i32, i32), room: i32, h: HPos, v: VPo
     area.draw(&Text::new(written, at, style)).map_err(told)
 }
 
-/// What is drawn of each line: its points, at most so many, on what lies below them.
+/// What is drawn of each line: a bounded number of points, and the values that they are stacked on.
 fn shapes<'a>(widget: &Widget, lines: &'a [Line], frame: Frame) -> Vec<Shape<'a>> {
     let columns = usize::try_from(frame.right - frame.left).unwrap_or(1);
     let columns = columns.min(SEGMENT_LIMIT / 2 / lines.len().max(1)).max(1);
@@ -222,8 +224,8 @@ fn shapes<'a>(widget: &Widget, lines: &'a [Line], frame: Frame) -> Vec<Shape<'a>
     shapes
 }
 
-/// All points, or of more than two for each column the least and the greatest: the greatest alone where lines are stacked, so that
-/// they are stacked at the same times.
+/// All points, or if there are more than two for each column, the least and the greatest of each; only the greatest
+/// where lines are stacked, so that they are stacked at the same times.
 fn thinned(points: &[(i64, f64)], widget: &Widget, columns: usize, stacked: bool) -> Vec<(i64, f64)> {
     if points.len() <= columns * 2 {
         return points.to_vec();
@@ -252,7 +254,7 @@ fn thinned(points: &[(i64, f64)], widget: &Widget, columns: usize, stacked: bool
     extremes.collect()
 }
 
-/// From where to where an axis goes: what it was told, else what its lines and annotations need.
+/// The range of an axis: as given, or as its lines and annotations require.
 fn scale(widget: &Widget, shapes: &[Shape<'_>], right: bool) -> Scale {
     let axis: &Axis = if right { &widget.right } else { &widget.left };
     let shapes = shapes.iter().filter(|shape| shape.line.right == right);
@@ -264,7 +266,7 @@ fn scale(widget: &Widget, shapes: &[Shape<'_>], right: bool) -> Scale {
         .fold((f64::MAX, f64::MIN), |(low, high), value| {
             (low.min(value), high.max(value))
         });
-    // Nothing is drawn on it, or all of it at one height.
+    // Nothing is drawn on it, or everything has the same value.
     let (mut low, mut high) = if low > high { (0.0, 1.0) } else { (low, high) };
     if low > 0.0 && low < high / 2.0 {
         low = 0.0;
@@ -277,7 +279,7 @@ fn scale(widget: &Widget, shapes: &[Shape<'_>], right: bool) -> Scale {
     }
     let (mut low, mut high) = (axis.min.unwrap_or(low), axis.max.unwrap_or(high));
     if low >= high {
-        // The one that was told stays.
+        // A bound that was given stays.
         let far = low.abs().max(1.0);
         if axis.min.is_some() {
             high = low + far;
@@ -292,9 +294,9 @@ fn scale(widget: &Widget, shapes: &[Shape<'_>], right: bool) -> Scale {
 }
 
 impl Scale {
-    /// Which share of the axis lies below a value. One beyond the axis is at its end.
+    /// The share of the axis below a value. Values beyond the axis are at its end.
     fn share(self, value: f64) -> f64 {
-        // Halved, because the difference of two numbers may be beyond all numbers.
+        // Halved, because the difference of two finite numbers may overflow.
         let share = (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0);
         if share.is_finite() {
             share.clamp(0.0, 1.0)
@@ -303,7 +305,7 @@ impl Scale {
         }
     }
 
-    /// At most so many values that people call round.
+    /// Up to `most` round values.
     fn ticks(self, most: i32) -> Vec<f64> {
         let length = self.high - self.low;
         let rough = length / f64::from(most.max(1));
@@ -335,7 +337,7 @@ fn segment(area: &Area<'_>, from: (i32, i32), to: (i32, i32), style: ShapeStyle)
 }
 
 fn grid(area: &Area<'_>, widget: &Widget, frame: Frame, scales: [Scale; 2]) -> Result<(), String> {
-    // Without a margin there is no room for texts.
+    // Without a margin there is no room for labels.
     let is_labelled = frame.left > 1;
     let most = (frame.bottom - frame.top) / 40;
     for tick in scales[0].ticks(most.clamp(1, 12)) {
@@ -381,7 +383,7 @@ fn grid(area: &Area<'_>, widget: &Widget, frame: Frame, scales: [Scale; 2]) -> R
     )
 }
 
-/// A value for an axis: a few digits, and thousands by their letters.
+/// A value for an axis: a few digits, with a suffix for thousands.
 fn number(value: f64) -> String {
     let size = value.abs();
     let (shown, letter) = match size {
@@ -433,7 +435,7 @@ fn band(
     Ok(())
 }
 
-/// The line itself, with dots where a point has no neighbour.
+/// The line itself, with dots for points without neighbours.
 fn stroke(
     area: &Area<'_>,
     widget: &Widget,

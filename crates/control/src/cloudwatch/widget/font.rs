@@ -1,13 +1,13 @@
-//! The font that graphs are lettered in.
+//! The font of texts in graphs.
 
 use plotters::style::{FontStyle, register_font};
 
-/// The font of all text in graphs; its licence is beside it.
+/// The font file; its licence is beside it.
 const FONT: &[u8] = include_bytes!("DejaVuSans-subset.ttf");
 
-/// Has `plotters` know the font. Whoever draws text calls it first, in a program that this crate is part of: without it, `plotters`
-/// refuses to measure text, for SVG too.
+/// Registers the font with `plotters`. A program that contains this crate must call it before drawing text: otherwise
+/// `plotters` refuses to measure text, even for SVG.
 pub fn use_font() {
-    // It fails for a file that is no font, and this one is drawn with in tests.
+    // This fails only for an invalid font file, and tests draw with this one.
     let _ = register_font("sans-serif", FontStyle::Normal, FONT);
 }

@@ -1,4 +1,6 @@
-//! GetMetricWidgetImage: a graph of metrics as a PNG, for reports and chats.
+//! GetMetricWidgetImage: a graph of metrics as PNG, for reports and chats.
+//!
+//! Read `parse` (the widget's definition), `times`, `data` (its lines), `draw` and `font`.
 
 mod data;
 mod draw;

@@ -1,4 +1,4 @@
-//! What a widget asks for: its JSON, read once into values that can be drawn.
+//! Parses a widget's JSON into values that can be drawn.
 
 use super::times::{moment, offset};
 use crate::api::errors::validation;
@@ -10,17 +10,17 @@ use plotters::style::RGBColor;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// Metrics and expressions of one widget (AWS's quota).
+/// The most metrics and expressions of one widget (AWS's quota).
 const METRIC_LIMIT: usize = 100;
-/// Pixels of an edge (AWS's quota).
+/// The most pixels of an edge (AWS's quota).
 const EDGE_LIMIT: u64 = 2000;
-/// Lines of annotations; more are not readable.
+/// The most annotations; more would not be readable.
 const ANNOTATION_LIMIT: usize = 50;
-/// Points that all metrics together may have in the range: as many as one call of GetMetricData gives.
+/// The most points of all metrics together: as many as one call of GetMetricData returns.
 const POINT_LIMIT: i64 = 100_800;
-/// Letters of a text; what is behind them is not drawn.
+/// The most letters of a text that are drawn.
 const TEXT_LIMIT: usize = 200;
-/// The colours of lines that have none of their own, as CloudWatch's console gives them.
+/// The default colours of lines, those of CloudWatch's console.
 const COLOURS: [RGBColor; 10] = [
     RGBColor(0x1f, 0x77, 0xb4),
     RGBColor(0xff, 0x7f, 0x0e),
@@ -51,7 +51,7 @@ pub(super) struct Annotation {
     pub(super) right: bool,
 }
 
-/// Where names of lines stand.
+/// Where the names of lines are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Legend {
     Bottom,
@@ -76,23 +76,23 @@ pub(super) struct Widget {
     pub(super) stacked: bool,
     pub(super) from: i64,
     pub(super) to: i64,
-    /// Seconds east of UTC.
+    /// The offset from UTC in seconds, positive to the east.
     pub(super) offset: i32,
     pub(super) left: Axis,
     pub(super) right: Axis,
     pub(super) legend: Legend,
     pub(super) annotations: Vec<Annotation>,
     pub(super) queries: Vec<MetricQuery>,
-    /// Of each query.
+    /// The style of each query.
     pub(super) styles: Vec<Style>,
 }
 
-/// The colour of the line with this number.
+/// The default colour of the line with this number.
 pub(super) fn colour(number: usize) -> RGBColor {
     COLOURS[number % COLOURS.len()]
 }
 
-/// What is wrong with the member at this path.
+/// The error for the member at this path.
 fn refused(path: &str, text: &str) -> ApiError {
     validation(format!("The parameter MetricWidget is invalid: {path}: {text}"))
 }
@@ -139,7 +139,7 @@ pub(super) fn widget(text: &str, now: Wall, region: &str) -> Result<Widget, ApiE
     Ok(widget)
 }
 
-/// Members of an object, and where it stands.
+/// The members of an object, and its path.
 struct Given<'a> {
     members: &'a Map<String, Value>,
     path: &'a str,
@@ -150,7 +150,8 @@ impl Given<'_> {
         format!("{}/{name}", self.path)
     }
 
-    /// A text, of which only the beginning is taken if it is long beyond use, and none of what steers terminals and printers.
+    /// Reads a text. It is cut if it is too long, and control characters are removed: they could steer terminals and
+    /// printers.
     fn text(&self, name: &str) -> Result<Option<String>, ApiError> {
         match self.members.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -241,7 +242,7 @@ fn range(given: &Given<'_>, now: i64) -> Result<(i64, i64), ApiError> {
         }),
     };
     let (from, to) = (read("start", now - 3 * 3600)?, read("end", now)?);
-    // Years ahead or back there is nothing, and the arithmetic of graphs stays small.
+    // There is no data years ahead or back, and bounds keep the arithmetic of graphs small.
     const FAR: i64 = 10 * 365 * 86_400;
     if (from - now).checked_abs().is_none_or(|far| far > FAR)
         || (to - now).checked_abs().is_none_or(|far| far > FAR)
@@ -336,7 +337,7 @@ fn annotations(members: &Map<String, Value>) -> Result<Vec<Annotation>, ApiError
     read.collect()
 }
 
-/// Reads the metrics into queries and how they are drawn.
+/// Reads the metrics into queries and their styles.
 fn metrics(given: &Given<'_>, region: &str, widget: &mut Widget) -> Result<(), ApiError> {
     let all = match given.members.get("metrics") {
         Some(Value::Array(all)) if (1..=METRIC_LIMIT).contains(&all.len()) => all,
@@ -409,13 +410,13 @@ fn metrics(given: &Given<'_>, region: &str, widget: &mut Widget) -> Result<(), A
     Ok(())
 }
 
-/// The ids that the widget gives.
+/// The ids that the widget gives to queries.
 fn given_ids(all: &[Value]) -> BTreeSet<&str> {
     let last = all.iter().filter_map(|one| one.as_array()?.last());
     last.filter_map(|options| options.get("id")?.as_str()).collect()
 }
 
-/// An id that no query was given.
+/// An id that no query has.
 fn free_id(taken: &BTreeSet<&str>, number: &mut usize) -> String {
     loop {
         *number += 1;
@@ -426,8 +427,8 @@ fn free_id(taken: &BTreeSet<&str>, number: &mut usize) -> String {
     }
 }
 
-/// A metric's namespace, name, and dimensions' names and values. `.` stands for what is there in the metric before; `...` for all in
-/// front of what follows it.
+/// A metric's namespace, name, and dimensions. `.` stands for the item at this place in the previous metric; `...`
+/// stands for all items before those that follow it.
 fn names(items: &[Value], previous: &[String], path: &str) -> Result<Vec<String>, ApiError> {
     let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
     let texts = texts.ok_or_else(|| refused(path, "Should hold strings, and options last"))?;
@@ -449,7 +450,7 @@ fn names(items: &[Value], previous: &[String], path: &str) -> Result<Vec<String>
         "." => previous
             .get(place)
             .cloned()
-            .ok_or_else(|| refused(path, "'.' stands for nothing in the metric before")),
+            .ok_or_else(|| refused(path, "'.' has no counterpart in the previous metric")),
         other => Ok(other.to_owned()),
     });
     let names = filled.collect::<Result<Vec<String>, ApiError>>()?;
@@ -476,7 +477,7 @@ fn metric(names: &[String]) -> Metric {
     }
 }
 
-/// Whether the points of all metrics are few enough to be read for a graph.
+/// Checks that all metrics together have few enough points for a graph.
 fn bounded(widget: &Widget) -> Result<(), ApiError> {
     let length = widget.to - widget.from;
     let periods = widget.queries.iter().map(|query| match &query.metric_stat {

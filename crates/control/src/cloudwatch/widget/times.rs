@@ -1,9 +1,9 @@
-//! Times as widgets give them, and as graphs show them.
+//! Times as widgets define them, and as graphs show them.
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-/// A time in seconds: absolute as in ISO 8601, or relative to now, as in `-PT3H`.
+/// A time in seconds: absolute in ISO 8601, or relative to now, such as `-PT3H`.
 pub(super) fn moment(text: &str, now: i64) -> Option<i64> {
     if let Some(back) = text.strip_prefix("-P") {
         return now.checked_sub(duration(back)?);
@@ -20,7 +20,7 @@ pub(super) fn moment(text: &str, now: i64) -> Option<i64> {
     })
 }
 
-/// The seconds of an ISO 8601 duration, behind its P. A month has 30 days, a year 365.
+/// The seconds of an ISO 8601 duration after its P. A month has 30 days, a year 365.
 fn duration(text: &str) -> Option<i64> {
     let (mut total, mut number, mut timed, mut parts) = (0_i64, None::<i64>, false, 0);
     for letter in text.chars() {
@@ -65,7 +65,7 @@ pub(super) fn offset(text: &str) -> Option<i32> {
     (hours <= 14 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
-/// A time for an axis that is so many seconds long.
+/// A time for an axis that covers `length` seconds.
 pub(super) fn shown(at: i64, offset: i32, length: i64) -> String {
     let Ok(at) = Timestamp::from_second(at) else {
         return String::new();
@@ -81,7 +81,7 @@ pub(super) fn shown(at: i64, offset: i32, length: i64) -> String {
     }
 }
 
-/// At most so many times that people call round, over a range.
+/// Up to `most` round times in a range.
 pub(super) fn ticks(from: i64, to: i64, offset: i32, most: usize) -> Vec<i64> {
     const STEPS: [i64; 18] = [
         1, 5, 10, 30, 60, 300, 600, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800,

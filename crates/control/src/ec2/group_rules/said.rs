@@ -1,4 +1,4 @@
-//! What a call says of rules: permissions, read into protocol, ports and peers.
+//! Reads the rules in a call: permissions, split into protocol, ports and peers.
 
 use crate::Region;
 use crate::api::errors::{bad, error, missing, no_group};
@@ -73,7 +73,7 @@ impl RulesInput {
     }
 }
 
-/// What a rule says, without whose it is.
+/// A rule in a call, not yet part of a group.
 #[derive(Clone, PartialEq)]
 pub(super) struct Said {
     pub(super) protocol: String,
@@ -84,7 +84,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// Two rules of a group may not differ in their descriptions alone.
+    /// Whether a group's rule is the same. Rules of a group may not differ only in their descriptions.
     pub(super) fn same(&self, rule: &GroupRule) -> bool {
         (&self.protocol, self.from_port, self.to_port, &self.peer)
             == (&rule.protocol, rule.from_port, rule.to_port, &rule.peer)
@@ -117,7 +117,7 @@ pub(super) fn ports(
 ) -> Result<(Option<i64>, Option<i64>), ApiError> {
     match (protocol, from, to) {
         ("tcp" | "udp", Some(from), Some(to)) => {
-            // Tools write "all ports" as -1 to -1 as well.
+            // Tools also write "all ports" as -1 to -1.
             if (from, to) == (-1, -1) {
                 return Ok((Some(0), Some(65535)));
             }
@@ -148,7 +148,7 @@ pub(super) fn cidr6(text: &str) -> Result<Peer, ApiError> {
         .map_err(|_| bad(format!("CIDR block {text} is malformed")))
 }
 
-/// There are no prefix lists: none can be made here. Rules of an older store may name one, and those can still be revoked.
+/// There are no prefix lists: none can be created here. Rules in an older store may name one, and can still be revoked.
 pub(super) fn prefix_list(region: &Region, id: String) -> Result<Peer, ApiError> {
     if !id.starts_with("pl-") {
         let text = format!("Invalid id: \"{id}\" (expecting \"pl-...\")");
@@ -175,7 +175,7 @@ pub(super) fn peer_group(region: &Region, group: &SecurityGroup, range: &Range) 
     Ok(Peer::Group(found.id.clone()))
 }
 
-/// The rules that permissions say, one for each of their ranges.
+/// The rules in permissions, one for each of their ranges.
 pub(super) fn said(
     region: &Region,
     group: &SecurityGroup,

@@ -1,4 +1,4 @@
-//! Instance types, from declared shapes and without any.
+//! Instance types, with and without declared shapes.
 
 use super::{call, code};
 use crate::api::context::{Request, View};
@@ -12,7 +12,8 @@ use forebay_units::Wall;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// A small cloud: one shape everywhere, one in a single zone and dear, one of another architecture without spot instances.
+/// A small cloud: one shape in all zones, one expensive shape in a single zone, and one of another architecture without
+/// Spot Instances.
 struct Declared;
 
 impl Observations for Declared {
@@ -130,7 +131,7 @@ fn requirements_find_types() {
     };
     let both = ["x86_64", "arm64"];
     let metal = json!({"BareMetal": "included"});
-    // What is bare metal and nine times as dear costs too much, unless that is said to be fine.
+    // Bare metal at nine times the price is too expensive unless the requirements allow it.
     let dear = json!({"BareMetal": "included", "OnDemandMaxPricePercentageOverLowestPrice": 999_999});
     for (architectures, more, wanted) in [
         (&both[..], json!({}), vec!["c6g.large", "c6i.large"]),
@@ -173,7 +174,7 @@ fn spot_prices_are_the_declared_ones() {
     assert_eq!(prices(json!({"AvailabilityZoneId": "local-1-az3"})), all[2..3]);
     assert_eq!(prices(json!({"ProductDescriptions": ["Windows"]})), none);
     assert_eq!(prices(json!({"ProductDescriptions": ["Linux/UNIX"]})), all);
-    // The price holds from when one asks on.
+    // The price applies from the requested start time.
     let asked = json!({"StartTime": 1_699_999_000.0, "InstanceTypes": ["x2.metal"]});
     let answer = declared(describe_spot_prices, "DescribeSpotPriceHistory", asked);
     assert_eq!(answer["SpotPriceHistory"][0]["Timestamp"], 1_699_999_000.0);

@@ -1,4 +1,4 @@
-//! Launch templates: made, found, changed, launched from.
+//! Launch templates: create, find, change and launch from them.
 
 use super::{call, code, named};
 use crate::api::context::{Request, View};
@@ -42,7 +42,7 @@ fn a_template_is_made_found_and_deleted() {
     assert_eq!(made["LatestVersionNumber"], 1);
     assert_eq!(made["CreatedBy"], "arn:aws:iam::123456789012:user/AKID");
     assert_eq!(made["Tags"], json!([{"Key": "team", "Value": "web"}]));
-    // The same token makes nothing anew.
+    // The same client token creates nothing new.
     let again = call(caller, "CreateLaunchTemplate", input);
     assert_eq!(again["LaunchTemplate"], made);
     let other = template(caller, "other", json!({"ImageId": "ami-2"}));
@@ -65,7 +65,7 @@ fn a_template_is_made_found_and_deleted() {
             .collect();
         assert_eq!(names, wanted);
     }
-    // Its tags are EC2's.
+    // Its tags are those of an EC2 resource.
     let tag = json!({"Resources": [other], "Tags": [{"Key": "team", "Value": "db"}]});
     call(caller, "CreateTags", tag);
     let filter = json!({"Filters": named("resource-type", &["launch-template"])});
@@ -101,7 +101,7 @@ fn versions_build_on_others_and_are_never_numbered_twice() {
     assert_eq!(second["VersionDescription"], "new image");
     let merged = json!({"ImageId": "ami-2", "InstanceType": "c6i.large", "KeyName": "key"});
     assert_eq!(second["LaunchTemplateData"], merged);
-    // Requirements take the place of a type.
+    // Requirements replace a type.
     let requirements = json!({"VCpuCount": {"Min": 2}, "MemoryMiB": {"Min": 1024}});
     let input = json!({"SourceVersion": "$Latest", "ClientToken": "third",
         "LaunchTemplateData": {"InstanceRequirements": requirements}});
@@ -109,7 +109,7 @@ fn versions_build_on_others_and_are_never_numbered_twice() {
     let data = json!({"ImageId": "ami-2", "KeyName": "key", "InstanceRequirements": requirements});
     assert_eq!(third["LaunchTemplateData"], data);
     assert_eq!(version(caller, &id, input), third);
-    // Without a source a version has only what it is given.
+    // Without a source version, a version has only what it is given.
     let fourth = version(caller, &id, json!({"LaunchTemplateData": {"KeyName": "other"}}));
     assert_eq!(fourth["LaunchTemplateData"], json!({"KeyName": "other"}));
     let moved = call(
@@ -177,7 +177,7 @@ fn versions_are_found_by_number_name_and_range() {
     let mut latest = numbers(&call(caller, "DescribeLaunchTemplateVersions", all));
     latest.sort_unstable();
     assert_eq!(latest, [1, 1, 3]);
-    // In pages.
+    // Page by page.
     let mut asked = json!({"LaunchTemplateId": id, "MaxResults": 2});
     let page = call(caller, "DescribeLaunchTemplateVersions", asked.clone());
     assert_eq!(numbers(&page), [3, 2]);
@@ -333,7 +333,7 @@ fn what_a_call_gives_wins_over_its_template() {
     let input = json!({"MinCount": 2, "MaxCount": 2, "InstanceType": "m6i.large", "TagSpecifications": own, "ClientToken": "once",
         "LaunchTemplate": {"LaunchTemplateId": id, "Version": "$Latest"}});
     let launched = call(caller, "RunInstances", input.clone());
-    // In the order in which they are described.
+    // Sorted as in descriptions.
     let mut instances = launched["Instances"].as_array().unwrap().clone();
     instances.sort_by_key(|instance| text(&instance["InstanceId"]));
     assert_eq!(instances.len(), 2);
@@ -352,15 +352,15 @@ fn what_a_call_gives_wins_over_its_template() {
         ]);
         assert_eq!(instance["Tags"], wanted);
     }
-    // The answer is what is described later, and the same token launches nothing more.
+    // The answer equals a later description, and the same client token launches nothing more.
     let described = call(caller, "DescribeInstances", json!({}));
     assert_eq!(described["Reservations"][0]["Instances"], json!(instances));
     let again = call(caller, "RunInstances", input);
     assert_eq!(again["Instances"], json!(instances));
-    // It is protected as the template has it.
+    // It has the termination protection that the template sets.
     let kept = json!({"InstanceIds": [instances[0]["InstanceId"]]});
     assert_eq!(code(caller, "TerminateInstances", kept), "OperationNotPermitted");
-    // Without a version, the default one.
+    // Without a version, the default version is used.
     let input = json!({"MinCount": 1, "MaxCount": 1, "LaunchTemplate": {"LaunchTemplateName": "web"}});
     let launched = call(caller, "RunInstances", input);
     assert_eq!(launched["Instances"][0]["KeyName"], "key");
@@ -415,7 +415,7 @@ fn others_resolve_a_template_by_id_or_name() {
     let caller = &mut Caller::new();
     let id = template(caller, "web", json!({"ImageId": "ami-1", "RamDiskId": "ari-1"}));
     version(caller, &id, json!({"LaunchTemplateData": {"ImageId": "ami-2"}}));
-    // Named like an id.
+    // A name that looks like an id.
     let odd = template(caller, "lt-odd", json!({"ImageId": "ami-3"}));
     let request = Request {
         service: Service::Ec2,

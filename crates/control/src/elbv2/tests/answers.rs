@@ -1,4 +1,4 @@
-//! What is answered to plain questions and changes: that it is there, and read back.
+//! Plain describe and modify operations: they succeed, and changes can be read back.
 
 use super::*;
 use forebay_model::POLICIES;

@@ -31,7 +31,7 @@ fn attributes_are_checked_all_or_nothing() {
     assert_eq!(settings.xff_mode, forebay_model::XffMode::Remove);
 }
 
-/// All four were ValidationErrors `... is not recognized`, and an empty value one about its range.
+/// Regression: all four were ValidationErrors `... is not recognized`, and an empty value was an error about its range.
 #[test]
 fn attributes_of_other_kinds_are_told_from_unknown_ones() {
     let mut caller = Caller::new();
@@ -72,7 +72,7 @@ fn attributes_of_other_kinds_are_told_from_unknown_ones() {
     assert_eq!(modify(&http, "stickiness.app_cookie.cookie_name", ""), empty);
 }
 
-/// It was never told, and Terraform planned to set it again and again.
+/// Regression: it was never described, so Terraform planned to set it on every run.
 #[test]
 fn network_balancer_tells_whether_private_link_is_checked() {
     let mut caller = Caller::new();

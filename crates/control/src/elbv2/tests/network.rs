@@ -1,4 +1,4 @@
-//! What network load balancers have of their own.
+//! Features that only network load balancers have.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn make(caller: &mut Caller, input: Value) -> Value {
     caller.ok("CreateLoadBalancer", whole)["LoadBalancers"][0].clone()
 }
 
-/// It was refused: `Capacity can be reserved only for application load balancers`.
+/// Regression: it was refused with `Capacity can be reserved only for application load balancers`.
 #[test]
 fn capacity_is_counted_by_zone() {
     let mut caller = Caller::new();
@@ -39,7 +39,7 @@ fn capacity_is_counted_by_zone() {
     assert_eq!(code(secure), "OperationNotPermitted");
 }
 
-/// They were dropped without a word, and Terraform planned to make the load balancer anew for them.
+/// Regression: they were dropped silently, so Terraform planned to replace the load balancer.
 #[test]
 fn the_addresses_it_asked_for_are_told() {
     let mut caller = Caller::new();
@@ -63,14 +63,14 @@ fn the_addresses_it_asked_for_are_told() {
     let made = make(&mut caller, input(mapping(&inside), "internal"));
     let told = json!([{"PrivateIPv4Address": inside}]);
     assert_eq!(made["AvailabilityZones"][0]["LoadBalancerAddresses"], told);
-    // Another zone leaves the first one its address.
+    // Adding a zone leaves the first one its address.
     let more = json!({"LoadBalancerArn": made["LoadBalancerArn"], "Subnets": subnets[..2]});
     let zones = caller.ok("SetSubnets", more)["AvailabilityZones"].clone();
     assert_eq!(zones[0]["LoadBalancerAddresses"], told);
     assert_eq!(zones[1]["LoadBalancerAddresses"], json!([]));
 }
 
-/// They were taken and forgotten: there are no Elastic IP addresses.
+/// Regression: they were accepted and dropped. There are no Elastic IP addresses.
 #[test]
 fn elastic_addresses_are_refused() {
     let mut caller = Caller::new();

@@ -1,4 +1,4 @@
-//! Rules: their order, what they are told as, and what is refused.
+//! Rules: their order, how they are described, and what is refused.
 
 use super::*;
 
@@ -56,7 +56,7 @@ fn rules_stand_in_order_and_priorities_swap_at_once() {
     );
 }
 
-/// `(.{0,90}){0,90}x` was taken, and a path of 16 KB then cost 2.75 s of a worker.
+/// Regression: `(.{0,90}){0,90}x` was accepted, and a path of 16 KB then cost a worker 2.75 s.
 #[test]
 fn condition_that_cannot_be_matched_in_bounded_time_is_refused_and_a_transform_stored() {
     let mut caller = Caller::new();
@@ -71,7 +71,8 @@ fn condition_that_cannot_be_matched_in_bounded_time_is_refused_and_a_transform_s
     let (code, _) = caller.fails("CreateRule", rule(1, conditions("(a")));
     assert_eq!(code, "ValidationError");
     let huge = "(.{0,90}){0,90}x";
-    let refused = "the condition value '(.{0,90}){0,90}x' is too complex: it would have to be repeated less, or fewer times";
+    let refused =
+        "the condition value '(.{0,90}){0,90}x' is too complex: use fewer or smaller counted repetitions";
     let (code, message) = caller.fails("CreateRule", rule(1, conditions(huge)));
     assert_eq!((&*code, &*message), ("ValidationError", refused));
     let made = caller.ok("CreateRule", rule(1, conditions("^/a")));
@@ -81,7 +82,8 @@ fn condition_that_cannot_be_matched_in_bounded_time_is_refused_and_a_transform_s
         json!({"RuleArn": arn, "Conditions": conditions(huge)}),
     );
     assert_eq!(code, "ValidationError");
-    // Each may have 256 places where a byte is taken; a listener's have four times as many.
+    // Each expression may have 256 places at which a byte is consumed, and those of a listener together four times as
+    // many.
     let large = "[ab].{0,250}c";
     for priority in 2..6 {
         caller.ok("CreateRule", rule(priority, conditions(large)));
@@ -108,8 +110,8 @@ fn condition_that_cannot_be_matched_in_bounded_time_is_refused_and_a_transform_s
     );
 }
 
-/// Rules without transforms were told without the list, SetRulePriorities told those it has, an empty list counted as something to
-/// change, and a default rule was refused before its transforms were read.
+/// Regression: rules without transforms were described without the list, SetRulePriorities described transforms, an
+/// empty list counted as a change, and a default rule was refused before its transforms were read.
 #[test]
 fn rules_are_told_and_refused_as_aws_does() {
     let mut caller = Caller::new();

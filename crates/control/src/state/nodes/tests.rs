@@ -1,3 +1,5 @@
+//! Nodes with listed addresses, with pool addresses, and between the two.
+
 use super::*;
 use crate::testing::{Caller, REGION, text};
 use proptest::prelude::*;
@@ -14,7 +16,7 @@ fn given(lists: &[(char, &[&str])]) -> NodeAddresses {
         .collect()
 }
 
-/// The caller's state with nodes there; what moved.
+/// The caller's state with these node addresses, and the nodes that moved.
 fn settle(caller: &mut Caller, pool6: Option<&str>, lists: &[(char, &[&str])]) -> Vec<Move> {
     let pool6 = pool6.map(|pool| pool.parse().unwrap());
     let (state, moves) = caller.state.with_nodes_at(pool6, given(lists)).unwrap();
@@ -28,7 +30,7 @@ fn settle(caller: &mut Caller, pool6: Option<&str>, lists: &[(char, &[&str])]) -
     moves
 }
 
-/// A load balancer's addresses as they are described, by zone.
+/// A load balancer's addresses as described, by zone.
 fn told(caller: &mut Caller, name: &str) -> Vec<(String, Option<String>)> {
     let answer = caller.ok("DescribeLoadBalancers", json!({"Names": [name]}));
     let zones = answer["LoadBalancers"][0]["AvailabilityZones"]
@@ -81,7 +83,8 @@ fn nodes_have_the_addresses_that_were_given_until_there_is_none_left() {
     ] {
         assert!(message.contains(part), "{message}");
     }
-    // Without that zone it is made, and cannot have it afterwards; what one gives back, another may have.
+    // Creating a load balancer without that zone works; adding the zone fails; an address that one gives up goes to
+    // another.
     let subnets = caller.subnets();
     caller.ok(
         "CreateLoadBalancer",
@@ -142,10 +145,10 @@ fn load_balancers_move_to_the_list_oldest_first_and_back() {
             ("youngest", "local-1b")
         ]
     );
-    // What the data plane is told is the same.
+    // The data plane is told the same.
     let blueprint = caller.state.blueprint();
     assert_eq!(blueprint.balancers[0].nodes[0].address.to_string(), "192.0.2.1");
-    // With the order of the list another, they stay; one that is no longer in it moves.
+    // Reordering the list moves nothing; removing an address from it moves its node.
     settle(
         &mut caller,
         None,
@@ -153,7 +156,7 @@ fn load_balancers_move_to_the_list_oldest_first_and_back() {
     );
     assert_eq!(addresses(&mut caller, "old")[0], "192.0.2.9");
     assert_eq!(addresses(&mut caller, "young")[0], "192.0.2.2");
-    // Without the list all are back in the pool, and nothing is left of it.
+    // Without the list, all nodes are back in the pool, and no listed address is in use.
     let generation = caller.state.generation();
     let moves = settle(&mut caller, None, &[]);
     assert_eq!(moves.len(), 3);
@@ -204,7 +207,7 @@ fn dualstack_load_balancers_have_addresses_of_both_kinds() {
         json!({"LoadBalancerArn": arn, "IpAddressType": "ipv4"}),
     );
     assert_eq!(six(&mut caller), [None, None, None]);
-    // Without public IPv4 addresses, those are left to others.
+    // A load balancer without public IPv4 addresses leaves the listed ones to others.
     let input = json!({"LoadBalancerArn": arn, "IpAddressType": "dualstack-without-public-ipv4"});
     caller.ok("SetIpAddressType", input);
     assert_eq!(
@@ -216,7 +219,7 @@ fn dualstack_load_balancers_have_addresses_of_both_kinds() {
         json!({"LoadBalancerArn": arn, "IpAddressType": "dualstack"}),
     );
     assert_eq!(told(&mut caller, "dual"), both);
-    // A pool that is gone, or another: they follow.
+    // When the pool is removed or replaced, nodes follow.
     settle(&mut caller, Some("fd00:f1::/64"), &[]);
     assert_eq!(six(&mut caller)[2], Some("fd00:f1::44".to_owned()));
     settle(&mut caller, None, &[('c', &["2001:db8::9"])]);
@@ -250,7 +253,7 @@ fn instances_and_nodes_do_not_take_each_others_addresses() {
     assert_eq!(addresses(&mut caller, "one")[0], "192.0.2.1");
 }
 
-/// What happens to a state with load balancers, by four draws.
+/// The change of a state with load balancers that four draws stand for.
 fn step(caller: &mut Caller, arns: &mut Vec<String>, (kind, a, b, c): (u8, u8, u8, u8)) {
     let subnets = caller.subnets();
     let arn = arns
@@ -319,7 +322,7 @@ proptest! {
             let unique: BTreeSet<&IpAddr> = nodes.iter().collect();
             prop_assert_eq!(unique.len(), nodes.len());
         }
-        // Back in the pool, each node has an address of it, and nothing that was given is used.
+        // Back in the pool, each node has a pool address, and no listed address is in use.
         settle(&mut caller, None, &[]);
         for balancer in caller.state.region(REGION).load_balancers.values() {
             prop_assert!(balancer.zones.iter().all(|zone| caller.state.is_pooled(zone.address.unwrap()) && zone.address6.is_none()));
