@@ -275,6 +275,32 @@ fn a_run_is_a_row_until_it_is_done_and_asks_for_the_same_each_time() {
 }
 
 #[test]
+fn each_message_of_a_batch_has_its_own_id_and_keeps_it() {
+    let mut caller = with_queue();
+    let arn = "arn:aws:scheduler:::aws-sdk:sqs:sendMessageBatch";
+    let mut batch = schedule("s", "rate(1 minute)", arn);
+    let entries: Vec<Value> = (0..3)
+        .map(|place| json!({"Id": place.to_string(), "MessageBody": "b"}))
+        .collect();
+    let input = json!({"QueueUrl": "http://127.0.0.1:4566/123456789012/q", "Entries": entries});
+    batch["Target"]["Input"] = json!(input.to_string());
+    caller.scheduler("CreateSchedule", batch).unwrap();
+    let mut ids = |seconds: i64| {
+        let asked = caller.runs(Wall::from_seconds(caller.now.seconds() + seconds));
+        match &asked[0].1 {
+            Asked::Order(MessageOrder::Send { letters, .. }, _) => {
+                letters.iter().map(|letter| letter.id).collect::<Vec<_>>()
+            }
+            _ => panic!("nothing is sent"),
+        }
+    };
+    let first = ids(0);
+    assert_eq!(first.len(), 3);
+    assert!(first[0] != first[1] && first[1] != first[2] && first[0] != first[2]);
+    assert_eq!(ids(5), first);
+}
+
+#[test]
 fn a_run_that_fails_for_good_goes_to_its_dead_letter_queue() {
     let mut caller = with_queue();
     caller

@@ -210,8 +210,8 @@ pub fn ask(
         // add a message twice.
         Ok(match asked {
             Asked::Order(MessageOrder::Send { queue, letters }, answer) => {
-                let marked = letters.into_iter().map(|letter| Letter {
-                    id: id_of(state, run),
+                let marked = letters.into_iter().enumerate().map(|(place, letter)| Letter {
+                    id: id_of(state, run, place),
                     ..letter
                 });
                 Asked::Order(
@@ -227,14 +227,20 @@ pub fn ask(
     }))
 }
 
-/// The id of a run's message, always the same. A dead letter is another message than the run's own.
-fn id_of(state: &State, run: &ScheduledRun) -> MessageId {
+/// The id of a run's message, always the same: of the message at this place, if the run sends a batch. A dead letter is another message
+/// than the run's own.
+fn id_of(state: &State, run: &ScheduledRun, place: usize) -> MessageId {
     let phase = if matches!(run.phase, RunPhase::DeadLetter { .. }) {
         "dead"
     } else {
         "run"
     };
-    let mut rng = Rng::named(state.stable_seed(), &format!("{phase} {}", run.key()));
+    let place = match place {
+        // Without a number: ids of single messages stay what they were, so a run that was sent before an upgrade is known after it.
+        0 => String::new(),
+        place => format!(" {place}"),
+    };
+    let mut rng = Rng::named(state.stable_seed(), &format!("{phase} {}{place}", run.key()));
     let drawn = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
     MessageId::naming(drawn)
 }
@@ -256,7 +262,7 @@ fn invocation(state: &State, region: &str, run: &ScheduledRun, now: Wall) -> Res
         payload: input(run).into_bytes(),
     };
     let letter = Letter {
-        id: id_of(state, run),
+        id: id_of(state, run, 0),
         group: None,
         deduplication: None,
         delay: None,
