@@ -3,7 +3,7 @@
 //!
 //! In reading order: `state` (a request's state), `step` and `outcome` (the caller's next action, and its report),
 //! `own` (answers of rules), `slots` and `slot_claim` (requests that need a slot), `failure` (connections that fail),
-//! `again` and `retry_policy` (retries after an answer), `stickiness` and `sticky` (cookies), `refusal` (requests that
+//! `again` and `retry_policy` (retries after an answer), `stickiness` (which target a client stays with) and `cookies` (its values, read and set), `refusal` (requests that
 //! are never routed), `record` (what logs and metrics get to know of it).
 
 use crate::answer::Answer;
@@ -37,14 +37,14 @@ mod slots;
 mod state;
 mod step;
 mod stickiness;
-mod sticky;
+mod cookies;
 
 pub use outcome::{ConnectError, Death, Outcome, Sent};
 pub use record::{Record, Taken};
 pub use retry_policy::Candidate;
 pub use state::Exchange;
 pub use step::{Rewritten, Step};
-pub use sticky::{CookieValue, Cookies, cookie};
+pub use cookies::{CookieValue, Cookies, cookie};
 
 /// Safe methods (RFC 9110 section 9.2.1): a client asks for no effect, so sending one twice does no harm.
 fn is_safe(method: &[u8]) -> bool {

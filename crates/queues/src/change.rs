@@ -40,7 +40,7 @@ pub struct Sent<B> {
     pub received: Wall,
     /// Its message group.
     pub group: Option<Arc<str>>,
-    /// Its deduplication id, remembered for five minutes.
+    /// Its deduplication id, remembered for the deduplication interval.
     pub deduplication: Option<Arc<str>>,
     /// The queue that it came from, in a dead-letter queue.
     pub origin: Option<QueueId>,

@@ -3,13 +3,13 @@
 //! survive a crash.
 //!
 //! In reading order: `settings` and `message` (what a queue and a message are), `queue` (the indexes, and `apply`, the
-//! one function that changes them), `change` (the changes as values), `groups` and `memory` (FIFO queues),
+//! one function that changes them), `change` (the changes as values), `groups` and `deduplication` (FIFO queues),
 //! `operations`, `receive` and `waiters` (what callers do), `verdicts` (the answers), `move_task`.
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod change;
 mod groups;
-mod memory;
+mod deduplication;
 mod message;
 mod move_task;
 mod operations;

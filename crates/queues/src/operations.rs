@@ -82,7 +82,7 @@ impl<B: Clone> Queue<B> {
         }
     }
 
-    /// The message sent with the same deduplication id within five minutes, if any. The new one is then not delivered,
+    /// The message sent with the same deduplication id within the deduplication interval, if any. The new one is then not delivered,
     /// even if the first one was deleted (API reference, SendMessage).
     fn sent_before(&self, letter: &Letter<B>) -> Option<(Sequence, MessageId)> {
         let Kind::Fifo(scope) = self.settings.kind() else {

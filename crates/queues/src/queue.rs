@@ -3,7 +3,7 @@
 
 use crate::change::{Change, Sent, Why};
 use crate::groups::Groups;
-use crate::memory::{Attempts, Sends};
+use crate::deduplication::{Attempts, Sends};
 use crate::message::{Held, Message, NEVER, NO_GROUP, Sequence};
 use crate::settings::{Kind, Scope, Settings};
 use crate::waiters::Waiters;

@@ -20,7 +20,7 @@ pub struct Ask {
     pub most: usize,
     /// How long they are hidden, instead of the queue's visibility timeout.
     pub visibility: Option<Duration>,
-    /// `ReceiveRequestAttemptId`: a repeated id returns the same messages within five minutes (FIFO).
+    /// `ReceiveRequestAttemptId`: a repeated id returns the same messages within the deduplication interval (FIFO).
     pub attempt: Option<Arc<str>>,
 }
 

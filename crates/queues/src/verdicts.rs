@@ -11,7 +11,7 @@ pub struct Accepted {
     pub id: MessageId,
     /// Its sequence number; for a duplicate, the first message's.
     pub sequence: Sequence,
-    /// Whether it had been sent within the last five minutes, and so was not added again.
+    /// Whether it had been sent within the deduplication interval, and so was not added again.
     pub duplicate: bool,
 }
 

@@ -82,7 +82,8 @@ pub struct Instance {
     pub is_protected: bool,
     /// Whether there are more of its kind than the allocation strategy wants.
     pub is_surplus: bool,
-    /// Requests in flight to it.
+    /// Requests in flight to it. `control` reads it from the data plane only for policies that need it, and for planned groups
+    /// (`autoscaling::capacity`); 0 for others.
     pub in_flight: u32,
 }
 

@@ -3,7 +3,7 @@
 use super::record::Record;
 use super::retry_policy::RetryPolicy;
 use super::slot_claim::SlotClaim;
-use super::sticky::Sticky;
+use super::cookies::Sticky;
 use crate::ids::{TargetId, ZoneId};
 use crate::in_flight::InFlight;
 use crate::permit_issuer::WorkGuard;

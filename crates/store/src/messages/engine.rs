@@ -23,7 +23,7 @@ pub struct Bounds {
     /// only.
     pub messages: usize,
     /// Most bytes on disk. The log has at most twice what messages need and three files, plus what FIFO queues and receive
-    /// attempts must remember for five minutes.
+    /// attempts must remember for the deduplication interval.
     pub bytes: u64,
 }
 

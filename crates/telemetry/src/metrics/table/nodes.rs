@@ -1,4 +1,4 @@
-//! Metrics that nodes count only for CloudWatch's queries by load balancer, target group and zone.
+//! Metrics of load balancers and target groups by node, which servers have and agents do not. Many are there for a CloudWatch metric.
 
 use super::row::{L, L_LT, LEVELS, LT, T_ALONE, T_LT, by_code, counter, gauge, histogram, sum};
 use super::server::LATENCIES;

@@ -1,4 +1,4 @@
-//! The operations that a FIFO queue remembers for five minutes: sends by deduplication id, receives by attempt id.
+//! The operations that a FIFO queue remembers for [`limits::DEDUPLICATION`]: sends by deduplication id, receives by attempt id.
 
 use crate::message::{MessageId, Receipt, Sequence};
 use crate::settings::limits;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// A send: its group, if deduplication ids are unique per group, and its deduplication id.
 type SendKey = (Option<Arc<str>>, Arc<str>);
 
-/// Sends of the last five minutes: about 150 bytes each, and the ids.
+/// Sends within the deduplication interval: about 150 bytes each, and the ids.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sends {
     known: BTreeMap<SendKey, (Wall, Sequence, MessageId)>,
@@ -47,7 +47,7 @@ pub(crate) struct Attempt {
     pub(crate) receipts: Vec<Receipt>,
 }
 
-/// Receives of the last five minutes that had an attempt id.
+/// Receives within the deduplication interval that had an attempt id.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attempts {
     known: BTreeMap<Arc<str>, Attempt>,
