@@ -1,9 +1,9 @@
 #!/bin/sh
 # A launcher for `forebay up --launcher command=examples/launchers/podman.sh`: each instance is a container. It needs podman and jq.
-# What it is asked, and what it must answer, is in docs/instances.md.
+# docs/instances.md describes the verbs, their input and the expected output.
 #
 # FOREBAY_IMAGE_MAP names a file with a line for each image: `ami-... docker.io/library/nginx:1.27`.
-# Containers share the machine's network, since load balancers must reach an address of loopback: they listen on FOREBAY_ADDRESS and PORT.
+# Containers share the machine's network, because load balancers reach them at loopback addresses: they listen on FOREBAY_ADDRESS and PORT.
 set -eu
 
 map=${FOREBAY_IMAGE_MAP:-/etc/forebay/images}
@@ -18,7 +18,7 @@ field() {
 id=$(field '.id // ""')
 name=forebay-$id
 
-# The run that a container was made for; nothing if there is none.
+# Prints the run that the container was created for; nothing if there is no container.
 run_of() {
     podman container inspect --format '{{index .Config.Labels "run"}}' "$name" 2>/dev/null || true
 }
@@ -26,7 +26,7 @@ run_of() {
 start() {
     run=$(field .run)
     if [ "$(run_of)" = "$run" ]; then
-        # Asked a second time: it was started then, whatever became of it.
+        # A repeated call: this run was started before, and must not start again even if it has ended.
         return
     fi
     image_id=$(field .imageId)
@@ -56,14 +56,14 @@ list() {
 
 case $verb in
 start) start ;;
-# Without waiting: podman does that, after this has ended.
+# In the background: `stop` must return at once, and podman waits for the container after this script has ended.
 stop) (podman unpause "$name" || true; podman stop --time 30 "$name") >/dev/null 2>&1 & ;;
 pause) podman pause "$name" >/dev/null ;;
 resume) podman unpause "$name" >/dev/null ;;
 remove) podman rm --force --ignore "$name" >/dev/null ;;
 list) list ;;
 *)
-    echo "$verb is no verb of launchers" >&2
+    echo "$verb is not a launcher's verb" >&2
     exit 1
     ;;
 esac
