@@ -3,14 +3,17 @@
 //! carries out its steps and reports back.
 //!
 //! In reading order:
-//! - `snapshot`: what workers decide by; `target`, `stats` and `shards` are its parts and counters.
-//! - `exchange`: one request from routing to its end; `answer` and `reason` say what the client gets and why.
-//! - `load`, `load_index`, `worker_state`: how load is counted and a target is chosen.
+//! - `snapshot`: what workers decide by; `target` is a part of it, `ids` and `marks` name things.
+//! - `stats`: the counters, in `shards` of the workers; `summed`, `distribution` and `response_times` read them.
+//! - `exchange`: one request from routing to its end; `request` is what it asks, `answer`, `reason` and `lambda_error` what
+//!   the client gets and why, `reuse` which pooled connection may carry it.
+//! - `load`, `load_index`, `shared_load`, `worker_state`: how load is counted and a target is chosen.
 //! - `gate`: a limited group's slots and surge queue, shared by all workers; `waiting`, `ticket` and `in_flight` are
-//!   the values that a request holds there, `lending` is for a take-over.
+//!   the values that a request holds there, `pressure` tells the planner; `lending` and `slot_authority` are for a take-over.
 //! - `permit_issuer`: the same at an agent.
-//! - `slow`: probes, drains and new snapshots.
+//! - `slow`: probes (`probe_order`), drains and new snapshots; `kept_health` and `group_demand` are what it tells others.
 //! - `logging`, `trace`, `metrics`: what is said about all this.
+//! - `lock`, `sync`: locks and atomics, which `schedules` tests under many thread schedules.
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod answer;

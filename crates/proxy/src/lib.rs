@@ -2,9 +2,15 @@
 //! It never decides where a request goes, whether it is sent again, or which targets are healthy.
 //!
 //! A request passes eight stages, one module each: `accept`, `secure`, `read`, `route`, `choose`, `forward`, `respond`,
-//! `log`. HTTP/2 has its own entry, `h2`, and joins at `route`. Around the stages, in reading order: `worker` (the state of
-//! one thread) and `worker_pool` (all of them), `slow` (the thread that runs the node and its probes), `deadlines`,
-//! `buffers` and `memory` (what requests may hold), `pool` (idle connections to targets), `tls`.
+//! `log`. HTTP/2 has its own entry, `h2`, and joins at `route`. Around the stages, in reading order:
+//! - What the stages are given: `session`, `request`, `connection`, `listener_address`, `wire`, `request_log`.
+//! - A connection: `listening`, `local_routes`, `socket`, `proxied` and `proxy_protocol`, `tls`, `keep_alive`, `linger`.
+//! - Heads: `head`, `fields`, `framing`, `chunked`, `names`, `authority`, `wanted`, `desync`; `outgoing` writes a request's, `answer`
+//!   and `cookies` an answer's.
+//! - Bodies: `pump`. Waiting for a slot: `queue`. Functions: `invocation`. Logs: `spans`, `worker_log`.
+//! - Threads: `worker` (the state of one) and `worker_pool` (all of them), `slow` (the one that runs the node) with its `probe`s,
+//!   `thread`, `clock`, `options`.
+//! - Bounds: `deadlines`, `buffers`, `memory`, `descriptors`, `task_pool`, `pool` (idle connections to targets).
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod accept;

@@ -1,10 +1,17 @@
 //! A running Forebay: store, writer, data plane, API and admin addresses, joined through the ports that `control` owns.
 //! It decides nothing about requests or state: it wires, starts and stops.
 //!
-//! In reading order: `flags` (the flags of `forebay up`), `daemon` (start and end), `parts` (what a daemon consists of),
-//! `served` (from the state to the data plane), `takeover` (one process replaces another). Tasks that run beside traffic:
-//! `ticking`, `planner`, `backlogs`, `schedules`, `feeding`, `collector`, `fleet`. Queues: `queues`, `queue_holders`,
-//! `queue_metrics`. For the CLI: `backup`, `checks`.
+//! In reading order:
+//! - `flags` (the flags of `forebay up`), with `place_args`, `message_args` and `function_args`; `data_dir`, `places`, `pools` and
+//!   `exposure` (what flags say about directories and addresses, settled at start).
+//! - `daemon` (start and end), `parts` (what a daemon consists of), `served` (from the state to the data plane), `takeover` (one
+//!   process replaces another), `service_manager`.
+//! - Capacity: `planner`, `backlogs` and `first_receives`, `orders` (what both do with a plan), `fleet` (instances).
+//! - What happens by time: `ticking`, `schedules`, `feeding` (queues to functions), `notify` (alarms to webhooks).
+//! - Behind ports: `queues`, `queue_holders`, `functions`, `datapoints`.
+//! - What is shown: `shown` (the admin address), `schedule_page`, `collector`, `queue_metrics`, `function_metrics`, `series_key`,
+//!   `exports`, `health_log`, `exposed_log`.
+//! - For the command line: `backup`, `checks`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod backlogs;

@@ -1,5 +1,8 @@
 //! The most basic types: points in time, seeded random streams, small bounded containers, numbers as text. Never reads
 //! a clock and never draws ambient randomness: both are passed in.
+//!
+//! `time` (points in time), `rng` (named random streams), `bounded` (a container with a limit), `digits` (numbers as text), `wildcard`
+//! (patterns of AWS's APIs), `lock` (locks whose holder may have panicked).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bounded;

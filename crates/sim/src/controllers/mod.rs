@@ -3,6 +3,9 @@
 //! The others are models. Each is the law that its source describes, fed with exact figures at once: no publishing delay,
 //! no lost samples, no failure of the controller itself, and the same queue and slot limit for all. What a model leaves out
 //! beyond that is written in its file.
+//!
+//! `planned` is Forebay's. `knative`, `cloud_run`, `keda_http` and `hpa` go by requests; `target_tracking` and `step_scaling` go by
+//! CloudWatch's alarms (`alarm`). `window` and `target` are what several of them compute.
 
 pub(crate) mod alarm;
 mod cloud_run;
