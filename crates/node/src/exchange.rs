@@ -26,6 +26,7 @@ use state::{ATTEMPTS, ATTEMPTS_FAIL_OPEN};
 use std::sync::Arc;
 
 mod again;
+mod cookies;
 mod failure;
 mod outcome;
 mod own;
@@ -37,14 +38,13 @@ mod slots;
 mod state;
 mod step;
 mod stickiness;
-mod cookies;
 
+pub use cookies::{CookieValue, Cookies, cookie};
 pub use outcome::{ConnectError, Death, Outcome, Sent};
 pub use record::{Record, Taken};
 pub use retry_policy::Candidate;
 pub use state::Exchange;
 pub use step::{Rewritten, Step};
-pub use cookies::{CookieValue, Cookies, cookie};
 
 /// Safe methods (RFC 9110 section 9.2.1): a client asks for no effect, so sending one twice does no harm.
 fn is_safe(method: &[u8]) -> bool {

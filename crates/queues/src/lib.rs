@@ -8,8 +8,8 @@
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod change;
-mod groups;
 mod deduplication;
+mod groups;
 mod message;
 mod move_task;
 mod operations;

@@ -2,8 +2,8 @@
 //! the two cannot differ.
 
 use crate::change::{Change, Sent, Why};
-use crate::groups::Groups;
 use crate::deduplication::{Attempts, Sends};
+use crate::groups::Groups;
 use crate::message::{Held, Message, NEVER, NO_GROUP, Sequence};
 use crate::settings::{Kind, Scope, Settings};
 use crate::waiters::Waiters;

@@ -1,9 +1,9 @@
 //! The state of a request under way.
 
+use super::cookies::Sticky;
 use super::record::Record;
 use super::retry_policy::RetryPolicy;
 use super::slot_claim::SlotClaim;
-use super::cookies::Sticky;
 use crate::ids::{TargetId, ZoneId};
 use crate::in_flight::InFlight;
 use crate::permit_issuer::WorkGuard;

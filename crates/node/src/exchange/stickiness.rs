@@ -1,7 +1,7 @@
 //! Sticky sessions: which target or group a client's cookies name, and which cookies its answer sets.
 
-use super::state::Exchange;
 use super::cookies::{Cookies, cookie};
+use super::state::Exchange;
 use crate::ids::GroupId;
 use crate::in_flight::InFlight;
 use crate::request::Request;
