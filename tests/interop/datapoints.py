@@ -78,7 +78,7 @@ def main():
             except botocore.exceptions.ClientError as error:
                 refused = error.response["Error"]
                 break
-        assert refused and "room for no more" in refused["Message"], refused
+        assert refused and "there is no room for another" in refused["Message"], refused
         client.put_metric_data(Namespace="Flood", MetricData=[
             {"MetricName": "m0", "Dimensions": [{"Name": "Id", "Value": "0"}], "Timestamp": at, "Value": 0}])
         assert daemon.metric("^forebay_datapoint_memory_bytes") <= 256 << 20

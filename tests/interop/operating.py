@@ -189,7 +189,7 @@ def refusals(folder, file):
         (folder / "bad.backup").write_bytes(bad)
         ran = forebay("restore", folder / "bad.backup", "--data-dir", target)
         if ran.returncode == 1:
-            assert "take another" in ran.stderr and not target.exists(), (number, ran.stderr)
+            assert "use another backup" in ran.stderr and not target.exists(), (number, ran.stderr)
             refused += 1
         else:
             # Of a run of zeros, another piece of the run may be meant: what is unpacked is the same.

@@ -159,7 +159,7 @@ pub(super) fn unpack(
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let damaged = || {
         format!(
-            "{} is not a backup of Forebay, or it is damaged or truncated: use another one. Nothing was changed",
+            "{} is not a backup of Forebay, or it is damaged or truncated: use another backup. Nothing was changed",
             path.display()
         )
     };

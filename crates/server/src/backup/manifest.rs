@@ -91,7 +91,7 @@ impl Manifest {
             program: String,
         }
         let about: About =
-            serde_json::from_slice(text).context("its manifest is damaged: take another backup")?;
+            serde_json::from_slice(text).context("its manifest is damaged: use another backup")?;
         if about.format > BACKUP_FORMAT {
             bail!(
                 "it has format {} and was made by Forebay {}; this version reads formats 1 to {BACKUP_FORMAT}: use that version, or a newer one",
@@ -99,7 +99,7 @@ impl Manifest {
                 about.program
             );
         }
-        serde_json::from_slice(text).context("its manifest is damaged: take another backup")
+        serde_json::from_slice(text).context("its manifest is damaged: use another backup")
     }
 
     /// Bytes of all members.
