@@ -168,7 +168,7 @@ async fn serve(server: Rc<ServerState>, listener: tokio::net::TcpListener, tls: 
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => connections.enter(|node| {
-                let config = Arc::clone(&lock(&tls));
+                let config = Arc::clone(&lock(tls));
                 let (server, tls) = (Rc::clone(&server), TlsAcceptor::from(config));
                 let task = tokio::task::spawn_local(async move {
                     if let Err(error) = connection(server, stream, tls, node).await {

@@ -60,7 +60,7 @@ fn wait(new: &Receiver<OwnedFd>, mut woken: PipeReader, poke: &Mutex<Option<Poke
         let mut ended = has_ended.into_iter();
         watched.retain(|_| !ended.next().unwrap_or(false));
         watched.extend(new.try_iter());
-        let told = lock(&poke).clone();
+        let told = lock(poke).clone();
         if let (true, Some(told)) = (any, told) {
             told();
         }

@@ -352,7 +352,7 @@ impl Sizing {
         // A look without groups returns before it replaces the plans.
         if self.groups.is_empty() {
             let plans = &self.backlogs.0.plans;
-            lock(&plans).clear();
+            lock(plans).clear();
         }
     }
 

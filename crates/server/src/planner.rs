@@ -247,7 +247,7 @@ impl Planners {
         // A look without groups returns before it replaces the plans.
         if self.groups.is_empty() {
             let plans = &self.planning.plans.plans;
-            lock(&plans).clear();
+            lock(plans).clear();
         }
     }
 

@@ -59,7 +59,7 @@ impl<T> Waits<T> {
         loop {
             let calls = &self.calls.0;
             let wait = {
-                let mut calls = lock(&calls);
+                let mut calls = lock(calls);
                 calls.pop_front()?
             };
             if let Some(trip) = self.trips.remove(&wait) {

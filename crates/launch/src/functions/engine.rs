@@ -92,7 +92,7 @@ impl Engine {
             self.refuse(invocation, InvokeError::NotFound);
         }
         let stats = &self.shared.stats;
-        let mut stats = lock(&stats);
+        let mut stats = lock(stats);
         let pool = &self.pool;
         stats
             .functions

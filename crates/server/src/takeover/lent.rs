@@ -61,7 +61,7 @@ impl Names {
                 read.targets.insert(view.id.0, named);
             }
         });
-        let mut names = lock(&names);
+        let mut names = lock(names);
         // Requests may still be at targets that are gone, so their names are kept.
         let mut before = core::mem::take(&mut names.targets);
         before.append(&mut read.targets);
