@@ -44,8 +44,8 @@ struct ServiceSpec {
     service: Service,
     /// The name in the AWS CLI, in botocore, and of the model's file.
     name: &'static str,
-    /// The name in ARNs of universal targets (`arn:aws:scheduler:::aws-sdk:NAME:ACTION`).
-    sdk_name: &'static str,
+    /// The names in ARNs of universal targets (`arn:aws:scheduler:::aws-sdk:NAME:ACTION`).
+    sdk_names: &'static [&'static str],
     /// The name for people, in the generated documentation.
     title: &'static str,
     /// The name in a SigV4 credential scope.
@@ -63,7 +63,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Elbv2,
         name: "elbv2",
-        sdk_name: "elasticloadbalancingv2",
+        sdk_names: &["elasticloadbalancingv2"],
         title: "Elastic Load Balancing v2",
         scope: "elasticloadbalancing",
         protocols: &[Protocol::Query],
@@ -73,7 +73,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Ec2,
         name: "ec2",
-        sdk_name: "ec2",
+        sdk_names: &["ec2"],
         title: "EC2",
         scope: "ec2",
         protocols: &[Protocol::Ec2],
@@ -83,7 +83,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Acm,
         name: "acm",
-        sdk_name: "acm",
+        sdk_names: &["acm"],
         title: "Certificate Manager",
         scope: "acm",
         protocols: &[Protocol::Json11],
@@ -93,7 +93,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Iam,
         name: "iam",
-        sdk_name: "iam",
+        sdk_names: &["iam"],
         title: "IAM",
         scope: "iam",
         protocols: &[Protocol::Query],
@@ -103,7 +103,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Sts,
         name: "sts",
-        sdk_name: "sts",
+        sdk_names: &["sts"],
         title: "STS",
         scope: "sts",
         protocols: &[Protocol::Query],
@@ -113,7 +113,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::CloudWatch,
         name: "cloudwatch",
-        sdk_name: "cloudwatch",
+        sdk_names: &["cloudwatch"],
         title: "CloudWatch",
         scope: "monitoring",
         protocols: &[Protocol::Query, Protocol::Json10, Protocol::Cbor],
@@ -123,7 +123,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Tagging,
         name: "resourcegroupstaggingapi",
-        sdk_name: "resourcegroupstaggingapi",
+        sdk_names: &["resourcegroupstaggingapi"],
         title: "Resource Groups Tagging",
         scope: "tagging",
         protocols: &[Protocol::Json11, Protocol::Cbor],
@@ -133,7 +133,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Shield,
         name: "shield",
-        sdk_name: "shield",
+        sdk_names: &["shield"],
         title: "Shield",
         scope: "shield",
         protocols: &[Protocol::Json11, Protocol::Cbor],
@@ -143,7 +143,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Wafv2,
         name: "wafv2",
-        sdk_name: "wafv2",
+        sdk_names: &["wafv2"],
         title: "WAF",
         scope: "wafv2",
         protocols: &[Protocol::Json11],
@@ -153,7 +153,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::WafRegional,
         name: "waf-regional",
-        sdk_name: "waf",
+        sdk_names: &["waf"],
         title: "WAF Classic, regional",
         scope: "waf-regional",
         protocols: &[Protocol::Json11],
@@ -163,7 +163,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::AutoScaling,
         name: "autoscaling",
-        sdk_name: "autoscaling",
+        sdk_names: &["autoscaling"],
         title: "EC2 Auto Scaling",
         scope: "autoscaling",
         protocols: &[Protocol::Query],
@@ -173,7 +173,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Ssm,
         name: "ssm",
-        sdk_name: "ssm",
+        sdk_names: &["ssm"],
         title: "Systems Manager",
         scope: "ssm",
         protocols: &[Protocol::Json11],
@@ -183,7 +183,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Sqs,
         name: "sqs",
-        sdk_name: "sqs",
+        sdk_names: &["sqs"],
         title: "Simple Queue Service",
         scope: "sqs",
         protocols: &[Protocol::Query, Protocol::Json10],
@@ -193,7 +193,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Lambda,
         name: "lambda",
-        sdk_name: "lambda",
+        sdk_names: &["lambda"],
         title: "Lambda",
         scope: "lambda",
         protocols: &[Protocol::RestJson],
@@ -203,7 +203,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Scheduler,
         name: "scheduler",
-        sdk_name: "scheduler",
+        sdk_names: &["scheduler"],
         title: "EventBridge Scheduler",
         scope: "scheduler",
         protocols: &[Protocol::RestJson],
@@ -213,7 +213,7 @@ static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Events,
         name: "events",
-        sdk_name: "eventbridge",
+        sdk_names: &["eventbridge", "events"],
         title: "EventBridge",
         scope: "events",
         protocols: &[Protocol::Json11],
@@ -276,9 +276,7 @@ impl Service {
 
     /// The service with this name in the ARN of a universal target. EventBridge has two names there.
     pub fn from_sdk_name(name: &str) -> Option<Service> {
-        let is_named = |service: &Service| {
-            service.spec().sdk_name == name || service.name() == name && *service == Service::Events
-        };
+        let is_named = |service: &Service| service.spec().sdk_names.contains(&name);
         Service::ALL.into_iter().find(is_named)
     }
 

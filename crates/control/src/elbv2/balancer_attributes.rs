@@ -238,16 +238,12 @@ pub(crate) const ATTRIBUTES: &[Setting<BalancerSettings>] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::setting::count_of;
 
     /// There are as many as on the page "Edit attributes for your Application Load Balancer" of the user guide.
     #[test]
     fn all_published_keys_are_there() {
-        let of = |holder| {
-            ATTRIBUTES
-                .iter()
-                .filter(move |one| one.row().holders.contains(&holder))
-        };
-        let count = |holder| of(holder).count();
+        let count = |holder| count_of(ATTRIBUTES, holder);
         assert_eq!(count(Application), 23);
     }
 }

@@ -232,16 +232,12 @@ pub(crate) const ATTRIBUTES: &[Setting<GroupSettings>] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::setting::count_of;
 
     /// There are as many as on the page "Target group attributes" of the user guide.
     #[test]
     fn all_published_keys_are_there() {
-        let of = |holder| {
-            ATTRIBUTES
-                .iter()
-                .filter(move |one| one.row().holders.contains(&holder))
-        };
-        let count = |holder| of(holder).count();
+        let count = |holder| count_of(ATTRIBUTES, holder);
         // Without waf.http2.traffic_inspection_behavior, whose default AWS has not published.
         assert_eq!(count(HttpGroup), 14);
     }

@@ -169,16 +169,12 @@ pub(crate) const ATTRIBUTES: &[Setting<ListenerSettings>] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::setting::count_of;
 
     /// There are as many as on the page "Listener attributes" of the user guide.
     #[test]
     fn all_published_keys_are_there() {
-        let of = |holder| {
-            ATTRIBUTES
-                .iter()
-                .filter(move |one| one.row().holders.contains(&holder))
-        };
-        let count = |holder| of(holder).count();
+        let count = |holder| count_of(ATTRIBUTES, holder);
         assert_eq!(count(SecureListener), 8 + 11);
         assert_eq!(count(Listener), 11);
     }

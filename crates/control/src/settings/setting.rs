@@ -105,3 +105,10 @@ pub(crate) fn put<V>(place: &mut V, value: Option<V>) -> Option<()> {
     *place = value?;
     Some(())
 }
+
+/// How many settings of a table `holder` has.
+#[cfg(test)]
+pub(crate) fn count_of<T>(table: &[Setting<T>], holder: Holder) -> usize {
+    let of_holder = |setting: &&Setting<T>| setting.row.holders.contains(&holder);
+    table.iter().filter(of_holder).count()
+}
