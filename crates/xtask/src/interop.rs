@@ -169,6 +169,8 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
     build()?;
     let root = crate::root::root()?;
     let venv = venv(&root)?;
+    let files = files(&root);
+    std::fs::create_dir_all(&files).with_context(|| format!("cannot make {}", files.display()))?;
     let wanted = SUITES
         .iter()
         .filter(|suite| wanted.is_empty() || wanted.iter().any(|name| name == suite.0));
@@ -251,10 +253,18 @@ fn list(names: &[&str]) -> String {
     }
 }
 
+/// Where suites keep what they download and write.
+fn files(root: &Path) -> PathBuf {
+    target(root).join("interop")
+}
+
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}
+
 /// The command that runs a suite.
 fn suite(root: &Path, venv: &Path, script: &str) -> anyhow::Result<Command> {
     let script = root.join("tests/interop").join(script);
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let interpreter = if script.extension().is_some_and(|extension| extension == "py") {
         venv.join("bin/python")
     } else {
@@ -269,8 +279,8 @@ fn suite(root: &Path, venv: &Path, script: &str) -> anyhow::Result<Command> {
         .env("PATH", path)
         .env("VIRTUAL_ENV", venv)
         .env("PYTHONPATH", root.join("tests/interop"))
-        .env("FOREBAY_BIN", target.join("release/forebay"))
-        .env("FOREBAY_INTEROP_DIR", target.join("interop"))
+        .env("FOREBAY_BIN", target(root).join("release/forebay"))
+        .env("FOREBAY_INTEROP_DIR", files(root))
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env_remove("AWS_PROFILE")
         .env_remove("AWS_ACCESS_KEY_ID")
@@ -281,8 +291,7 @@ fn suite(root: &Path, venv: &Path, script: &str) -> anyhow::Result<Command> {
 /// The clients' virtual environment under target/, made from the lock file, and made again when the lock file changes.
 fn venv(root: &Path) -> anyhow::Result<PathBuf> {
     let lock = std::fs::read_to_string(root.join("tests/interop/requirements.txt"))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let venv = target.join("venv");
+    let venv = target(root).join("venv");
     let stamp = venv.join("requirements.txt");
     if std::fs::read_to_string(&stamp).is_ok_and(|text| text == lock) {
         return Ok(venv);
