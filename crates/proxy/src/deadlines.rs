@@ -149,14 +149,20 @@ impl Deadline {
         act(&mut self.sweep.entries.borrow_mut()[self.key as usize])
     }
 
-    /// Sets the deadline and forgets that an earlier one passed. A cut is not forgotten while its target is watched: bodies
-    /// that never pause arm their deadline again and again, and would otherwise outlive the deregistration delay.
+    /// Sets the deadline and forgets that an earlier one passed. A cut is not forgotten while its target is watched, nor the
+    /// end of a tunnel before its peers were told: bytes that never pause arm their deadline again and again, and would
+    /// otherwise outlive the deregistration delay, or be cut off untold.
     pub(crate) fn arm(&self, until: Mono, idle: bool) {
         self.with(|entry| {
             entry.until = until;
             entry.idle = idle;
             entry.looked = false;
-            if entry.ended != Some(Ended::Cut) || entry.target.is_none() {
+            let stays = match entry.ended {
+                Some(Ended::Cut) => entry.target.is_some(),
+                Some(Ended::Closing) => entry.tunnel,
+                Some(Ended::Late) | None => false,
+            };
+            if !stays {
                 entry.ended = None;
             }
         });
@@ -165,6 +171,11 @@ impl Deadline {
     /// Marks the connection as carrying a tunnel, whose peers can be told about the end.
     pub(crate) fn carries_tunnel(&self) {
         self.with(|entry| entry.tunnel = true);
+    }
+
+    /// The peers of the tunnel are being told about the end: it is not ended a second time.
+    pub(crate) fn ends_tunnel(&self) {
+        self.with(|entry| entry.tunnel = false);
     }
 
     /// Sets the target whose cut also ends this wait.
@@ -229,5 +240,37 @@ impl<F: Future> Future for Until<'_, F> {
 impl Drop for Deadline {
     fn drop(&mut self) {
         self.sweep.entries.borrow_mut().try_remove(self.key as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forebay_node::{ListenerId, ZoneId};
+
+    #[test]
+    fn a_tunnel_with_bytes_on_their_way_is_still_told_of_its_end() {
+        let table = Rc::new(DeadlineTable::default());
+        let address = ListenerAddress {
+            listener: ListenerId(0),
+            zone: ZoneId(0),
+            port: 80,
+            secure: false,
+            shared: false,
+            sniffs: false,
+            proxied: false,
+            tells_clients: false,
+        };
+        let deadline = table.deadline(address);
+        deadline.carries_tunnel();
+        let ended = |deadline: &Deadline| deadline.poll_ended(&Context::from_waker(Waker::noop()));
+        assert!(table.end_tunnels());
+        // A message came between the sweep and the task's turn.
+        deadline.arm(Mono::NEVER, false);
+        assert_eq!(ended(&deadline), Poll::Ready(Ended::Closing));
+        deadline.ends_tunnel();
+        deadline.arm(Mono::NEVER, false);
+        assert_eq!(ended(&deadline), Poll::Pending, "told once");
+        assert!(!table.end_tunnels());
     }
 }

@@ -407,7 +407,8 @@ async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>)
     }
 }
 
-/// Serves the open connections until they have ended, or until the deadline.
+/// Serves the open connections until they have ended, or until the deadline. Idle ones are closed after `patience`; without
+/// one, this is the end, and tunnels are told.
 async fn linger(
     worker: &Worker,
     commands: &mut mpsc::UnboundedReceiver<Command>,
@@ -431,8 +432,11 @@ async fn linger(
             }
         }
         sweep(worker);
-        if patience.is_some_and(|patience| worker.recent() >= patience) {
-            worker.sweep.close_idle(None);
+        match patience {
+            Some(patience) if worker.recent() >= patience => worker.sweep.close_idle(None),
+            Some(_) => {}
+            // A request may become a tunnel only now.
+            None => _ = worker.sweep.end_tunnels(),
         }
     }
 }

@@ -212,6 +212,7 @@ impl<W: Wire> RequestContext<'_, W> {
                 Ok(Err(reason)) => return Some(reason),
                 // This process is about to end: both peers get a close frame with status 1001 and may reconnect elsewhere.
                 Err(Ended::Closing) => {
+                    deadline.ends_tunnel();
                     up.end_with(&GOING_AWAY_MASKED);
                     down.end_with(&GOING_AWAY);
                 }
