@@ -85,6 +85,10 @@ fn value(model: &Model, shape: ShapeId, raw: Value, names: Names) -> Result<Valu
         (Kind::Float, Value::String(text)) if NOT_FINITE.contains(&text.as_str()) => Ok(Value::String(text)),
         (Kind::Timestamp, Value::String(text)) => epoch_seconds(&text)
             .ok_or_else(|| ApiError::serialization("STRING_VALUE can not be converted to a Timestamp")),
+        // A document for people to write, such as a schedule's input, has the text itself.
+        (Kind::Blob, Value::String(text)) if names == Names::Own => Ok(Value::String(
+            base64::engine::general_purpose::STANDARD.encode(text),
+        )),
         (Kind::Blob, Value::String(text)) => match base64::engine::general_purpose::STANDARD.decode(&text) {
             Ok(_) => Ok(Value::String(text)),
             Err(_) => Err(ApiError::serialization(

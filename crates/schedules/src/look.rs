@@ -44,7 +44,7 @@ pub struct Missed {
 /// The result of one look at a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// The runs to start now, by scheduled time, each once.
+    /// The runs whose time has come, by scheduled time, each once. With a flexible window, one may begin later.
     pub runs: Vec<Run>,
     /// The runs that were missed and do not run.
     pub missed: Missed,
@@ -52,18 +52,11 @@ pub struct Look {
     pub next_look: Option<Wall>,
 }
 
-impl Look {
-    /// Whether the schedule must be deleted, once the runs of this look and earlier ones are over, retries included.
-    pub fn deletes(&self, after: AfterCompletion) -> bool {
-        self.next_look.is_none() && after == AfterCompletion::Delete
-    }
-}
-
-/// Finds what is due of a schedule: all runs that begin after the last look and no later than now.
+/// Finds what is due of a schedule: all runs whose scheduled time is after the last look and no later than now.
 ///
-/// A run that was to begin more than `tolerance` ago (at most an hour) counts as missed. Windows are drawn with `seed`,
-/// which must never change for a schedule. If `now` is before `last`, because the clock was set back, nothing is due,
-/// and `last` must be kept. Before the first look, `last` is [`Schedule::unseen`].
+/// A run that was to begin more than `tolerance` ago (at most an hour) counts as missed. When a run begins within its
+/// window is drawn with `seed`, once: what is drawn must be kept. If `now` is before `last`, because the clock was set back,
+/// nothing is due, and `last` must be kept. Before the first look, `last` is [`Schedule::unseen`].
 pub fn look(
     name: &Arc<str>,
     schedule: &Schedule,
@@ -82,21 +75,12 @@ pub fn look(
     let window = schedule.window().length();
     // Runs scheduled up to here were to begin before the tolerance, wherever in their window.
     let old = earlier(earlier(now, tolerance), window + Duration::from_micros(1));
-    // Runs scheduled within a window's length before the last look may not have begun by then, so they are looked at
-    // again.
-    let recent = old.max(earlier(last, window));
 
     let mut runs = Vec::new();
     let mut missed = seen.missed_long_ago(old);
-    let mut next_look = None;
-    for id in seen.between(recent, now) {
+    for id in seen.between(old.max(last), now) {
         let begins = schedule.window().begins(&id, seed);
-        if begins <= last {
-            continue;
-        }
-        if begins > now {
-            next_look = earliest(next_look, Some(begins));
-        } else if begins < earlier(now, tolerance) {
+        if begins < earlier(now, tolerance) {
             missed.add(id, begins);
         } else {
             let reason = RunReason::OnTime;
@@ -115,12 +99,8 @@ pub fn look(
     Look {
         runs,
         missed: missed.missed,
-        next_look: earliest(next_look, schedule.next_after(now.max(last))),
+        next_look: schedule.next_after(now.max(last)),
     }
-}
-
-fn earliest(one: Option<Wall>, other: Option<Wall>) -> Option<Wall> {
-    one.into_iter().chain(other).min()
 }
 
 fn earlier(at: Wall, span: Duration) -> Wall {
@@ -175,24 +155,15 @@ impl Seen<'_> {
         core::iter::successors(next(after), move |at| next(*at)).map(|scheduled| self.run(scheduled))
     }
 
-    /// Runs whose window ended before `old`. Those scheduled before the last look that had not begun then are examined
-    /// one by one, as a window is at most a day. Of the later ones, the latest is searched for, and only a limited
-    /// number are counted.
+    /// Runs whose window ended before `old`: the latest is searched for, and only a limited number are counted.
     fn missed_long_ago(&self, old: Wall) -> MissedRuns {
-        let window = self.schedule.window();
         let mut missed = MissedRuns::default();
-        for id in self.between(earlier(self.last, window.length()), self.last.min(old)) {
-            let begins = window.begins(&id, self.seed);
-            if begins > self.last {
-                missed.add(id, begins);
-            }
-        }
-        let later = self.between(self.last, old).take(MISSED_MAX + 1).count();
-        missed.missed.count += later.min(MISSED_MAX);
-        missed.missed.is_more = later > MISSED_MAX;
+        let count = self.between(self.last, old).take(MISSED_MAX + 1).count();
+        missed.missed.count = count.min(MISSED_MAX);
+        missed.missed.is_more = count > MISSED_MAX;
         if let Some(latest) = self.schedule.last_within(self.last, old) {
             let id = self.run(latest);
-            let begins = window.begins(&id, self.seed);
+            let begins = self.schedule.window().begins(&id, self.seed);
             missed.is_latest(id, begins);
         }
         missed

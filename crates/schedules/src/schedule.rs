@@ -33,7 +33,7 @@ pub struct RawSchedule<'a> {
     /// When it was created, or enabled with this expression. Nothing is due before, and a rate without a start date
     /// counts from here.
     pub since: Wall,
-    /// `StartDate`. One-time schedules ignore it and `end`.
+    /// `StartDate`: a rate counts from here, even if it lies before `since`. One-time schedules ignore it and `end`.
     pub start: Option<Wall>,
     /// `EndDate`.
     pub end: Option<Wall>,
@@ -48,9 +48,11 @@ pub struct Schedule {
     zone: TimeZone,
     /// The lower bound of scheduled times, in whole seconds.
     first: Wall,
+    /// What a rate counts from.
+    anchor: Wall,
     /// The upper bound of scheduled times.
     last: Wall,
-    /// Whether a rate's first run is one interval after `first` (rules) instead of at `first` itself.
+    /// Whether a rate's first run is one interval after `anchor` (rules) instead of at `anchor` itself.
     skips_first: bool,
     window: Window,
 }
@@ -80,6 +82,7 @@ impl Schedule {
             expression,
             zone,
             first: whole_second(start.max(raw.since)),
+            anchor: whole_second(start),
             last: end.unwrap_or(Wall(i64::MAX)),
             // A rule first runs after one interval; a schedule of Scheduler runs at once.
             skips_first: raw.dialect == Dialect::Rules,
@@ -134,13 +137,14 @@ impl Schedule {
 
     fn next_of_rate(&self, period: u128, after: Wall) -> Option<Wall> {
         let least = u128::from(self.skips_first);
-        let passed = after.0.checked_sub(self.first.0).filter(|passed| *passed >= 0);
+        let after = after.max(self.unseen());
+        let passed = after.0.checked_sub(self.anchor.0).filter(|passed| *passed >= 0);
         let count = match passed {
             None => least,
             Some(passed) => (u128::from(passed.unsigned_abs()) / period + 1).max(least),
         };
         let span = i64::try_from(count.checked_mul(period)?).ok()?;
-        self.first.0.checked_add(span).map(Wall)
+        self.anchor.0.checked_add(span).map(Wall)
     }
 }
 

@@ -45,7 +45,7 @@ fn sent(caller: &mut Caller, now: Wall) -> Vec<Value> {
         observations: &caller.observed,
         datapoints: &caller.datapoints,
     };
-    let runs = doing(&caller.state, now).into_iter();
+    let runs = doing(&caller.state, now, usize::MAX, |_, _| false).into_iter();
     runs.map(
         |(region, key, _)| match ask(&caller.state, &region, &key, &ports, now).unwrap().unwrap() {
             Asked::Order(MessageOrder::Send { letters, .. }, _) => {

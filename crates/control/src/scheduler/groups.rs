@@ -16,7 +16,16 @@ const GROUPS: usize = 500;
 
 pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
     let name = tx.request.input["Name"].as_str().unwrap_or_default().to_owned();
-    if name == DEFAULT || tx.region().schedule_groups.contains_key(&name) {
+    let token = tx.request.input["ClientToken"].as_str().map(str::to_owned);
+    if let Some(before) = tx.region().schedule_groups.get(&name) {
+        // A client that got no answer calls again with the same token.
+        return if token.is_some() && token == before.token {
+            Ok(json!({"ScheduleGroupArn": before.arn}))
+        } else {
+            Err(conflict("Schedule group", &name))
+        };
+    }
+    if name == DEFAULT {
         return Err(conflict("Schedule group", &name));
     }
     if tx.region().schedule_groups.len() >= GROUPS {
@@ -26,6 +35,7 @@ pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
         arn: own_arn(tx, "scheduler", &format!("schedule-group/{name}")),
         created: tx.request.now,
         modified: tx.request.now,
+        token,
         name: name.clone(),
     };
     let arn = group.arn.clone();

@@ -31,5 +31,6 @@ pub(super) fn named(view: &View<'_>, name: &str) -> Result<Arc<ScheduleGroup>, A
         arn: own_arn(view, "scheduler", "schedule-group/default"),
         created: made,
         modified: made,
+        token: None,
     }))
 }

@@ -6,7 +6,8 @@ use crate::api::arns::own_arn;
 use crate::api::context::{Answered, Tx, View};
 use crate::schedules::lists::{page, with_token};
 use crate::schedules::records::{EventSchedule, Target, Timing};
-use crate::schedules::{check, forget, start, stop};
+use crate::schedules::{check, end_if_over, forget, rearrange, start, stop};
+use core::time::Duration;
 use forebay_awswire::ApiError;
 use forebay_schedules::{AfterCompletion, Dialect, ExpressionError, ScheduleError, Window};
 use forebay_units::Wall;
@@ -127,15 +128,20 @@ fn given(view: &View<'_>, since: Wall) -> Result<EventSchedule, ApiError> {
         },
         created: view.request.now,
         modified: view.request.now,
+        token: input["ClientToken"].as_str().map(str::to_owned),
         name,
         group,
     })
 }
 
 fn keep(tx: &mut Tx<'_>, schedule: EventSchedule) -> Answered {
+    let now = tx.request.now;
     let region = tx.region_mut();
     if schedule.enabled {
         start(region, &schedule.arn, &schedule.timing).map_err(|why| invalid(why.to_string()))?;
+        if schedule.after == AfterCompletion::Delete {
+            end_if_over(region, &schedule.arn, now);
+        }
     } else {
         stop(region, &schedule.arn);
     }
@@ -146,11 +152,30 @@ fn keep(tx: &mut Tx<'_>, schedule: EventSchedule) -> Answered {
     Ok(json!({"ScheduleArn": arn}))
 }
 
+/// How long ago the start date of a new schedule may be.
+const START_AGO: Duration = Duration::from_secs(300);
+
 pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
     let schedule = given(tx, tx.request.now)?;
     let schedules = &tx.region().event_schedules;
-    if schedules.contains_key(&key(&schedule.group, &schedule.name)) {
-        return Err(conflict("Schedule", &schedule.name));
+    if let Some(before) = schedules.get(&key(&schedule.group, &schedule.name)) {
+        // A client that got no answer calls again with the same token.
+        return if schedule.token.is_some() && schedule.is_like(before) {
+            Ok(json!({"ScheduleArn": before.arn}))
+        } else {
+            Err(conflict("Schedule", &schedule.name))
+        };
+    }
+    let recurs = !schedule.timing.expression.starts_with("at(");
+    if recurs
+        && schedule
+            .timing
+            .start
+            .is_some_and(|start| start + START_AGO < tx.request.now)
+    {
+        return Err(invalid(
+            "The StartDate you specify cannot be earlier than 5 minutes ago.",
+        ));
     }
     if schedules.len() >= SCHEDULES {
         return Err(quota(format!("A region has {SCHEDULES} schedules at most.")));
@@ -162,11 +187,17 @@ pub(super) fn update(tx: &mut Tx<'_>) -> Answered {
     let before = found(tx)?;
     let mut schedule = given(tx, tx.request.now)?;
     schedule.created = before.created;
-    // If its times do not change, it continues as before: a rate keeps counting from the same time.
+    schedule.token.clone_from(&before.token);
+    // If its times do not change, it continues as before: a rate keeps counting from the same time, and runs that wait for
+    // their moment still come.
     let times = |timing: &Timing| (timing.expression.clone(), timing.zone.clone(), timing.start);
-    if before.enabled && times(&schedule.timing) == times(&before.timing) {
+    let goes_on = before.enabled && times(&schedule.timing) == times(&before.timing);
+    if goes_on {
         schedule.timing.since = before.timing.since;
     }
+    let now = tx.request.now;
+    let changed = (goes_on && schedule.enabled).then_some((&schedule.target, &schedule.timing));
+    rearrange(tx.region_mut(), &schedule.arn, now, changed);
     keep(tx, schedule)
 }
 

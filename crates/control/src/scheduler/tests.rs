@@ -7,6 +7,8 @@ use forebay_awswire::{ApiError, Service};
 use forebay_units::Wall;
 use serde_json::{Value, json};
 
+mod changes;
+
 const QUEUE: &str = "arn:aws:sqs:local-1:123456789012:q";
 const ROLE: &str = "arn:aws:iam::123456789012:role/run";
 
@@ -23,7 +25,7 @@ impl Caller {
             self.state = next;
         }
         let mut asked = Vec::new();
-        for (region, key, how) in doing(&self.state, now) {
+        for (region, key, how) in doing(&self.state, now, usize::MAX, |_, _| false) {
             let ports = Ports {
                 observations: &self.observed,
                 datapoints: &self.datapoints,
@@ -79,7 +81,7 @@ fn a_schedule_is_made_changed_listed_and_deleted() {
     change["FlexibleTimeWindow"] = json!({"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15});
     change["State"] = json!("DISABLED");
     caller.scheduler("UpdateSchedule", change).unwrap();
-    assert_eq!(next_look(&caller.state, |_, _| false), None);
+    assert_eq!(next_look(&caller.state, caller.now, |_, _| false), None);
     let shown = caller.scheduler("GetSchedule", json!({"Name": "s"})).unwrap();
     assert_eq!(
         (&shown["State"], &shown["ScheduleExpressionTimezone"]),
@@ -229,7 +231,7 @@ fn a_capacity_reservation_is_set_and_reset_at_the_second() {
     };
     // `now` is 22:13:20.
     assert_eq!(
-        next_look(&caller.state, |_, _| false),
+        next_look(&caller.state, caller.now, |_, _| false),
         Some(Wall::from_seconds(begin.seconds() + 40))
     );
     caller.runs(Wall::from_seconds(begin.seconds() + 39));
@@ -347,13 +349,16 @@ fn a_rate_goes_on_from_where_it_counted_when_something_else_changes() {
     ends["EndDate"] = json!(begin.seconds() + 7200);
     caller.scheduler("UpdateSchedule", ends).unwrap();
     assert_eq!(
-        next_look(&caller.state, |_, _| false),
+        next_look(&caller.state, caller.now, |_, _| false),
         Some(Wall::from_seconds(begin.seconds() + 3600))
     );
     caller
         .scheduler("UpdateSchedule", schedule("s", "rate(2 hours)", QUEUE))
         .unwrap();
-    assert_eq!(next_look(&caller.state, |_, _| false), Some(caller.now));
+    assert_eq!(
+        next_look(&caller.state, caller.now, |_, _| false),
+        Some(caller.now)
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! (docs/decisions/0044).
 
 use super::due::settle;
-use super::events::{execution_id, input};
+use super::events::{event, execution_id, input, is_of_rule, time};
 use super::records::{RunPhase, ScheduledRun};
 use super::targets::retry_policy;
 use super::universal::{Universal, universal};
@@ -15,6 +15,7 @@ use crate::messages::{Asked, MessageOrder, MessageOutcome};
 use crate::operate::{find, find_any};
 use crate::ports::Ports;
 use crate::state::State;
+use core::time::Duration;
 use forebay_awswire::{ApiError, Service};
 use forebay_queues::{Letter, MessageId};
 use forebay_schedules::{Attempt, FailureKind, NextStep};
@@ -24,6 +25,12 @@ use std::sync::Arc;
 
 /// The caller of scheduled calls.
 const CALLER: &str = "forebay-scheduler";
+
+/// Pause before a dead letter is sent again.
+const DEAD_LETTER_RETRY: Duration = Duration::from_secs(10);
+
+/// How long after its beginning a run's dead letter is tried, beyond the longest time for retries.
+const DEAD_LETTER_AGE: Duration = Duration::from_secs(2 * 86_400);
 
 /// How a due run is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,24 +51,38 @@ struct Calls<'a> {
     input: Value,
 }
 
-/// All runs that are due: the region, the key, and how to carry each out.
-pub fn doing(state: &State, now: Wall) -> Vec<(String, String, Doing)> {
+/// Up to `most` runs that are due: the region, the key, and how to carry each out. Those under way are left out.
+pub fn doing(
+    state: &State,
+    now: Wall,
+    most: usize,
+    is_under_way: impl Fn(&str, &str) -> bool + Copy,
+) -> Vec<(String, String, Doing)> {
     let all = state.regions().flat_map(|(name, region)| {
-        region.scheduled_runs.iter().filter_map(move |(key, run)| {
-            let how = match &run.phase {
-                RunPhase::Due { at, .. } if *at <= now => match universal(&run.target.arn, find_any) {
-                    Some(Ok(Universal { operation, .. })) if operation.changes_state() => Doing::Write,
-                    Some(Ok(Universal { operation, .. })) if !operation.asks_messages() => Doing::Put,
-                    // A target that cannot be called goes the same way, and fails there.
-                    _ => Doing::Ask,
-                },
-                RunPhase::DeadLetter { .. } => Doing::Ask,
-                _ => return None,
+        let due = region.scheduled_runs.iter().filter(move |(key, run)| {
+            let (RunPhase::Due { at, .. } | RunPhase::DeadLetter { at, .. }) = &run.phase else {
+                return false;
             };
-            Some((name.to_owned(), key.clone(), how))
-        })
+            *at <= now && !is_under_way(name, key)
+        });
+        due.map(move |(key, run)| (name, key, run))
     });
-    all.collect()
+    // What is due is found first, and only then how: that takes longer.
+    all.take(most)
+        .map(|(name, key, run)| (name.to_owned(), key.clone(), how(run)))
+        .collect()
+}
+
+fn how(run: &ScheduledRun) -> Doing {
+    if matches!(run.phase, RunPhase::DeadLetter { .. }) {
+        return Doing::Ask;
+    }
+    match universal(&run.target.arn, find_any) {
+        Some(Ok(Universal { operation, .. })) if operation.changes_state() => Doing::Write,
+        Some(Ok(Universal { operation, .. })) if !operation.asks_messages() => Doing::Put,
+        // A target that cannot be called goes the same way, and fails there.
+        _ => Doing::Ask,
+    }
 }
 
 fn run_of<'a>(state: &'a State, region: &str, key: &str) -> Option<&'a Arc<ScheduledRun>> {
@@ -71,7 +92,12 @@ fn run_of<'a>(state: &'a State, region: &str, key: &str) -> Option<&'a Arc<Sched
 /// The operation that a run calls. Functions are invoked otherwise.
 fn calls<'a>(run: &'a ScheduledRun, region: &'a str) -> Result<Calls<'a>, ApiError> {
     let (service, operation, input) = match (&run.phase, universal(&run.target.arn, find_any)) {
-        (RunPhase::DeadLetter { code, why, condition }, _) => (
+        (
+            RunPhase::DeadLetter {
+                code, why, condition, ..
+            },
+            _,
+        ) => (
             Service::Sqs,
             find(Service::Sqs, "SendMessage"),
             dead_letter(run, code, why, condition.as_deref()),
@@ -84,7 +110,11 @@ fn calls<'a>(run: &'a ScheduledRun, region: &'a str) -> Result<Calls<'a>, ApiErr
                 "{}".to_owned()
             };
             let given: Value = serde_json::from_str(&given).unwrap_or(Value::Null);
-            let input = forebay_awswire::input_of(found.service, found.operation.name(), &given)?;
+            let mut input = forebay_awswire::input_of(found.service, found.operation.name(), &given)?;
+            if found.operation.name() == "Invoke" && input["InvocationType"] != "DryRun" {
+                // Nobody waits for the answer, and only an event is given to a function once.
+                input["InvocationType"] = json!("Event");
+            }
             (found.service, Some(found.operation), input)
         }
         (_, None) => (Service::Sqs, find(Service::Sqs, "SendMessage"), to_queue(run)),
@@ -122,19 +152,29 @@ fn dead_letter(run: &ScheduledRun, code: &str, why: &str, condition: Option<&str
     let mut attributes = json!({
         "ERROR_CODE": text(code),
         "ERROR_MESSAGE": text(if why.is_empty() { "-" } else { why }),
-        "EXECUTION_ID": text(&execution_id(run)),
-        "EXECUTION_TIME": text(&forebay_awswire::timestamp(run.begun.seconds() as f64)),
-        "SCHEDULE_ARN": text(&run.schedule),
         "TARGET_ARN": text(&run.target.arn),
         "RETRY_ATTEMPTS": text(&run.failures.saturating_sub(1).to_string()),
     });
     if let Some(condition) = condition {
         attributes["EXHAUSTED_RETRY_CONDITION"] = text(condition);
-        attributes["IS_PAYLOAD_TRUNCATED"] = text("false");
     }
+    let body = if is_of_rule(run) {
+        attributes["RULE_ARN"] = text(&run.schedule);
+        event(run, true).to_string()
+    } else {
+        attributes["SCHEDULE_ARN"] = text(&run.schedule);
+        attributes["SCHEDULED_TIME"] = text(&time(run));
+        attributes["EXECUTION_ID"] = text(&execution_id(run));
+        attributes["IS_PAYLOAD_TRUNCATED"] = text("false");
+        if run.target.arn.starts_with("arn:aws:sqs:") {
+            to_queue(run).to_string()
+        } else {
+            input(run)
+        }
+    };
     json!({
         "QueueUrl": url(run.target.dead_letter.as_deref().unwrap_or_default()),
-        "MessageBody": input(run),
+        "MessageBody": body,
         "MessageAttributes": attributes,
     })
 }
@@ -319,6 +359,13 @@ pub fn finish(
             why: Some(format!("{code}: {why}")),
         },
         (Ok(()), _) => RunPhase::Done { at: now, why: None },
+        (Err(error), RunPhase::DeadLetter { .. }) if passes(error) && now < given_up(run) => {
+            let mut phase = run.phase.clone();
+            if let RunPhase::DeadLetter { at, .. } = &mut phase {
+                *at = now + DEAD_LETTER_RETRY;
+            }
+            phase
+        }
         (Err(error), RunPhase::DeadLetter { why, .. }) => RunPhase::Done {
             at: now,
             why: Some(format!(
@@ -334,8 +381,14 @@ pub fn finish(
     let arn = changed.schedule.clone();
     let mut next = state.clone();
     let into = next.region_mut(region);
+    let is_done = matches!(changed.phase, RunPhase::Done { .. });
+    if is_done && (changed.target.input.is_some() || changed.target.transformer.is_some()) {
+        // An input may be large, and the history holds twenty runs of each schedule.
+        let target = Arc::make_mut(&mut changed.target);
+        (target.input, target.transformer) = (None, None);
+    }
     let changed = Arc::new(changed);
-    if matches!(changed.phase, RunPhase::Done { .. }) {
+    if is_done {
         into.scheduled_runs.remove(key);
         into.ended_runs.insert(key.to_owned(), changed);
     } else {
@@ -346,12 +399,21 @@ pub fn finish(
     Some(next)
 }
 
+/// Whether the same call may succeed later.
+fn passes(error: &ApiError) -> bool {
+    error.status >= 500 || error.status == 429 || error.code.contains("Throttl")
+}
+
+/// When a dead letter that cannot be sent is given up.
+fn given_up(run: &ScheduledRun) -> Wall {
+    run.begun + DEAD_LETTER_AGE
+}
+
 fn failed(state: &State, run: &ScheduledRun, error: &ApiError, now: Wall) -> RunPhase {
-    let passes = error.status >= 500 || error.status == 429 || error.code.contains("Throttl");
     let attempt = Attempt {
         retries: run.failures,
         begun: run.begun,
-        kind: if passes {
+        kind: if passes(error) {
             FailureKind::Passing
         } else {
             FailureKind::Lasting
@@ -367,6 +429,7 @@ fn failed(state: &State, run: &ScheduledRun, error: &ApiError, now: Wall) -> Run
             code: error.code.clone(),
             why: error.message.clone(),
             condition: exhausted.condition().map(str::to_owned),
+            at: now,
         },
         NextStep::DeadLetter(_) => RunPhase::Done {
             at: now,

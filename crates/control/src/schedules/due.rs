@@ -1,4 +1,5 @@
-//! Finds due runs. They are stored in the same commit as the time of the look, so that none is found twice or lost.
+//! Finds due runs. They are stored in the same commit as the time of the look, so that none is found twice or lost. A run
+//! with a flexible window is stored at its scheduled time, and waits for its moment as a row.
 
 use super::lives::runs_of;
 use super::records::{RunPhase, ScheduleClock, ScheduledRun, Target, Timing, key};
@@ -57,17 +58,25 @@ pub(super) fn schedule_key(arn: &str) -> Option<&str> {
     Some(arn.split_once(":schedule/")?.1)
 }
 
+/// How far a look may lie in the future before it is clear that the wall clock was wrong then.
+const AHEAD: Duration = Duration::from_secs(86_400);
+
+/// Whether the clock must be looked at: a run is due, or the last look lies in the future.
+fn is_due(clock: &ScheduleClock, now: Wall) -> bool {
+    clock.next.is_some_and(|next| next <= now) || clock.last > now + AHEAD
+}
+
 /// When to look next, if ever. Runs in progress are left out.
-pub fn next_look(state: &State, is_under_way: impl Fn(&str, &str) -> bool + Copy) -> Option<Wall> {
+pub fn next_look(state: &State, now: Wall, is_under_way: impl Fn(&str, &str) -> bool + Copy) -> Option<Wall> {
     let regions = state.regions().flat_map(|(name, region)| {
-        let clocks = region.schedule_clocks.values().filter_map(|clock| clock.next);
+        let clocks = region.schedule_clocks.values();
+        let clocks = clocks.filter_map(move |clock| if is_due(clock, now) { Some(now) } else { clock.next });
         let runs = region
             .scheduled_runs
             .iter()
             .filter(move |(key, _)| !is_under_way(name, key));
         let runs = runs.filter_map(|(_, run)| match run.phase {
-            RunPhase::Due { at, .. } => Some(at),
-            RunPhase::DeadLetter { .. } => Some(run.begun),
+            RunPhase::Due { at, .. } | RunPhase::DeadLetter { at, .. } => Some(at),
             RunPhase::Done { .. } => None,
         });
         clocks.chain(runs)
@@ -84,7 +93,7 @@ pub fn look(state: &State, now: Wall, how: Looking) -> Option<State> {
         let due: Vec<(&String, &Arc<ScheduleClock>)> = region
             .schedule_clocks
             .iter()
-            .filter(|(_, clock)| clock.next.is_some_and(|next| next <= now))
+            .filter(|(_, clock)| is_due(clock, now))
             .collect();
         for (arn, clock) in due {
             changed = true;
@@ -100,6 +109,11 @@ pub fn look(state: &State, now: Wall, how: Looking) -> Option<State> {
                 continue;
             };
             let named: Arc<str> = Arc::from(arn.as_str());
+            let mut clock = (**clock).clone();
+            if clock.last > now + AHEAD {
+                // The wall clock was wrong at the last look. Times that have run since have their rows.
+                clock.last = now;
+            }
             let found = forebay_schedules::look(
                 &named,
                 &times,
@@ -108,7 +122,7 @@ pub fn look(state: &State, now: Wall, how: Looking) -> Option<State> {
                 how.tolerance,
                 seed,
             );
-            take(into, arn, clock, &enabled, &found, now);
+            take(into, arn, &clock, &enabled, &found, now);
         }
     }
     changed.then(|| {
@@ -118,15 +132,16 @@ pub fn look(state: &State, now: Wall, how: Looking) -> Option<State> {
 }
 
 fn take(into: &mut Region, arn: &str, clock: &ScheduleClock, enabled: &Enabled<'_>, found: &Look, now: Wall) {
+    let targets: Vec<Arc<Target>> = enabled.targets.iter().cloned().map(Arc::new).collect();
     for run in &found.runs {
-        for target in enabled.targets {
+        for target in &targets {
             let key = key(arn, run.id.scheduled, &target.id);
             let new = ScheduledRun {
                 schedule: arn.to_owned(),
                 scheduled: run.id.scheduled,
                 begun: run.begins,
                 caught_up: run.reason == forebay_schedules::RunReason::CaughtUp,
-                target: target.clone(),
+                target: Arc::clone(target),
                 failures: 0,
                 phase: RunPhase::Due {
                     at: run.begins,
@@ -147,6 +162,49 @@ fn take(into: &mut Region, arn: &str, clock: &ScheduleClock, enabled: &Enabled<'
     };
     into.schedule_clocks.insert(arn.to_owned(), Arc::new(clock));
     settle(into, arn);
+}
+
+/// The state without the runs whose moment within their window passed while Forebay was not running; `None` if there are
+/// none. As with other missed runs, the latest one of each schedule runs, if so configured. To be called after the first
+/// look.
+pub fn miss(state: &State, now: Wall, how: Looking) -> Option<State> {
+    let mut next = state.clone();
+    let mut changed = false;
+    for (name, region) in state.regions() {
+        // Rows are ordered by schedule and time, so the latest of each schedule comes first.
+        let missed = region.scheduled_runs.iter().rev().filter(|(_, run)| {
+            run.failures == 0 && run.begun > run.scheduled && run.begun + how.tolerance < now
+        });
+        let mut latest = None;
+        for (key, run) in missed {
+            let is_latest = latest != Some(&run.schedule);
+            latest = Some(&run.schedule);
+            changed = true;
+            let into = next.region_mut(name);
+            if is_latest && how.catch_up == CatchUp::RunLatest {
+                let caught_up = true;
+                let run = (**run).clone();
+                into.scheduled_runs
+                    .insert(key.clone(), Arc::new(ScheduledRun { caught_up, ..run }));
+                continue;
+            }
+            into.scheduled_runs.remove(key);
+            if let Some(clock) = into
+                .schedule_clocks
+                .get(&run.schedule)
+                .map(|clock| (**clock).clone())
+            {
+                let missed = clock.missed + 1;
+                into.schedule_clocks
+                    .insert(run.schedule.clone(), Arc::new(ScheduleClock { missed, ..clock }));
+            }
+            settle(into, &run.schedule);
+        }
+    }
+    changed.then(|| {
+        next.grow();
+        next
+    })
 }
 
 /// Drops all but the latest ended runs of a schedule, and deletes a completed schedule if it asks for that.

@@ -1,23 +1,64 @@
 //! Starts and stops the clocks of schedules.
 
-use super::records::{ScheduleClock, ScheduledRun, Timing};
+use super::records::{RunPhase, ScheduleClock, ScheduledRun, Target, Timing};
 use crate::tables::{Region, Table};
+use core::time::Duration;
 use forebay_schedules::ScheduleError;
+use forebay_units::Wall;
 use std::sync::Arc;
 
 /// Starts a schedule's clock, or continues the clock that it has: times that have run do not run again.
+///
+/// # Errors
+/// If the timing is invalid.
 pub(crate) fn start(region: &mut Region, arn: &str, timing: &Timing) -> Result<(), ScheduleError> {
     let times = timing.times()?;
     let before = region.schedule_clocks.get(arn);
     let last = before.map_or(times.unseen(), |clock| clock.last.max(times.unseen()));
     let clock = ScheduleClock {
         last,
-        // With a flexible window, a run begins later than this; the look at this time finds out when.
         next: times.next_after(last),
         missed: before.map_or(0, |clock| clock.missed),
     };
     region.schedule_clocks.insert(arn.to_owned(), Arc::new(clock));
     Ok(())
+}
+
+/// Has a schedule looked at at once if it will never be due: it may be one that is deleted then.
+pub(crate) fn end_if_over(region: &mut Region, arn: &str, now: Wall) {
+    let over = region
+        .schedule_clocks
+        .get(arn)
+        .filter(|clock| clock.next.is_none());
+    if let Some(clock) = over.map(|clock| (**clock).clone()) {
+        let next = Some(now);
+        region
+            .schedule_clocks
+            .insert(arn.to_owned(), Arc::new(ScheduleClock { next, ..clock }));
+    }
+}
+
+/// Changes the runs that wait for their moment in the window of a schedule: they have the target of the changed schedule,
+/// and begin before its window ends. Without a schedule, they are dropped.
+pub(crate) fn rearrange(region: &mut Region, arn: &str, now: Wall, changed: Option<(&Target, &Timing)>) {
+    let waiting = runs_of(&region.scheduled_runs, arn).filter(|(_, run)| run.is_waiting(now));
+    let waiting: Vec<_> = waiting.map(|(key, run)| (key.clone(), Arc::clone(run))).collect();
+    let target = changed.map(|(target, _)| Arc::new(target.clone()));
+    for (key, run) in waiting {
+        let (Some((_, timing)), Some(target)) = (changed, &target) else {
+            region.scheduled_runs.remove(&key);
+            continue;
+        };
+        let window = Duration::from_secs(u64::from(timing.window.unwrap_or(0)) * 60);
+        let begun = run.begun.min(run.scheduled + window);
+        let run = ScheduledRun {
+            begun,
+            target: Arc::clone(target),
+            phase: RunPhase::Due { at: begun, why: None },
+            ..(*run).clone()
+        };
+        region.scheduled_runs.insert(key, Arc::new(run));
+    }
 }
 
 /// Stops a schedule's clock. Runs in progress continue.

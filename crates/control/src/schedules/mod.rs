@@ -14,6 +14,6 @@ mod targets;
 mod universal;
 
 pub use calls::{Doing, ask, carry_out, doing, finish, put};
-pub use due::{Looking, ScheduleView, look, next_look};
-pub(crate) use lives::{forget, start, stop};
+pub use due::{Looking, ScheduleView, look, miss, next_look};
+pub(crate) use lives::{end_if_over, forget, rearrange, start, stop};
 pub(crate) use targets::check;

@@ -4,6 +4,7 @@ use forebay_schedules::{AfterCompletion, Dialect, RawSchedule, Schedule as Times
 use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// When a schedule runs, as given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,8 @@ pub struct ScheduleGroup {
     pub created: Wall,
     /// When it was last changed.
     pub modified: Wall,
+    /// The token of the call that made it: the same call again succeeds.
+    pub token: Option<String>,
 }
 
 /// A schedule of EventBridge Scheduler.
@@ -108,6 +111,18 @@ pub struct EventSchedule {
     pub created: Wall,
     /// When it was last changed.
     pub modified: Wall,
+    /// The token of the call that made it: the same call again succeeds.
+    pub token: Option<String>,
+}
+
+impl EventSchedule {
+    /// Whether the same call would make `other`.
+    pub fn is_like(&self, other: &EventSchedule) -> bool {
+        let mut same = self.clone();
+        same.timing.since = other.timing.since;
+        (same.created, same.modified) = (other.created, other.modified);
+        same == *other
+    }
 }
 
 /// A rule of EventBridge with a schedule.
@@ -151,8 +166,8 @@ pub struct ScheduledRun {
     pub begun: Wall,
     /// Whether it was missed and is being caught up.
     pub caught_up: bool,
-    /// The target, as it was when the run became due.
-    pub target: Target,
+    /// The target, as it was when the run became due; of a run that has ended, without its input.
+    pub target: Arc<Target>,
     /// How many attempts failed.
     pub failures: u32,
     /// The current phase.
@@ -177,6 +192,8 @@ pub enum RunPhase {
         why: String,
         /// The retry limit that was reached, if it was one.
         condition: Option<String>,
+        /// When to send it.
+        at: Wall,
     },
     /// It has ended.
     Done {
@@ -188,6 +205,11 @@ pub enum RunPhase {
 }
 
 impl ScheduledRun {
+    /// Whether it waits for its moment within its window.
+    pub fn is_waiting(&self, now: Wall) -> bool {
+        self.failures == 0 && self.begun > now
+    }
+
     /// Its key in the table.
     pub fn key(&self) -> String {
         key(&self.schedule, self.scheduled, &self.target.id)

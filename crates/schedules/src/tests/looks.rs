@@ -1,7 +1,7 @@
 //! Looks: what is due, what was missed, windows, and when to look again.
 
 use super::*;
-use crate::{AfterCompletion, CatchUp, Look, Missed, RunReason, WindowError, look};
+use crate::{CatchUp, Look, Missed, RunReason, WindowError, look};
 use core::time::Duration;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -104,7 +104,7 @@ fn years_of_missed_minutes_cost_little() {
 }
 
 #[test]
-fn a_schedule_that_is_over_is_deleted_if_told() {
+fn a_schedule_that_is_over_is_never_looked_at_again() {
     let once = schedule("at(2026-11-29T12:00:00)", "2026-11-29T09:00:00Z");
     let before = looked(
         &once,
@@ -112,7 +112,7 @@ fn a_schedule_that_is_over_is_deleted_if_told() {
         at("2026-11-29T11:00:00Z"),
         CatchUp::RunLatest,
     );
-    assert!(!before.deletes(AfterCompletion::Delete));
+    assert_eq!(before.next_look, Some(at("2026-11-29T12:00:00Z")));
     let after = looked(
         &once,
         at("2026-11-29T11:00:00Z"),
@@ -120,7 +120,7 @@ fn a_schedule_that_is_over_is_deleted_if_told() {
         CatchUp::RunLatest,
     );
     assert_eq!(times(&after), ["2026-11-29T12:00:00Z"]);
-    assert!(after.deletes(AfterCompletion::Delete) && !after.deletes(AfterCompletion::Keep));
+    assert_eq!(after.next_look, None);
 }
 
 #[test]
@@ -138,20 +138,26 @@ fn windows_have_from_one_minute_to_a_day() {
 }
 
 #[test]
-fn with_a_window_the_end_waits_for_the_run() {
+fn with_a_window_a_run_is_found_at_its_time_and_begins_later() {
     let mut raw = raw("at(2026-11-29T12:00:00)", "UTC", "2026-11-29T09:00:00Z");
     raw.window = Window::new(true, Some(60)).unwrap();
     let once = Schedule::new(&raw).unwrap();
     let noon = at("2026-11-29T12:00:00Z");
     let open = looked(&once, once.unseen(), noon, CatchUp::Skip);
-    let begins = open.next_look.unwrap();
+    assert_eq!(times(&open), ["2026-11-29T12:00:00Z"]);
+    let begins = open.runs[0].begins;
     assert!(begins > noon && begins < at("2026-11-29T13:00:00Z"));
-    assert!(!open.deletes(AfterCompletion::Delete));
-    let done = looked(&once, noon, begins, CatchUp::Skip);
-    assert_eq!(times(&done), ["2026-11-29T12:00:00Z"]);
-    assert!(done.deletes(AfterCompletion::Delete));
+    assert_eq!(open.next_look, None);
+    // Found late, but before it begins: it is on time, and begins when it would have.
+    let late = looked(&once, once.unseen(), Wall(begins.0 - 1), CatchUp::Skip);
+    assert_eq!((times(&late), late.runs[0].begins), (times(&open), begins));
     // Missed and then caught up: it keeps its identity.
-    let missed = looked(&once, noon, at("2026-12-24T00:00:00Z"), CatchUp::RunLatest);
+    let missed = looked(
+        &once,
+        once.unseen(),
+        at("2026-12-24T00:00:00Z"),
+        CatchUp::RunLatest,
+    );
     assert_eq!(times(&missed), ["2026-11-29T12:00:00Z*"]);
     assert_eq!(missed.runs[0].begins, begins);
 }
@@ -209,25 +215,23 @@ proptest! {
             prop_assert_eq!(look.missed, Missed::default());
             prop_assert!(look.next_look.is_some_and(|next| next > now));
             count += look.runs.len();
-            prop_assert!(look.runs.iter().all(|run| run.reason == RunReason::OnTime && run.begins > last && run.begins <= now));
+            prop_assert!(look.runs.iter().all(|run| run.reason == RunReason::OnTime && run.begins > last && run.id.scheduled <= now));
             names.extend(look.runs.iter().map(|run| run.id.to_string()));
             last = now;
         }
         prop_assert_eq!(names.len(), count, "none twice");
-        // All that began by now, found one by one.
+        // All whose time came by now, found one by one.
         let mut all = BTreeSet::new();
         let mut scheduled = begin;
         while let Some(next) = schedule.next_after(scheduled).filter(|next| *next <= last) {
             let id = crate::RunId { schedule: Arc::from("arn:one"), scheduled: next };
-            if raw.window.begins(&id, 7) <= last {
-                all.insert(id.to_string());
-            }
+            all.insert(id.to_string());
             scheduled = next;
         }
         prop_assert_eq!(names, all);
     }
 
-    /// Looking exactly when told finds each run at the moment it begins.
+    /// Looking exactly when told finds each run at its scheduled time.
     #[test]
     fn the_next_look_is_never_late(window in 0_i64..90, every in 1_u32..30, zone in prop::sample::select(&["UTC", "Europe/Berlin"])) {
         let expression = format!("cron(0/{every} * * * ? *)");
@@ -239,7 +243,7 @@ proptest! {
         while count < 40 {
             let now = looked(&schedule, last, last, CatchUp::Skip).next_look.unwrap();
             let look = looked(&schedule, last, now, CatchUp::Skip);
-            prop_assert!(now > last && look.runs.iter().all(|run| run.begins == now));
+            prop_assert!(now > last && look.runs.iter().all(|run| run.id.scheduled == now));
             prop_assert_eq!(look.missed, Missed::default());
             count += look.runs.len();
             last = now;
@@ -267,13 +271,12 @@ proptest! {
         let mut scheduled = schedule.unseen();
         while let Some(next) = schedule.next_after(scheduled).filter(|next| *next <= now) {
             let id = crate::RunId { schedule: Arc::from("arn:one"), scheduled: next };
-            let begins = raw.window.begins(&id, 7);
-            if begins > last && begins <= now {
-                due.push((next, begins));
+            if next > last {
+                due.push((next, raw.window.begins(&id, 7)));
             }
             scheduled = next;
         }
-        let is_late = |begins: Wall| now.since(begins) > MINUTE;
+        let is_late = |begins: Wall| begins + MINUTE < now;
         let latest = due.iter().filter(|(_, begins)| is_late(*begins)).map(|(next, _)| *next).max();
         let caught: Vec<Wall> = look.runs.iter().filter(|run| run.reason == RunReason::CaughtUp).map(|run| run.id.scheduled).collect();
         prop_assert_eq!(caught, latest.into_iter().collect::<Vec<_>>());

@@ -154,6 +154,11 @@ fn start_and_end_dates_bound_what_recurs() {
     dated.start = Some(at("2026-11-01T00:00:00Z"));
     let late = Schedule::new(&dated).unwrap();
     assert_eq!(late.next_after(Wall(0)), Some(at("2026-11-29T09:00:00Z")));
+    // But a rate counts from it.
+    dated.expression = "rate(1 day)";
+    dated.start = Some(at("2026-11-01T03:00:00Z"));
+    let daily = Schedule::new(&dated).unwrap();
+    assert_eq!(daily.next_after(Wall(0)), Some(at("2026-11-30T03:00:00Z")));
     dated.end = dated.start;
     assert_eq!(Schedule::new(&dated), Err(ScheduleError::Dates));
 }
