@@ -99,7 +99,7 @@ def reject_alarm(daemon):
         late = load.failures(serving + 1)
     refusals = load.failures()
     assert {status for _, status in refusals} == {503}, refusals[:5]
-    assert not late, late[:5]
+    assert not late, f"{late[:5]}, {serving - began:.1f} s after the beginning at {began:.1f}; {daemon.stderr()[-3000:]}"
     told = fleet.watch.describe_alarm_history(AlarmName="rejects", HistoryItemType="Action")["AlarmHistoryItems"]
     assert any("Successfully executed" in item["HistorySummary"] for item in told), told
     print(f"reject-alarm: {len(refusals)} of {len(load.met)} refused; first refusal after {refused - began:.1f} s, group grown "
