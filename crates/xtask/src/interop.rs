@@ -144,7 +144,12 @@ fn own_tests() -> anyhow::Result<()> {
             "--tests",
         ])?)?;
     }
-    run_command(&mut cargo(&["test", "--workspace", "--doc", "--quiet"])?)?;
+    // Looking for examples takes seconds in each crate, and few have any.
+    let mut examples = cargo(&["test", "--doc", "--quiet"])?;
+    for package in with_examples()? {
+        examples.args(["--package", &package]);
+    }
+    run_command(&mut examples)?;
     // A build of its own: with this feature, atomics and locks work only in such tests.
     run_command(&mut cargo(&[
         "test",
@@ -155,6 +160,31 @@ fn own_tests() -> anyhow::Result<()> {
         "--lib",
         "schedules",
     ])?)
+}
+
+/// The packages with a code block in a doc comment.
+fn with_examples() -> anyhow::Result<Vec<String>> {
+    // `git grep` ends with 1 if it finds nothing.
+    let mut search = Command::new("git");
+    search.current_dir(crate::root::root()?).args([
+        "grep",
+        "--files-with-matches",
+        "-E",
+        "^ *//[/!] *```",
+        "--",
+        "crates/*/src",
+    ]);
+    let found = output(&mut search)?;
+    let found = String::from_utf8(found.stdout)?;
+    let folders = found.lines().filter_map(|path| path.split('/').nth(1));
+    let mut packages: Vec<String> = folders.map(|folder| format!("forebay-{folder}")).collect();
+    packages.dedup();
+    if packages.is_empty() {
+        bail!(
+            "no doc comment has an example: the search for them is wrong, or this step is not needed any more"
+        );
+    }
+    Ok(packages)
 }
 
 /// Runs these suites, or all.
