@@ -16,7 +16,7 @@ use forebay_units::Rng;
 use serde_json::{Value, json};
 
 /// The largest payload of a synchronous invocation.
-const AT_ONCE: usize = 6 << 20;
+pub(super) const AT_ONCE: usize = 6 << 20;
 /// The largest payload of an asynchronous invocation. (AWS: 1 MB.)
 const LATER: usize = 1_000_000;
 

@@ -44,6 +44,8 @@ pub struct KeptMapping {
     pub batch: u32,
     /// How long messages are gathered.
     pub window: Duration,
+    /// The function's timeout.
+    pub timeout: Duration,
     /// The most concurrent invocations, if set.
     pub concurrency: Option<u32>,
     /// Whether the function may report which messages of a batch have failed.
@@ -126,7 +128,7 @@ impl State {
             let enabled = region.mappings.values().filter(|mapping| mapping.enabled);
             enabled.filter_map(|mapping| {
                 let queue = region.queues.values().find(|queue| queue.arn == mapping.source)?;
-                by_arn(region, &mapping.function)?;
+                let function = by_arn(region, &mapping.function)?;
                 Some(KeptMapping {
                     id: mapping.id.clone(),
                     region: name.to_owned(),
@@ -135,6 +137,7 @@ impl State {
                     function: mapping.function.clone(),
                     batch: mapping.batch,
                     window: Duration::from_secs(u64::from(mapping.window_s)),
+                    timeout: Duration::from_secs(u64::from(function.timeout_s)),
                     concurrency: mapping.concurrency,
                     reports_failures: mapping.reports_failures,
                 })

@@ -461,6 +461,38 @@ fn a_mapping_gives_a_function_a_queues_messages() {
 }
 
 #[test]
+fn messages_that_are_too_large_for_one_event_get_several() {
+    let mut caller = with_function();
+    let queue = caller.queue(json!({}));
+    let make = json!({"FunctionName": "f", "EventSourceArn": queue});
+    caller.lambda("CreateEventSourceMapping", make).unwrap();
+    // Quotation marks need two bytes each in an event.
+    for place in 0..5 {
+        let body = format!("{place}{}", "\"".repeat(1_000_000));
+        let message = json!({"QueueUrl": "/123456789012/q", "MessageBody": body});
+        caller.call_of(Service::Sqs, "SendMessage", message).unwrap();
+    }
+    let mapping = caller.state.mappings().remove(0);
+    let ask = Ask {
+        most: 10,
+        ..Ask::default()
+    };
+    let messages = caller.received(mapping.queue, ask);
+    assert_eq!(messages.len(), 5);
+    let batches = super::batch_events(&mapping, messages.clone());
+    assert!(batches.len() > 1 && batches.iter().all(|batch| batch.event.len() <= 6 << 20));
+    let event: Value = serde_json::from_slice(&batches[0].event).unwrap();
+    assert_eq!(
+        event["Records"].as_array().unwrap().len(),
+        batches[0].messages.len()
+    );
+    let all: Vec<_> = batches.into_iter().flat_map(|batch| batch.messages).collect();
+    assert_eq!(all, messages);
+    let small = super::batch_events(&mapping, messages[..1].to_vec());
+    assert_eq!(small.len(), 1);
+}
+
+#[test]
 fn batches_are_events_and_their_failures_are_read() {
     let mut caller = with_function();
     let queue = caller.queue(json!({}));
