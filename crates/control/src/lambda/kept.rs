@@ -2,7 +2,7 @@
 
 use super::configuration::runtime;
 use super::lookup::by_arn;
-use crate::sqs::KeptQueue;
+use crate::sqs::{KeptQueue, visibility_s};
 use crate::state::State;
 use core::time::Duration;
 use forebay_functions::{FunctionSpec, Runtime};
@@ -46,6 +46,9 @@ pub struct KeptMapping {
     pub window: Duration,
     /// The function's timeout.
     pub timeout: Duration,
+    /// How long a received message is hidden: the queue's visibility timeout, or the time to gather a batch and to process it, if
+    /// that is longer. Otherwise messages would be received again while their batch is being gathered.
+    pub hidden: Duration,
     /// The most concurrent invocations, if set.
     pub concurrency: Option<u32>,
     /// Whether the function may report which messages of a batch have failed.
@@ -129,6 +132,8 @@ impl State {
             enabled.filter_map(|mapping| {
                 let queue = region.queues.values().find(|queue| queue.arn == mapping.source)?;
                 let function = by_arn(region, &mapping.function)?;
+                let window = Duration::from_secs(u64::from(mapping.window_s));
+                let timeout = Duration::from_secs(u64::from(function.timeout_s));
                 Some(KeptMapping {
                     id: mapping.id.clone(),
                     region: name.to_owned(),
@@ -136,8 +141,9 @@ impl State {
                     source: mapping.source.clone(),
                     function: mapping.function.clone(),
                     batch: mapping.batch,
-                    window: Duration::from_secs(u64::from(mapping.window_s)),
-                    timeout: Duration::from_secs(u64::from(function.timeout_s)),
+                    window,
+                    timeout,
+                    hidden: Duration::from_secs(visibility_s(queue)).max(window + timeout),
                     concurrency: mapping.concurrency,
                     reports_failures: mapping.reports_failures,
                 })

@@ -426,6 +426,12 @@ fn a_mapping_gives_a_function_a_queues_messages() {
         (kept[0].batch, kept[0].concurrency, &*kept[0].function),
         (20, Some(2), ARN)
     );
+    let second = core::time::Duration::from_secs(1);
+    assert_eq!((kept[0].timeout, kept[0].hidden), (3 * second, 30 * second));
+    let mut change = of.clone();
+    change["MaximumBatchingWindowInSeconds"] = json!(60);
+    caller.lambda("UpdateEventSourceMapping", change).unwrap();
+    assert_eq!(caller.state.mappings()[0].hidden, 63 * second);
     let listed = caller
         .lambda("ListEventSourceMappings", json!({"FunctionName": "f"}))
         .unwrap();

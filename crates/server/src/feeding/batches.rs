@@ -59,6 +59,7 @@ async fn gather(internal: &Internal, of: &KeptMapping) -> Option<Vec<Message>> {
             queue: of.queue,
             ask: Ask {
                 most: (most - batch.len()).min(10),
+                visibility: Some(of.hidden),
                 ..Ask::default()
             },
             wait: left.min(WAIT),
@@ -68,7 +69,7 @@ async fn gather(internal: &Internal, of: &KeptMapping) -> Option<Vec<Message>> {
             return None;
         };
         let came = !messages.is_empty();
-        batch.extend(messages);
+        join(&mut batch, messages);
         if came && until.is_none() {
             until = Some(Instant::now() + of.window);
         }
@@ -76,6 +77,16 @@ async fn gather(internal: &Internal, of: &KeptMapping) -> Option<Vec<Message>> {
         let is_over = until.is_none_or(|until| until <= Instant::now());
         if batch.len() >= most || bytes >= ENOUGH || is_over {
             return Some(batch);
+        }
+    }
+}
+
+/// Adds messages to a batch. One that is in it already takes its place: only the receipt of its last receive deletes it.
+fn join(batch: &mut Vec<Message>, messages: Vec<Message>) {
+    for message in messages {
+        match batch.iter_mut().find(|known| known.id == message.id) {
+            Some(known) => *known = message,
+            None => batch.push(message),
         }
     }
 }
@@ -165,5 +176,48 @@ async fn invoke(internal: &Internal, of: &KeptMapping, Batch { event, messages }
                 tokio::time::sleep(NO_ROOM).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forebay_queues::{MessageId, Receipt, Sequence};
+
+    fn message(id: u128, sequence: u64, until: i64) -> Message {
+        Delivered {
+            id: MessageId(id),
+            receipt: Receipt {
+                sequence: Sequence(sequence),
+                receive: 1,
+            },
+            sent: Wall::from_seconds(0),
+            first_received: Wall::from_seconds(0),
+            receives: 1,
+            until: Wall::from_seconds(until),
+            group: None,
+            origin: None,
+            body: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_message_is_in_a_batch_once_with_its_last_receipt() {
+        let mut batch = Vec::new();
+        join(&mut batch, vec![message(1, 1, 30), message(2, 2, 30)]);
+        join(&mut batch, vec![message(1, 3, 60), message(3, 4, 60)]);
+        let found: Vec<_> = batch
+            .iter()
+            .map(|one| (one.id.0, one.receipt.sequence.0))
+            .collect();
+        assert_eq!(found, [(1, 3), (2, 2), (3, 4)]);
+    }
+
+    #[test]
+    fn messages_are_given_to_a_function_only_with_its_whole_timeout() {
+        let messages = [message(1, 1, 40), message(2, 2, 30)];
+        let timeout = Duration::from_secs(10);
+        assert!(has_time(Wall::from_seconds(20), timeout, &messages));
+        assert!(!has_time(Wall::from_seconds(21), timeout, &messages));
     }
 }
