@@ -145,6 +145,37 @@ fn what_cannot_be_is_refused() {
 }
 
 #[test]
+fn a_function_of_another_account_or_region_is_not_this_one() {
+    let mut caller = with_function();
+    for given in [
+        "f:$LATEST",
+        "function:f",
+        "123456789012:function:f",
+        "arn:aws:lambda:local-1:123456789012:function:f:$LATEST",
+    ] {
+        let found = caller.lambda("GetFunction", json!({"FunctionName": given}));
+        assert_eq!(found.unwrap()["Configuration"]["FunctionArn"], ARN, "{given}");
+    }
+    for given in [
+        "210987654321:function:f",
+        "arn:aws:lambda:local-1:210987654321:function:f",
+        "arn:aws:lambda:us-east-1:123456789012:function:f",
+    ] {
+        let error = caller.lambda("GetFunction", json!({"FunctionName": given}));
+        assert_eq!(code(error), "ResourceNotFoundException", "{given}");
+        let error = caller.lambda(
+            "CreateFunction",
+            input(&given.replace("function:f", "function:g")),
+        );
+        assert_eq!(code(error), "InvalidParameterValueException", "{given}");
+    }
+    caller.lambda("CreateFunction", input("my-function")).unwrap();
+    let of = json!({"FunctionName": "my-function:$LATEST"});
+    let found = caller.lambda("GetFunction", of).unwrap();
+    assert_eq!(found["Configuration"]["FunctionName"], "my-function");
+}
+
+#[test]
 fn concurrency_is_reserved_and_given_back() {
     let mut caller = with_function();
     let of = json!({"FunctionName": "f"});
