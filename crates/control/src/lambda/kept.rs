@@ -59,14 +59,22 @@ pub struct KeptMapping {
 /// can be received again. An event that has begun has been deleted.
 const UNTIL_BEGUN: u64 = 15;
 
+/// How long a queue of events keeps them. Longer than their age, because a queue deletes what has expired: whoever feeds the
+/// function must find an event that is too old, even after a pause of Forebay, to send it to the dead-letter queue.
+const RETENTION: Duration = Duration::from_secs(EVENT_AGE.as_secs() + 24 * 3600);
+
+/// The attributes of a queue of events.
+fn attributes() -> RawSettings {
+    RawSettings {
+        visibility_s: UNTIL_BEGUN,
+        retention_s: RETENTION.as_secs(),
+        ..RawSettings::of(Kind::Standard)
+    }
+}
+
 /// The settings of a queue of events.
 fn settings() -> Settings {
-    let raw = RawSettings {
-        visibility_s: UNTIL_BEGUN,
-        retention_s: EVENT_AGE.as_secs(),
-        ..RawSettings::of(Kind::Standard)
-    };
-    Settings::new(raw).unwrap_or_else(|_| Settings::of(Kind::Standard))
+    Settings::new(attributes()).unwrap_or_else(|_| Settings::of(Kind::Standard))
 }
 
 impl State {
@@ -175,5 +183,16 @@ impl State {
             || new.iter().zip(&old).any(|(new, old)| {
                 new.0 != old.0 || !new.1.ptr_eq(&old.1) || !new.2.ptr_eq(&old.2) || !new.3.ptr_eq(&old.3)
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_is_too_old_is_still_there_to_be_found() {
+        assert!(attributes().retention_s >= EVENT_AGE.as_secs() + 15 * 60);
+        assert_eq!(Settings::new(attributes()), Ok(settings()));
     }
 }
