@@ -309,6 +309,40 @@ fn a_permission_holds_for_what_it_names_and_no_more() {
 }
 
 #[test]
+fn a_principal_is_a_service_or_an_arn() {
+    let mut caller = with_function();
+    let user = "arn:aws:iam::123456789012:user/first.last@example.com";
+    for (principal, expected) in [
+        ("events.amazonaws.com", json!({"Service": "events.amazonaws.com"})),
+        ("123456789012", json!({"AWS": "arn:aws:iam::123456789012:root"})),
+        (user, json!({"AWS": user})),
+        ("*", json!("*")),
+    ] {
+        let add = json!({"FunctionName": "f", "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": principal});
+        let told = caller.lambda("AddPermission", add).unwrap();
+        let statement: Value = serde_json::from_str(told["Statement"].as_str().unwrap()).unwrap();
+        assert_eq!(statement["Principal"], expected, "{principal}");
+        let of = json!({"FunctionName": "f", "StatementId": "s"});
+        caller.lambda("RemovePermission", of).unwrap();
+    }
+}
+
+#[test]
+fn a_dead_letter_queue_is_a_standard_queue() {
+    let mut caller = with_function();
+    let queue = json!({"QueueName": "q.fifo", "Attributes": {"FifoQueue": "true"}});
+    caller.call_of(Service::Sqs, "CreateQueue", queue).unwrap();
+    let standard = caller.queue(json!({}));
+    let mut set = |arn: String| {
+        let change = json!({"FunctionName": "f", "DeadLetterConfig": {"TargetArn": arn}});
+        caller.lambda("UpdateFunctionConfiguration", change)
+    };
+    let error = set(format!("{standard}.fifo"));
+    assert_eq!(code(error), "InvalidParameterValueException");
+    set(standard).unwrap();
+}
+
+#[test]
 fn tags_come_and_go() {
     let mut caller = with_function();
     caller
