@@ -95,6 +95,17 @@ fn a_function_is_made_changed_listed_and_deleted() {
         caller.lambda("GetFunctionCodeSigningConfig", of.clone()).unwrap(),
         json!({"FunctionName": "f"})
     );
+    for (name, qualifier, expected) in [
+        ("f", json!("$LATEST"), "InvalidParameterValueException"),
+        ("f:$LATEST", Value::Null, "InvalidParameterValueException"),
+        ("f", json!("1"), "ResourceNotFoundException"),
+    ] {
+        let mut one = json!({"FunctionName": name});
+        if !qualifier.is_null() {
+            one["Qualifier"] = qualifier;
+        }
+        assert_eq!(code(caller.lambda("DeleteFunction", one)), expected, "{name}");
+    }
     assert_eq!(
         caller.lambda("DeleteFunction", of.clone()).unwrap(),
         json!({"StatusCode": 204})
