@@ -524,6 +524,11 @@ fn a_mapping_gives_a_function_a_queues_messages() {
         ("KMSKeyArn", json!("arn:x")),
         ("MetricsConfig", json!({"Metrics": ["EventCount"]})),
         ("ParallelizationFactor", json!(2)),
+        ("BisectBatchOnFunctionError", json!(true)),
+        ("MaximumRetryAttempts", json!(0)),
+        ("MaximumRecordAgeInSeconds", json!(60)),
+        ("StartingPositionTimestamp", json!(0)),
+        ("LoggingConfig", json!({"SystemLogLevel": "DEBUG"})),
     ] {
         let mut make = json!({"FunctionName": "f", "EventSourceArn": queue});
         make[name] = value;
@@ -533,8 +538,19 @@ fn a_mapping_gives_a_function_a_queues_messages() {
             "{name}"
         );
     }
-    let empty = json!({"FunctionName": "f", "EventSourceArn": queue, "KMSKeyArn": "", "MetricsConfig": {"Metrics": []}});
+    let empty = json!({"FunctionName": "f", "EventSourceArn": queue, "KMSKeyArn": "", "MetricsConfig": {"Metrics": []},
+        "BisectBatchOnFunctionError": false, "MaximumRetryAttempts": -1, "MaximumRecordAgeInSeconds": -1});
     caller.lambda("CreateEventSourceMapping", empty).unwrap();
+    caller.lambda("CreateFunction", input("g")).unwrap();
+    let other = json!({"FunctionName": "g", "EventSourceArn": queue});
+    let other = caller.lambda("CreateEventSourceMapping", other).unwrap()["UUID"].clone();
+    let same = json!({"UUID": other, "FunctionName": "g", "BatchSize": 5});
+    caller.lambda("UpdateEventSourceMapping", same).unwrap();
+    let second = json!({"UUID": other, "FunctionName": "f"});
+    assert_eq!(
+        code(caller.lambda("UpdateEventSourceMapping", second)),
+        "ResourceConflictException"
+    );
     let none = json!({"FunctionName": "f", "EventSourceArn": format!("{queue}x")});
     assert_eq!(
         code(caller.lambda("CreateEventSourceMapping", none)),
