@@ -209,7 +209,13 @@ pub(crate) fn inflated<'a>(parts: &Parts, body: &'a [u8], most: usize) -> Result
 
 fn too_large(parts: &Parts, most: usize) -> Refusal {
     let text = format!("The request body is larger than {most} bytes.");
-    let error = ApiError::sender("RequestEntityTooLarge", text);
+    let head = view(parts, &[]);
+    let code = match forebay_awswire::named(&head) {
+        Some(Service::Lambda) if head.path.contains("/invo") => "RequestTooLargeException",
+        Some(Service::Lambda) => "RequestEntityTooLargeException",
+        _ => "RequestEntityTooLarge",
+    };
+    let error = ApiError::sender(code, text);
     refusal(parts, error.with_status(413))
 }
 
@@ -263,8 +269,9 @@ pub(crate) fn open(request: &HttpRequest<'_>) -> Result<Call, Refusal> {
 
 /// A refusal of a request that was not opened, in the protocol that its head suggests.
 pub(crate) fn refusal(parts: &Parts, error: ApiError) -> Refusal {
+    let protocol = forebay_awswire::answered_in(&view(parts, &[]));
     Refusal {
-        protocol: Protocol::shown(&parts.headers),
+        protocol: protocol.unwrap_or_else(|| Protocol::shown(&parts.headers)),
         error,
     }
 }
