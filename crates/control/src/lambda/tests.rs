@@ -156,6 +156,55 @@ fn what_cannot_be_is_refused() {
 }
 
 #[test]
+fn a_role_must_trust_lambda() {
+    let mut caller = with_function();
+    let statement =
+        |principal: Value| json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal});
+    let services = |names: Value| statement(json!({"Service": names}));
+    for (place, (statement, is_trusted)) in [
+        (services(json!("ec2.amazonaws.com")), false),
+        (
+            services(json!(["ec2.amazonaws.com", "lambda.amazonaws.com"])),
+            true,
+        ),
+        (
+            json!([services(json!("ec2.amazonaws.com")), services(json!("lambda.amazonaws.com"))]),
+            true,
+        ),
+        (statement(json!("*")), true),
+        (
+            statement(json!({"AWS": "arn:aws:iam::123456789012:root"})),
+            false,
+        ),
+        (
+            json!({"Effect": "Deny", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}),
+            false,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("role{place}");
+        let trust = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
+        let role = json!({"RoleName": name, "AssumeRolePolicyDocument": trust});
+        caller.call_of(Service::Iam, "CreateRole", role).unwrap();
+        let change =
+            json!({"FunctionName": "f", "Role": format!("arn:aws:iam::123456789012:role/{name}")});
+        let changed = caller.lambda("UpdateFunctionConfiguration", change);
+        if is_trusted {
+            assert_eq!(changed.err(), None, "{trust}");
+        } else {
+            let error = changed.unwrap_err();
+            assert_eq!(error.code, "InvalidParameterValueException", "{trust}");
+            assert_eq!(
+                error.message,
+                "The role defined for the function cannot be assumed by Lambda."
+            );
+        }
+    }
+}
+
+#[test]
 fn a_function_of_another_account_or_region_is_not_this_one() {
     let mut caller = with_function();
     for given in [
