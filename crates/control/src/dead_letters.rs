@@ -46,6 +46,7 @@ pub fn dead_letter(
         endpoint: "",
         instance: None,
         is_proven: false,
+        request_id: "",
     };
     let mut rng = state.drawn(&format!("dead letter {} {}", event.sent.0, now.0));
     let rng: &mut Rng = &mut rng;

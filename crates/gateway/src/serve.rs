@@ -183,7 +183,7 @@ async fn answer(
         Err(refusal) => return refused(refusal),
     };
     let result = match authenticate::caller(context, claimed, &sent, &call) {
-        Ok(caller) => operate::operate(context, client, &request, &call, caller).await,
+        Ok(caller) => operate::operate(context, client, &request, &call, caller, request_id).await,
         Err(error) => Err(error),
     };
     let code = result.as_ref().err().map_or("ok", |error| error.code.as_str());

@@ -1,7 +1,7 @@
 //! Lambda's operations, as clients call them.
 
-use crate::messages::Asked;
-use crate::testing::{Caller, REGION};
+use crate::messages::{Asked, MessageOrder};
+use crate::testing::{Caller, REGION, REQUEST_ID};
 use forebay_awswire::{ApiError, Service};
 use forebay_functions::{FunctionError, InvokeError, Invoked};
 use forebay_queues::Ask;
@@ -433,6 +433,7 @@ fn an_invocation_is_answered_as_it_went() {
             (invocation.function.as_str(), invocation.payload.as_slice()),
             (ARN, b"{\"a\":1}".as_slice())
         );
+        assert_eq!(invocation.request_id.as_deref(), Some(REQUEST_ID));
         Ok(Invoked {
             payload: b"2".to_vec(),
             error: None,
@@ -508,6 +509,26 @@ fn an_event_waits_in_the_functions_own_queue() {
         .map(|event| super::Event::read(&event.body).unwrap().payload)
         .collect();
     assert_eq!(payloads, [b"{\"a\":1}".to_vec(), b"{\"a\":2}".to_vec()]);
+    let event = super::Event::read(&events[0].body).unwrap();
+    assert_eq!(event.id, REQUEST_ID);
+    let letters = caller.queue(json!({}));
+    let asked = crate::dead_letter(
+        &caller.state,
+        REGION,
+        &letters,
+        &event,
+        "why",
+        &crate::ports::Ports::NOTHING,
+        caller.now,
+    );
+    let Ok(Asked::Order(MessageOrder::Send { letters, .. }, _)) = asked else {
+        panic!("no dead letter")
+    };
+    let letter = String::from_utf8_lossy(&letters[0].body).into_owned();
+    assert!(
+        letter.contains("RequestID") && letter.contains(REQUEST_ID),
+        "{letter}"
+    );
     caller
         .lambda(
             "PutFunctionConcurrency",

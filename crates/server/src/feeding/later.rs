@@ -77,6 +77,7 @@ async fn handle(internal: &Internal, of: &EventsQueue, message: Delivered<Vec<u8
         function: of.function.clone(),
         payload: event.payload.clone(),
         trace: event.trace.clone(),
+        request_id: Some(event.id.clone()).filter(|id| !id.is_empty()),
         begin: Some(begin(internal.clone(), of.queue, message.receipt, &begun)),
         ..Invocation::default()
     };
