@@ -201,6 +201,11 @@ fn dead_letter(view: &View<'_>) -> Result<Option<String>, ApiError> {
             "The dead-letter queue {arn} does not exist: only queues of SQS are served."
         )));
     }
+    if arn.ends_with(".fifo") {
+        return Err(invalid(format!(
+            "The dead-letter queue {arn} is a FIFO queue, which a function cannot have: give a standard queue."
+        )));
+    }
     Ok(Some(arn.to_owned()))
 }
 
