@@ -28,6 +28,7 @@ pub fn dead_letter(
         "QueueUrl": format!("/{account}/{}", queue.rsplit(':').next().unwrap_or_default()),
         "MessageBody": String::from_utf8_lossy(&event.payload),
         "MessageAttributes": {
+            "RequestID": text(if event.id.is_empty() { "-" } else { &event.id }),
             "ErrorCode": {"DataType": "Number", "StringValue": "200"},
             "ErrorMessage": text(if why.is_empty() { "-" } else { &why }),
         },
@@ -46,6 +47,7 @@ pub fn dead_letter(
         endpoint: "",
         instance: None,
         is_proven: false,
+        request_id: "",
     };
     let mut rng = state.drawn(&format!("dead letter {} {}", event.sent.0, now.0));
     let rng: &mut Rng = &mut rng;

@@ -22,6 +22,8 @@ use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
 
 pub(crate) const REGION: &str = "local-1";
+/// The id of every call.
+pub(crate) const REQUEST_ID: &str = "11111111-2222-4333-8444-555555555555";
 
 pub(crate) struct Caller {
     pub(crate) state: State,
@@ -130,6 +132,7 @@ impl Caller {
             endpoint: "http://forebay.test",
             instance: self.instance.as_deref(),
             is_proven: self.is_proven,
+            request_id: REQUEST_ID,
         };
         let ports = Ports {
             observations: &self.observed,
@@ -209,6 +212,7 @@ impl Caller {
             endpoint: "http://forebay.test",
             instance: None,
             is_proven: self.is_proven,
+            request_id: REQUEST_ID,
         };
         operation.ask(state, &request, &self.observed, &mut self.rng)
     }

@@ -17,6 +17,8 @@ pub struct Invocation {
     pub client_context: Option<String>,
     /// Whether the last 4 KiB of its log must be returned.
     pub wants_log: bool,
+    /// The id that the function gets; `None` for a new one.
+    pub request_id: Option<String>,
     /// Called before the function gets the event, for callers that must record the start first. It must not block; it
     /// answers through its callback.
     pub begin: Option<Begin>,

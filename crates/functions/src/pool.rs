@@ -94,11 +94,20 @@ struct Environment {
 
 #[derive(Debug)]
 struct Function {
+    /// What environments are started from. Its reserved concurrency may be an old one.
     spec: Arc<FunctionSpec>,
+    /// Maximum number of concurrent invocations. Environments know nothing of it, so a change of it ends none.
+    reserved: Option<u32>,
     /// Idle environments; the most recently used is last.
     idle: Vec<u64>,
     /// Environments that are starting with an invocation, which the first free environment takes over.
     starting: BTreeSet<u64>,
+}
+
+/// Whether environments of both are the same, whatever their reserved concurrency, which `new` gets from `old`.
+fn runs_as(new: &mut FunctionSpec, old: &FunctionSpec) -> bool {
+    new.reserved_concurrency = old.reserved_concurrency;
+    new == old
 }
 
 /// All environments. Each call costs the logarithm of their number, except that an eviction looks at all of them.
@@ -133,15 +142,18 @@ impl Pool {
     pub fn publish(&mut self, specs: Vec<FunctionSpec>) -> Published {
         let mut before = std::mem::take(&mut self.functions);
         let mut published = Published::default();
-        for spec in specs {
+        for mut spec in specs {
+            let reserved = spec.reserved_concurrency;
             let function = match before.remove(&spec.arn) {
-                Some(same) if *same.spec == spec => same,
+                Some(same) if runs_as(&mut spec, &same.spec) => Function { reserved, ..same },
                 changed => {
+                    spec.reserved_concurrency = reserved;
                     published
                         .ended
                         .extend(changed.into_iter().flat_map(|old| old.idle));
                     Function {
                         spec: Arc::new(spec),
+                        reserved,
                         idle: Vec::new(),
                         starting: BTreeSet::new(),
                     }
@@ -170,11 +182,7 @@ impl Pool {
     pub fn invoke(&mut self, now: Mono, invocation: u64, arn: &str) -> Result<Placed, InvokeError> {
         let function = self.functions.get_mut(arn).ok_or(InvokeError::NotFound)?;
         let running = self.running.get(arn).copied().unwrap_or(0);
-        if function
-            .spec
-            .reserved_concurrency
-            .is_some_and(|most| running >= most)
-        {
+        if function.reserved.is_some_and(|most| running >= most) {
             return Err(InvokeError::ReservedConcurrency);
         }
         let placed = if let Some(environment) = function.idle.pop() {

@@ -13,7 +13,7 @@ pub enum Runtime {
     Provided,
 }
 
-/// A complete function. Any change restarts its processes.
+/// A complete function. Any change restarts its processes, except one of the reserved concurrency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionSpec {
     /// `arn:aws:lambda:REGION:ACCOUNT:function:NAME`, without a qualifier.

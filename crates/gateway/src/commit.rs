@@ -38,6 +38,7 @@ pub(crate) struct QueuedCall {
     pub(crate) endpoint: String,
     pub(crate) instance: Option<String>,
     pub(crate) is_proven: bool,
+    pub(crate) request_id: String,
     pub(crate) input: Value,
 }
 
@@ -80,6 +81,7 @@ impl QueuedCall {
             endpoint: &self.endpoint,
             instance: self.instance.as_deref(),
             is_proven: self.is_proven,
+            request_id: &self.request_id,
         })
     }
 }

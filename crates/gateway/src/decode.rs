@@ -29,6 +29,8 @@ pub(crate) const UNSIGNED_LIMIT: usize = 16 << 10;
 const BODIES: usize = 32 << 20;
 /// Bytes that all archives of functions in progress may hold together: one of the largest size fits.
 const ARCHIVES: usize = 96 << 20;
+/// Most time without any byte of an archive, which keeps others waiting.
+const ARCHIVE_SILENCE: Duration = Duration::from_secs(10);
 /// Size of the pieces in which bodies are counted.
 const PIECE: usize = 16 << 10;
 /// Most time to read a body that is not wanted: a client that is still sending would not see the answer.
@@ -36,7 +38,8 @@ const UNWANTED: Duration = Duration::from_secs(1);
 /// Most time to wait until a caller that was disconnected has left.
 const LEAVING: Duration = Duration::from_millis(20);
 
-/// The room for all bodies together. Pieces are kept for reuse: freed memory would stay in the allocator's arena from which
+/// The room for all bodies together. An archive gets all of its room before it is read: several that wait for more room while
+/// they hold some would wait for each other. Other bodies get theirs as they come, and the oldest ones make room. Pieces are kept for reuse: freed memory would stay in the allocator's arena from which
 /// it came, and there is one per thread.
 pub(crate) struct Bodies {
     room: Semaphore,
@@ -65,15 +68,29 @@ impl Bodies {
         }
     }
 
-    /// A piece. If there is none, the callers whose bodies have been in progress for longest are disconnected. For an
-    /// archive nobody is; it waits.
+    /// Whether a body gets all of its room before it is read.
+    fn are_reserved(&self) -> bool {
+        self.kept == 0
+    }
+
+    /// Room for a whole body of at most so many bytes, once others have left it.
+    async fn reserve(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
+        let pieces = bytes.div_ceil(PIECE).min(ARCHIVES / PIECE);
+        // The semaphore is never closed, and serves in the order of arrival, so no large body waits forever.
+        self.room
+            .acquire_many(u32::try_from(pieces).unwrap_or(u32::MAX))
+            .await
+            .ok()
+    }
+
+    /// A piece. If there is none, the callers whose bodies have been in progress for longest are disconnected.
     async fn take(&self, client: &FrontConnection) -> Piece<'_> {
         let room = loop {
+            if self.are_reserved() {
+                break None;
+            }
             if let Ok(room) = self.room.try_acquire() {
                 break Some(room);
-            }
-            if self.kept == 0 {
-                break self.room.acquire().await.ok();
             }
             client.front().drop_body();
             if let Ok(room) = tokio::time::timeout(LEAVING, self.room.acquire()).await {
@@ -158,9 +175,26 @@ pub(crate) async fn body(
         discard(parts, incoming, client).await;
         return Err(too_large(parts, most));
     }
-    let waits = client.body();
+    let (waits, room) = if bodies.are_reserved() {
+        let waits = client.archive();
+        // A body without a length may become as large as is allowed.
+        let length = incoming.size_hint().exact();
+        let length = length.and_then(|length| usize::try_from(length).ok());
+        (waits, bodies.reserve(length.unwrap_or(most)).await)
+    } else {
+        (client.body(), None)
+    };
     let mut held = Held::default();
-    while let Some(frame) = incoming.frame().await {
+    loop {
+        let frame = if room.is_some() {
+            match tokio::time::timeout(ARCHIVE_SILENCE, incoming.frame()).await {
+                Ok(frame) => frame,
+                Err(_) => return Err(silent(parts)),
+            }
+        } else {
+            incoming.frame().await
+        };
+        let Some(frame) = frame else { break };
         let cut = |_| {
             refusal(
                 parts,
@@ -171,14 +205,16 @@ pub(crate) async fn body(
             continue;
         };
         if held.length + data.len() > most {
-            drop((waits, held));
+            drop((waits, held, room));
             discard(parts, incoming, client).await;
             return Err(too_large(parts, most));
         }
         held.extend(&data, bodies, client).await;
     }
     drop(waits);
-    Ok(held.whole())
+    let whole = held.whole();
+    drop(room);
+    Ok(whole)
 }
 
 /// The decompressed body, because AWS clients compress large ones; or the refusal of one that is not valid gzip, or would
@@ -207,9 +243,20 @@ pub(crate) fn inflated<'a>(parts: &Parts, body: &'a [u8], most: usize) -> Result
     Ok(Cow::Owned(whole))
 }
 
+fn silent(parts: &Parts) -> Refusal {
+    let text = "No byte of the request body has come for a while.";
+    refusal(parts, ApiError::sender("RequestTimeout", text).with_status(408))
+}
+
 fn too_large(parts: &Parts, most: usize) -> Refusal {
     let text = format!("The request body is larger than {most} bytes.");
-    let error = ApiError::sender("RequestEntityTooLarge", text);
+    let head = view(parts, &[]);
+    let code = match forebay_awswire::named(&head) {
+        Some(Service::Lambda) if head.path.contains("/invo") => "RequestTooLargeException",
+        Some(Service::Lambda) => "RequestEntityTooLargeException",
+        _ => "RequestEntityTooLarge",
+    };
+    let error = ApiError::sender(code, text);
     refusal(parts, error.with_status(413))
 }
 
@@ -263,8 +310,9 @@ pub(crate) fn open(request: &HttpRequest<'_>) -> Result<Call, Refusal> {
 
 /// A refusal of a request that was not opened, in the protocol that its head suggests.
 pub(crate) fn refusal(parts: &Parts, error: ApiError) -> Refusal {
+    let protocol = forebay_awswire::answered_in(&view(parts, &[]));
     Refusal {
-        protocol: Protocol::shown(&parts.headers),
+        protocol: protocol.unwrap_or_else(|| Protocol::shown(&parts.headers)),
         error,
     }
 }

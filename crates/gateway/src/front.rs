@@ -2,6 +2,7 @@
 //! which one is closed if there are too many (the one that has kept us waiting for longest). The admin addresses use the
 //! same front.
 
+use crate::serve::UPLOAD_TIME;
 use bytes::Bytes;
 use forebay_units::lock::lock;
 use http::{Request, Response};
@@ -33,6 +34,8 @@ const GRACE: Duration = Duration::from_millis(20);
 const LOOK: Duration = Duration::from_millis(2);
 /// Most time for a body, if it was not answered by then.
 const BODY: Duration = Duration::from_secs(35);
+/// Like [`BODY`], for the archive of a function.
+const ARCHIVE: Duration = UPLOAD_TIME.saturating_add(Duration::from_secs(5));
 /// Interval at which late connections are searched.
 const SWEEP: Duration = Duration::from_millis(500);
 /// Pause after accept fails (usually for lack of file descriptors), so that it does not spin.
@@ -78,6 +81,8 @@ enum Doing {
     Next,
     /// Its request's body is being received.
     Body,
+    /// A function's archive is being received, or waits for room. Room for other bodies is not made by closing this.
+    Archive,
     /// Its request is being answered.
     Call,
     /// Its request waits for something to happen, which may take as long as its caller likes.
@@ -89,7 +94,7 @@ enum Doing {
 impl Doing {
     /// Whether we wait for the client, who may be nobody.
     fn is_waiting(self) -> bool {
-        matches!(self, Doing::First | Doing::Next | Doing::Body)
+        matches!(self, Doing::First | Doing::Next | Doing::Body | Doing::Archive)
     }
 }
 
@@ -150,6 +155,7 @@ impl Front {
                 Doing::First => FIRST_HEAD,
                 Doing::Next => NEXT_HEAD,
                 Doing::Body => BODY,
+                Doing::Archive => ARCHIVE,
                 // A call has its own deadline.
                 Doing::Call | Doing::Poll | Doing::Leaves => continue,
             };
@@ -246,6 +252,12 @@ impl FrontConnection {
     /// Marks its body as awaited, until the returned guard is dropped.
     pub fn body(&self) -> BodyWait<'_> {
         self.does(Doing::Body);
+        BodyWait(self)
+    }
+
+    /// Marks a function's archive as awaited, until the returned guard is dropped.
+    pub(crate) fn archive(&self) -> BodyWait<'_> {
+        self.does(Doing::Archive);
         BodyWait(self)
     }
 
@@ -387,4 +399,28 @@ async fn connection<A: Answer>(
     }
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_archive_makes_no_room_for_other_bodies() {
+        let front = Front::new(8, 0);
+        let local = SocketAddr::from(([127, 0, 0, 1], 1));
+        let [archive, body] = [front.enter(1, local), front.enter(2, local)];
+        for open in front.open_connections().values_mut() {
+            open.task = Some(tokio::spawn(std::future::pending::<()>()).abort_handle());
+        }
+        let (_archive, _body) = (archive.archive(), body.body());
+        front.drop_body();
+        front.drop_body();
+        let doing = |number: u64| front.open_connections()[&number].doing;
+        assert_eq!((doing(1), doing(2)), (Doing::Archive, Doing::Leaves));
+        front.sweep(Instant::now() + BODY);
+        assert_eq!(doing(1), Doing::Archive);
+        front.sweep(Instant::now() + ARCHIVE);
+        assert_eq!(doing(1), Doing::Leaves);
+    }
 }

@@ -23,6 +23,7 @@ pub(crate) async fn operate(
     request: &HttpRequest<'_>,
     call: &Call,
     caller: Caller,
+    request_id: &str,
 ) -> Result<Value, ApiError> {
     let Some(operation) = forebay_control::find(call.service, &call.operation) else {
         return Err(call.service.unsupported(call.protocol, &call.operation));
@@ -37,6 +38,7 @@ pub(crate) async fn operate(
         caller: caller.access_key,
         instance: caller.instance,
         is_proven: caller.is_proven,
+        request_id: request_id.to_owned(),
         endpoint: endpoint(client, request),
         input,
     };

@@ -17,6 +17,8 @@ use tokio::net::TcpListener;
 
 /// Most time from a request's head to its answer.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// Like [`REQUEST_TIME`], for the archive of a function: up to 50 MiB over a slow line, and perhaps after another archive.
+pub(crate) const UPLOAD_TIME: Duration = Duration::from_secs(300);
 /// Like [`REQUEST_TIME`], for an invocation: a function may run for 15 minutes.
 const INVOCATION_TIME: Duration = Duration::from_secs(930);
 
@@ -56,11 +58,7 @@ async fn bounded(
         return response;
     }
     let answered = answer(context, client, &parts, incoming, &request_id);
-    let most = if invokes(&parts) {
-        INVOCATION_TIME
-    } else {
-        REQUEST_TIME
-    };
+    let most = time_of(&parts);
     match tokio::time::timeout(most, answered).await {
         Ok(response) => response,
         Err(_) => {
@@ -73,10 +71,17 @@ async fn bounded(
     }
 }
 
-/// Whether a call waits for a function.
-fn invokes(parts: &http::request::Parts) -> bool {
+/// Most time from a request's head to its answer.
+fn time_of(parts: &http::request::Parts) -> Duration {
     let head = decode::view(parts, &[]);
-    forebay_awswire::named(&head) == Some(Service::Lambda) && head.path.ends_with("/invocations")
+    // A call may wait for a function.
+    if forebay_awswire::named(&head) == Some(Service::Lambda) && head.path.ends_with("/invocations") {
+        INVOCATION_TIME
+    } else if decode::is_archive(decode::limit(&head)) {
+        UPLOAD_TIME
+    } else {
+        REQUEST_TIME
+    }
 }
 
 /// The answer to a request that is not from an AWS client.
@@ -178,7 +183,7 @@ async fn answer(
         Err(refusal) => return refused(refusal),
     };
     let result = match authenticate::caller(context, claimed, &sent, &call) {
-        Ok(caller) => operate::operate(context, client, &request, &call, caller).await,
+        Ok(caller) => operate::operate(context, client, &request, &call, caller, request_id).await,
         Err(error) => Err(error),
     };
     let code = result.as_ref().err().map_or("ok", |error| error.code.as_str());

@@ -156,3 +156,63 @@ async fn bodies_share_a_budget() {
     let answer = told(&mut holders[39], b"a").await;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
 }
+
+/// Archives of functions that together exceed their room once waited for each other until their time was over.
+#[tokio::test]
+async fn large_archives_wait_for_each_other_before_they_are_read() {
+    let harness = Harness::open("archives", false, false, Disk::default());
+    const LENGTH: usize = 60 << 20;
+    let upload = || {
+        let address = harness.address.clone();
+        async move {
+            let mut stream = TcpStream::connect(&address).await.unwrap();
+            let head = format!(
+                "POST /2015-03-31/functions HTTP/1.1\r\nhost: {address}\r\ncontent-length: {LENGTH}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let piece = vec![b' '; 1 << 20];
+            for _ in 0..LENGTH / piece.len() {
+                stream.write_all(&piece).await.unwrap();
+            }
+            told(&mut stream, b"").await
+        }
+    };
+    let both = tokio::time::timeout(2 * SOON, async { tokio::join!(upload(), upload()) });
+    let (one, other) = both.await.unwrap();
+    // Neither is signed, which only matters once the body has come.
+    for answer in [one, other] {
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+}
+
+/// Refusals of requests whose body was not read were once XML for every service.
+#[tokio::test]
+async fn lambda_is_refused_in_json() {
+    let harness = Harness::open("refusals", false, false, Disk::default());
+    for (path, length, status, code) in [
+        (
+            "/2015-03-31/functions",
+            80 << 20,
+            413,
+            "RequestEntityTooLargeException",
+        ),
+        (
+            "/2015-03-31/functions/f/invocations",
+            8 << 20,
+            413,
+            "RequestTooLargeException",
+        ),
+    ] {
+        let mut stream = TcpStream::connect(&harness.address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n",
+            harness.address
+        );
+        let answer = told(&mut stream, head.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        let head = answer.to_ascii_lowercase();
+        assert!(head.contains("content-type: application/json"), "{answer}");
+        let kind = format!("x-amzn-errortype: {}", code.to_ascii_lowercase());
+        assert!(head.contains(&kind), "{answer}");
+    }
+}

@@ -319,7 +319,9 @@ fn take_in_archive(archive: impl Read, root: &Path, count: &mut Count) -> Result
             .tried(unreadable)?
             .map(std::borrow::Cow::into_owned);
         match (kind, link) {
-            (tar::EntryType::Directory, _) => make_parents(root, &there)?,
+            (tar::EntryType::Directory, _) => {
+                make_parents(root, &there)?;
+            }
             (tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse, _) => {
                 let _ = fs::remove_file(&there);
                 let mut file = File::create_new(&there).tried(|| format!("make {}", there.display()))?;
@@ -368,12 +370,14 @@ pub(crate) fn within(root: &Path, path: &Path) -> Result<PathBuf, String> {
     Ok(there)
 }
 
-/// Makes directories one by one; refuses existing entries that are not directories.
-pub(crate) fn make_parents(root: &Path, dir: &Path) -> Result<(), String> {
+/// Makes directories one by one, and returns how many there were not before; refuses existing entries that are not
+/// directories.
+pub(crate) fn make_parents(root: &Path, dir: &Path) -> Result<usize, String> {
     let below = dir
         .strip_prefix(root)
         .tried(|| format!("make {}", dir.display()))?;
     let mut there = root.to_owned();
+    let mut made = 0;
     for name in below {
         there.push(name);
         match fs::symlink_metadata(&there) {
@@ -384,10 +388,13 @@ pub(crate) fn make_parents(root: &Path, dir: &Path) -> Result<(), String> {
                     there.display()
                 ));
             }
-            Err(_) => fs::create_dir(&there).tried(|| format!("make {}", there.display()))?,
+            Err(_) => {
+                fs::create_dir(&there).tried(|| format!("make {}", there.display()))?;
+                made += 1;
+            }
         }
     }
-    Ok(())
+    Ok(made)
 }
 
 /// Refuses a link that leads out of the image.

@@ -26,6 +26,7 @@ fn with_group(state: &State, name: &str) -> State {
         endpoint: "",
         instance: None,
         is_proven: false,
+        request_id: "",
         caller: "AKID",
     };
     let mut rng = Rng::named(state.generation(), name);

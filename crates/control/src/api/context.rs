@@ -38,6 +38,8 @@ pub struct Request<'a> {
     pub instance: Option<&'a str>,
     /// Whether a signature has proven who the caller is.
     pub is_proven: bool,
+    /// The id of the answer, a UUID; empty for calls that Forebay makes itself.
+    pub request_id: &'a str,
 }
 
 /// What an operation sees: the call, what the data plane has observed, and the state. A view is read-only.

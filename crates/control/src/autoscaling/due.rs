@@ -86,6 +86,7 @@ pub(super) fn acting(
         endpoint: "",
         instance: None,
         is_proven: false,
+        request_id: "",
     };
     let mut rng = state.drawn(stream);
     let mut tx = Tx::new(View::new(&request, observations, state), &mut rng);

@@ -14,6 +14,8 @@ mod server_certificates;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use roles::may_be_assumed_by;
+
 use crate::api::context::OperationSpec;
 
 /// All operations that are served.

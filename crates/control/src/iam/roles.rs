@@ -12,6 +12,7 @@ use crate::api::errors::error;
 use crate::api::tagging::{put_tags, stored_tags};
 use crate::records::Tags;
 use forebay_awswire::ApiError;
+use forebay_units::wildcard;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -287,4 +288,29 @@ pub(crate) fn list_tags(view: &View<'_>) -> Result<Value, ApiError> {
     let given: Given = view.input()?;
     let role = named(view, given.role_name.as_deref())?;
     Ok(json!({"Tags": tags_of(view, &role.arn), "IsTruncated": false}))
+}
+
+/// Whether the role's trust policy permits a service to assume it. Conditions are not evaluated, and a document that cannot be
+/// read is taken to permit it.
+pub(crate) fn may_be_assumed_by(role: &Role, service: &str) -> bool {
+    let Ok(trust) = serde_json::from_str::<Value>(&role.trust) else {
+        return true;
+    };
+    let has = |value: &Value, wanted: &dyn Fn(&str) -> bool| match value {
+        Value::String(text) => wanted(text),
+        Value::Array(texts) => texts.iter().filter_map(Value::as_str).any(wanted),
+        _ => false,
+    };
+    let permits = |statement: &Value| {
+        let principal = &statement["Principal"];
+        statement["Effect"] == "Allow"
+            && has(&statement["Action"], &|action| {
+                wildcard::matches(&action.to_ascii_lowercase(), "sts:assumerole")
+            })
+            && (principal == "*" || has(&principal["Service"], &|named| named == service))
+    };
+    match &trust["Statement"] {
+        Value::Array(statements) => statements.iter().any(permits),
+        statement => permits(statement),
+    }
 }

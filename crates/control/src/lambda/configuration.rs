@@ -5,6 +5,7 @@ use super::lookup::LATEST;
 use super::records::Function;
 use super::upload::told;
 use crate::api::context::View;
+use crate::iam::may_be_assumed_by;
 use forebay_awswire::ApiError;
 use forebay_functions::Runtime;
 use forebay_units::Wall;
@@ -66,7 +67,13 @@ pub(super) fn set(view: &View<'_>, function: &mut Function) -> Result<(), ApiErr
         function.runtime = name;
     }
     if let Some(role) = text("Role") {
-        if !view.home().roles.values().any(|known| known.arn == role) {
+        let known = view
+            .home()
+            .roles
+            .values()
+            .find(|known| known.arn == role)
+            .cloned();
+        if !known.is_some_and(|known| may_be_assumed_by(&known, "lambda.amazonaws.com")) {
             return Err(invalid(
                 "The role defined for the function cannot be assumed by Lambda.",
             ));
@@ -192,6 +199,11 @@ fn dead_letter(view: &View<'_>) -> Result<Option<String>, ApiError> {
     if !known {
         return Err(invalid(format!(
             "The dead-letter queue {arn} does not exist: only queues of SQS are served."
+        )));
+    }
+    if arn.ends_with(".fifo") {
+        return Err(invalid(format!(
+            "The dead-letter queue {arn} is a FIFO queue, which a function cannot have: give a standard queue."
         )));
     }
     Ok(Some(arn.to_owned()))

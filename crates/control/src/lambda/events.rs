@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 /// happen twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
+    /// The request id, a UUID: the same in each attempt, in the log and in the dead letter. Empty if an earlier Forebay has stored
+    /// the event.
+    pub id: String,
     /// How many times the function has failed on it.
     pub attempt: u32,
     /// When it was first sent.
@@ -23,6 +26,7 @@ impl Event {
     /// The stored form: a line of metadata, then the payload.
     pub fn bytes(&self) -> Vec<u8> {
         let head = json!({
+            "id": self.id,
             "attempt": self.attempt,
             "sent": self.sent.seconds(),
             "trace": self.trace,
@@ -40,6 +44,7 @@ impl Event {
         let (head, payload) = bytes.split_at(end);
         let head: Value = serde_json::from_slice(head).ok()?;
         Some(Event {
+            id: head["id"].as_str().unwrap_or_default().to_owned(),
             attempt: u32::try_from(head["attempt"].as_u64()?).ok()?,
             sent: Wall::from_seconds(head["sent"].as_i64()?),
             trace: head["trace"].as_str().map(str::to_owned),
@@ -56,6 +61,7 @@ mod tests {
     #[test]
     fn an_event_is_read_as_it_was_written() {
         let event = Event {
+            id: "id".to_owned(),
             attempt: 2,
             sent: Wall::from_seconds(7),
             trace: Some("Root=1".to_owned()),

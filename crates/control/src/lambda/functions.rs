@@ -2,7 +2,7 @@
 
 use super::configuration::{set, shown};
 use super::errors::{conflict, other_revision};
-use super::lookup::{named, new_name};
+use super::lookup::{named, new_name, qualifier};
 use super::records::Function;
 use super::{tags, upload};
 use crate::api::arns::own_arn;
@@ -191,6 +191,11 @@ pub(super) fn with_marker(mut answer: Value, next: Option<String>) -> Value {
 
 pub(super) fn delete(tx: &mut Tx<'_>) -> Answered {
     let function = named(tx)?;
+    if qualifier(tx).is_some() {
+        return Err(super::errors::invalid(
+            "$LATEST version cannot be deleted without deleting the function.",
+        ));
+    }
     let region = tx.region_mut();
     region.functions.remove(&function.name);
     region.tags.remove(&function.arn);

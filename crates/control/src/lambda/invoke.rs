@@ -6,6 +6,7 @@ use super::lookup::{LATEST, named};
 use super::records::Function;
 use crate::api::context::View;
 use crate::api::errors::error;
+use crate::ids::uuid;
 use crate::messages::{Asked, MessageOrder, MessageOutcome, NotSent};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +17,7 @@ use forebay_units::Rng;
 use serde_json::{Value, json};
 
 /// The largest payload of a synchronous invocation.
-const AT_ONCE: usize = 6 << 20;
+pub(super) const AT_ONCE: usize = 6 << 20;
 /// The largest payload of an asynchronous invocation. (AWS: 1 MB.)
 const LATER: usize = 1_000_000;
 
@@ -27,7 +28,7 @@ pub(super) fn invoke(view: &View<'_>, rng: &mut Rng) -> Result<Asked, ApiError> 
     match input["InvocationType"].as_str() {
         Some("DryRun") => Ok(Asked::answered(json!({"StatusCode": 204}))),
         Some("Event") => later(view, &function, payload, rng, || json!({"StatusCode": 202})),
-        _ => at_once(&function, input, payload),
+        _ => at_once(view, &function, payload),
     }
 }
 
@@ -61,7 +62,8 @@ fn too_large(most: usize) -> ApiError {
     error("RequestTooLargeException", text).with_status(413)
 }
 
-fn at_once(function: &Function, input: &Value, payload: Vec<u8>) -> Result<Asked, ApiError> {
+fn at_once(view: &View<'_>, function: &Function, payload: Vec<u8>) -> Result<Asked, ApiError> {
+    let input = &view.request.input;
     let client_context = match input["ClientContext"].as_str() {
         None => None,
         Some(packed) => {
@@ -83,6 +85,8 @@ fn at_once(function: &Function, input: &Value, payload: Vec<u8>) -> Result<Asked
         trace: None,
         client_context,
         wants_log: input["LogType"] == "Tail",
+        // The answer's id is the one that the function and its log have.
+        request_id: own_id(view),
         begin: None,
     };
     Ok(Asked::invoke(invocation, |done| answer(done.map_err(not_asked)?)))
@@ -101,6 +105,12 @@ fn answer(invoked: Invoked) -> Result<Value, ApiError> {
         answer["LogResult"] = json!(STANDARD.encode(log));
     }
     Ok(answer)
+}
+
+/// The call's id, if it came from outside.
+fn own_id(view: &View<'_>) -> Option<String> {
+    let id = view.request.request_id;
+    (!id.is_empty()).then(|| id.to_owned())
 }
 
 /// The error of a call whose function was not invoked.
@@ -133,6 +143,7 @@ fn later(
         return Err(not_asked(InvokeError::ReservedConcurrency));
     }
     let event = Event {
+        id: own_id(view).unwrap_or_else(|| uuid(rng)),
         attempt: 0,
         sent: view.request.now,
         trace: None,

@@ -2,7 +2,7 @@
 
 use super::configuration::runtime;
 use super::lookup::by_arn;
-use crate::sqs::KeptQueue;
+use crate::sqs::{KeptQueue, visibility_s};
 use crate::state::State;
 use core::time::Duration;
 use forebay_functions::{FunctionSpec, Runtime};
@@ -44,6 +44,11 @@ pub struct KeptMapping {
     pub batch: u32,
     /// How long messages are gathered.
     pub window: Duration,
+    /// The function's timeout.
+    pub timeout: Duration,
+    /// How long a received message is hidden: the queue's visibility timeout, or the time to gather a batch and to process it, if
+    /// that is longer. Otherwise messages would be received again while their batch is being gathered.
+    pub hidden: Duration,
     /// The most concurrent invocations, if set.
     pub concurrency: Option<u32>,
     /// Whether the function may report which messages of a batch have failed.
@@ -54,14 +59,22 @@ pub struct KeptMapping {
 /// can be received again. An event that has begun has been deleted.
 const UNTIL_BEGUN: u64 = 15;
 
+/// How long a queue of events keeps them. Longer than their age, because a queue deletes what has expired: whoever feeds the
+/// function must find an event that is too old, even after a pause of Forebay, to send it to the dead-letter queue.
+const RETENTION: Duration = Duration::from_secs(EVENT_AGE.as_secs() + 24 * 3600);
+
+/// The attributes of a queue of events.
+fn attributes() -> RawSettings {
+    RawSettings {
+        visibility_s: UNTIL_BEGUN,
+        retention_s: RETENTION.as_secs(),
+        ..RawSettings::of(Kind::Standard)
+    }
+}
+
 /// The settings of a queue of events.
 fn settings() -> Settings {
-    let raw = RawSettings {
-        visibility_s: UNTIL_BEGUN,
-        retention_s: EVENT_AGE.as_secs(),
-        ..RawSettings::of(Kind::Standard)
-    };
-    Settings::new(raw).unwrap_or_else(|_| Settings::of(Kind::Standard))
+    Settings::new(attributes()).unwrap_or_else(|_| Settings::of(Kind::Standard))
 }
 
 impl State {
@@ -126,7 +139,9 @@ impl State {
             let enabled = region.mappings.values().filter(|mapping| mapping.enabled);
             enabled.filter_map(|mapping| {
                 let queue = region.queues.values().find(|queue| queue.arn == mapping.source)?;
-                by_arn(region, &mapping.function)?;
+                let function = by_arn(region, &mapping.function)?;
+                let window = Duration::from_secs(u64::from(mapping.window_s));
+                let timeout = Duration::from_secs(u64::from(function.timeout_s));
                 Some(KeptMapping {
                     id: mapping.id.clone(),
                     region: name.to_owned(),
@@ -134,7 +149,9 @@ impl State {
                     source: mapping.source.clone(),
                     function: mapping.function.clone(),
                     batch: mapping.batch,
-                    window: Duration::from_secs(u64::from(mapping.window_s)),
+                    window,
+                    timeout,
+                    hidden: Duration::from_secs(visibility_s(queue)).max(window + timeout),
                     concurrency: mapping.concurrency,
                     reports_failures: mapping.reports_failures,
                 })
@@ -166,5 +183,16 @@ impl State {
             || new.iter().zip(&old).any(|(new, old)| {
                 new.0 != old.0 || !new.1.ptr_eq(&old.1) || !new.2.ptr_eq(&old.2) || !new.3.ptr_eq(&old.3)
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_is_too_old_is_still_there_to_be_found() {
+        assert!(attributes().retention_s >= EVENT_AGE.as_secs() + 15 * 60);
+        assert_eq!(Settings::new(attributes()), Ok(settings()));
     }
 }

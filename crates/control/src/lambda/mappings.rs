@@ -3,7 +3,7 @@
 use super::errors::{conflict, invalid, no_function, not_found};
 use super::functions::{page, with_marker};
 use super::lookup::named;
-use super::records::Mapping;
+use super::records::{Function, Mapping};
 use super::tags;
 use crate::api::arns::own_arn;
 use crate::api::context::{Answered, Tx, View};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 const MAPPINGS: usize = 1000;
 
 /// Parameters that do not apply to queues, or are not implemented.
-const REFUSED: [&str; 13] = [
+const REFUSED: [&str; 18] = [
     "FilterCriteria",
     "DestinationConfig",
     "StartingPosition",
@@ -31,6 +31,11 @@ const REFUSED: [&str; 13] = [
     "MetricsConfig",
     "ParallelizationFactor",
     "TumblingWindowInSeconds",
+    "BisectBatchOnFunctionError",
+    "MaximumRetryAttempts",
+    "MaximumRecordAgeInSeconds",
+    "StartingPositionTimestamp",
+    "LoggingConfig",
 ];
 
 fn is_there(value: &Value) -> bool {
@@ -39,7 +44,9 @@ fn is_there(value: &Value) -> bool {
         Value::String(text) => !text.is_empty(),
         Value::Array(items) => !items.is_empty(),
         Value::Object(members) => members.values().any(is_there),
-        _ => true,
+        // Defaults, which some tools send: not to bisect, and no limit.
+        Value::Bool(is_set) => *is_set,
+        Value::Number(number) => number.as_i64() != Some(-1),
     }
 }
 
@@ -58,14 +65,7 @@ pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
             "Error occurred while ReceiveMessage. SQS Error Message: The specified queue does not exist: {source}"
         )));
     }
-    let mut known = tx.region().mappings.values();
-    if let Some(known) = known.find(|known| known.source == source && known.function == function.arn) {
-        return Err(conflict(format!(
-            "An event source mapping with SQS arn (\" {source} \") and function (\" {} \") already exists. Please update or delete the \
-             existing mapping with UUID {}",
-            function.name, known.id
-        )));
-    }
+    refuse_second(tx, &source, &function, None)?;
     if tx.region().mappings.len() >= MAPPINGS {
         return Err(invalid(format!(
             "A region has {MAPPINGS} event source mappings at most."
@@ -90,6 +90,25 @@ pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
     put_tags(tx.region_mut(), &mapping.arn, wanted);
     tx.region_mut().mappings.insert(id, Arc::new(mapping));
     Ok(answer)
+}
+
+/// Refuses a mapping of a queue and a function that have one already, other than the one with the id `own`.
+fn refuse_second(
+    view: &View<'_>,
+    source: &str,
+    function: &Function,
+    own: Option<&str>,
+) -> Result<(), ApiError> {
+    let mut known = view.region().mappings.values();
+    let is_same = |known: &&Arc<Mapping>| known.source == source && known.function == function.arn;
+    match known.find(|known| is_same(known) && own != Some(known.id.as_str())) {
+        Some(known) => Err(conflict(format!(
+            "An event source mapping with SQS arn (\" {source} \") and function (\" {} \") already exists. Please update or delete the \
+             existing mapping with UUID {}",
+            function.name, known.id
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses parameters that are not implemented. Stored and ignored, they would make callers believe in filters or
@@ -209,7 +228,9 @@ pub(super) fn update(tx: &mut Tx<'_>) -> Answered {
     refuse(&tx.request.input)?;
     let mut mapping = (*of_id(tx)?).clone();
     if tx.request.input["FunctionName"].is_string() {
-        mapping.function = named(tx)?.arn.clone();
+        let function = named(tx)?;
+        refuse_second(tx, &mapping.source, &function, Some(&mapping.id))?;
+        mapping.function.clone_from(&function.arn);
     }
     set(tx, &mut mapping)?;
     if super::lookup::by_arn(tx.region(), &mapping.function).is_none() {

@@ -23,7 +23,7 @@ mod tags;
 mod tests;
 mod upload;
 
-pub use batches::{batch_event, failed_of};
+pub use batches::{Batch, batch_event, batch_events, failed_of};
 pub use events::Event;
 pub use kept::{EVENT_AGE, EventsQueue, KeptMapping};
 pub(crate) use lookup::by_arn;

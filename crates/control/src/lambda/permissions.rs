@@ -45,6 +45,8 @@ pub(super) fn add(tx: &mut Tx<'_>) -> Answered {
     let principal = text("Principal").unwrap_or_default();
     let principal = match principal {
         "*" => json!("*"),
+        // Before services: a user's name may have dots, too.
+        arn if arn.starts_with("arn:") => json!({"AWS": arn}),
         service if service.contains('.') => json!({"Service": service}),
         account if account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()) => {
             json!({"AWS": format!("arn:aws:iam::{account}:root")})

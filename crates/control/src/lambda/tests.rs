@@ -1,7 +1,7 @@
 //! Lambda's operations, as clients call them.
 
-use crate::messages::Asked;
-use crate::testing::{Caller, REGION};
+use crate::messages::{Asked, MessageOrder};
+use crate::testing::{Caller, REGION, REQUEST_ID};
 use forebay_awswire::{ApiError, Service};
 use forebay_functions::{FunctionError, InvokeError, Invoked};
 use forebay_queues::Ask;
@@ -95,6 +95,17 @@ fn a_function_is_made_changed_listed_and_deleted() {
         caller.lambda("GetFunctionCodeSigningConfig", of.clone()).unwrap(),
         json!({"FunctionName": "f"})
     );
+    for (name, qualifier, expected) in [
+        ("f", json!("$LATEST"), "InvalidParameterValueException"),
+        ("f:$LATEST", Value::Null, "InvalidParameterValueException"),
+        ("f", json!("1"), "ResourceNotFoundException"),
+    ] {
+        let mut one = json!({"FunctionName": name});
+        if !qualifier.is_null() {
+            one["Qualifier"] = qualifier;
+        }
+        assert_eq!(code(caller.lambda("DeleteFunction", one)), expected, "{name}");
+    }
     assert_eq!(
         caller.lambda("DeleteFunction", of.clone()).unwrap(),
         json!({"StatusCode": 204})
@@ -142,6 +153,86 @@ fn what_cannot_be_is_refused() {
     }
     let error = caller.lambda("GetFunction", json!({"FunctionName": "f", "Qualifier": "7"}));
     assert_eq!(code(error), "ResourceNotFoundException");
+}
+
+#[test]
+fn a_role_must_trust_lambda() {
+    let mut caller = with_function();
+    let statement =
+        |principal: Value| json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal});
+    let services = |names: Value| statement(json!({"Service": names}));
+    for (place, (statement, is_trusted)) in [
+        (services(json!("ec2.amazonaws.com")), false),
+        (
+            services(json!(["ec2.amazonaws.com", "lambda.amazonaws.com"])),
+            true,
+        ),
+        (
+            json!([services(json!("ec2.amazonaws.com")), services(json!("lambda.amazonaws.com"))]),
+            true,
+        ),
+        (statement(json!("*")), true),
+        (
+            statement(json!({"AWS": "arn:aws:iam::123456789012:root"})),
+            false,
+        ),
+        (
+            json!({"Effect": "Deny", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}),
+            false,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("role{place}");
+        let trust = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
+        let role = json!({"RoleName": name, "AssumeRolePolicyDocument": trust});
+        caller.call_of(Service::Iam, "CreateRole", role).unwrap();
+        let change =
+            json!({"FunctionName": "f", "Role": format!("arn:aws:iam::123456789012:role/{name}")});
+        let changed = caller.lambda("UpdateFunctionConfiguration", change);
+        if is_trusted {
+            assert_eq!(changed.err(), None, "{trust}");
+        } else {
+            let error = changed.unwrap_err();
+            assert_eq!(error.code, "InvalidParameterValueException", "{trust}");
+            assert_eq!(
+                error.message,
+                "The role defined for the function cannot be assumed by Lambda."
+            );
+        }
+    }
+}
+
+#[test]
+fn a_function_of_another_account_or_region_is_not_this_one() {
+    let mut caller = with_function();
+    for given in [
+        "f:$LATEST",
+        "function:f",
+        "123456789012:function:f",
+        "arn:aws:lambda:local-1:123456789012:function:f:$LATEST",
+    ] {
+        let found = caller.lambda("GetFunction", json!({"FunctionName": given}));
+        assert_eq!(found.unwrap()["Configuration"]["FunctionArn"], ARN, "{given}");
+    }
+    for given in [
+        "210987654321:function:f",
+        "arn:aws:lambda:local-1:210987654321:function:f",
+        "arn:aws:lambda:us-east-1:123456789012:function:f",
+    ] {
+        let error = caller.lambda("GetFunction", json!({"FunctionName": given}));
+        assert_eq!(code(error), "ResourceNotFoundException", "{given}");
+        let error = caller.lambda(
+            "CreateFunction",
+            input(&given.replace("function:f", "function:g")),
+        );
+        assert_eq!(code(error), "InvalidParameterValueException", "{given}");
+    }
+    caller.lambda("CreateFunction", input("my-function")).unwrap();
+    let of = json!({"FunctionName": "my-function:$LATEST"});
+    let found = caller.lambda("GetFunction", of).unwrap();
+    assert_eq!(found["Configuration"]["FunctionName"], "my-function");
 }
 
 #[test]
@@ -278,6 +369,40 @@ fn a_permission_holds_for_what_it_names_and_no_more() {
 }
 
 #[test]
+fn a_principal_is_a_service_or_an_arn() {
+    let mut caller = with_function();
+    let user = "arn:aws:iam::123456789012:user/first.last@example.com";
+    for (principal, expected) in [
+        ("events.amazonaws.com", json!({"Service": "events.amazonaws.com"})),
+        ("123456789012", json!({"AWS": "arn:aws:iam::123456789012:root"})),
+        (user, json!({"AWS": user})),
+        ("*", json!("*")),
+    ] {
+        let add = json!({"FunctionName": "f", "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": principal});
+        let told = caller.lambda("AddPermission", add).unwrap();
+        let statement: Value = serde_json::from_str(told["Statement"].as_str().unwrap()).unwrap();
+        assert_eq!(statement["Principal"], expected, "{principal}");
+        let of = json!({"FunctionName": "f", "StatementId": "s"});
+        caller.lambda("RemovePermission", of).unwrap();
+    }
+}
+
+#[test]
+fn a_dead_letter_queue_is_a_standard_queue() {
+    let mut caller = with_function();
+    let queue = json!({"QueueName": "q.fifo", "Attributes": {"FifoQueue": "true"}});
+    caller.call_of(Service::Sqs, "CreateQueue", queue).unwrap();
+    let standard = caller.queue(json!({}));
+    let mut set = |arn: String| {
+        let change = json!({"FunctionName": "f", "DeadLetterConfig": {"TargetArn": arn}});
+        caller.lambda("UpdateFunctionConfiguration", change)
+    };
+    let error = set(format!("{standard}.fifo"));
+    assert_eq!(code(error), "InvalidParameterValueException");
+    set(standard).unwrap();
+}
+
+#[test]
 fn tags_come_and_go() {
     let mut caller = with_function();
     caller
@@ -308,6 +433,7 @@ fn an_invocation_is_answered_as_it_went() {
             (invocation.function.as_str(), invocation.payload.as_slice()),
             (ARN, b"{\"a\":1}".as_slice())
         );
+        assert_eq!(invocation.request_id.as_deref(), Some(REQUEST_ID));
         Ok(Invoked {
             payload: b"2".to_vec(),
             error: None,
@@ -383,6 +509,26 @@ fn an_event_waits_in_the_functions_own_queue() {
         .map(|event| super::Event::read(&event.body).unwrap().payload)
         .collect();
     assert_eq!(payloads, [b"{\"a\":1}".to_vec(), b"{\"a\":2}".to_vec()]);
+    let event = super::Event::read(&events[0].body).unwrap();
+    assert_eq!(event.id, REQUEST_ID);
+    let letters = caller.queue(json!({}));
+    let asked = crate::dead_letter(
+        &caller.state,
+        REGION,
+        &letters,
+        &event,
+        "why",
+        &crate::ports::Ports::NOTHING,
+        caller.now,
+    );
+    let Ok(Asked::Order(MessageOrder::Send { letters, .. }, _)) = asked else {
+        panic!("no dead letter")
+    };
+    let letter = String::from_utf8_lossy(&letters[0].body).into_owned();
+    assert!(
+        letter.contains("RequestID") && letter.contains(REQUEST_ID),
+        "{letter}"
+    );
     caller
         .lambda(
             "PutFunctionConcurrency",
@@ -426,6 +572,12 @@ fn a_mapping_gives_a_function_a_queues_messages() {
         (kept[0].batch, kept[0].concurrency, &*kept[0].function),
         (20, Some(2), ARN)
     );
+    let second = core::time::Duration::from_secs(1);
+    assert_eq!((kept[0].timeout, kept[0].hidden), (3 * second, 30 * second));
+    let mut change = of.clone();
+    change["MaximumBatchingWindowInSeconds"] = json!(60);
+    caller.lambda("UpdateEventSourceMapping", change).unwrap();
+    assert_eq!(caller.state.mappings()[0].hidden, 63 * second);
     let listed = caller
         .lambda("ListEventSourceMappings", json!({"FunctionName": "f"}))
         .unwrap();
@@ -442,6 +594,11 @@ fn a_mapping_gives_a_function_a_queues_messages() {
         ("KMSKeyArn", json!("arn:x")),
         ("MetricsConfig", json!({"Metrics": ["EventCount"]})),
         ("ParallelizationFactor", json!(2)),
+        ("BisectBatchOnFunctionError", json!(true)),
+        ("MaximumRetryAttempts", json!(0)),
+        ("MaximumRecordAgeInSeconds", json!(60)),
+        ("StartingPositionTimestamp", json!(0)),
+        ("LoggingConfig", json!({"SystemLogLevel": "DEBUG"})),
     ] {
         let mut make = json!({"FunctionName": "f", "EventSourceArn": queue});
         make[name] = value;
@@ -451,13 +608,56 @@ fn a_mapping_gives_a_function_a_queues_messages() {
             "{name}"
         );
     }
-    let empty = json!({"FunctionName": "f", "EventSourceArn": queue, "KMSKeyArn": "", "MetricsConfig": {"Metrics": []}});
+    let empty = json!({"FunctionName": "f", "EventSourceArn": queue, "KMSKeyArn": "", "MetricsConfig": {"Metrics": []},
+        "BisectBatchOnFunctionError": false, "MaximumRetryAttempts": -1, "MaximumRecordAgeInSeconds": -1});
     caller.lambda("CreateEventSourceMapping", empty).unwrap();
+    caller.lambda("CreateFunction", input("g")).unwrap();
+    let other = json!({"FunctionName": "g", "EventSourceArn": queue});
+    let other = caller.lambda("CreateEventSourceMapping", other).unwrap()["UUID"].clone();
+    let same = json!({"UUID": other, "FunctionName": "g", "BatchSize": 5});
+    caller.lambda("UpdateEventSourceMapping", same).unwrap();
+    let second = json!({"UUID": other, "FunctionName": "f"});
+    assert_eq!(
+        code(caller.lambda("UpdateEventSourceMapping", second)),
+        "ResourceConflictException"
+    );
     let none = json!({"FunctionName": "f", "EventSourceArn": format!("{queue}x")});
     assert_eq!(
         code(caller.lambda("CreateEventSourceMapping", none)),
         "InvalidParameterValueException"
     );
+}
+
+#[test]
+fn messages_that_are_too_large_for_one_event_get_several() {
+    let mut caller = with_function();
+    let queue = caller.queue(json!({}));
+    let make = json!({"FunctionName": "f", "EventSourceArn": queue});
+    caller.lambda("CreateEventSourceMapping", make).unwrap();
+    // Quotation marks need two bytes each in an event.
+    for place in 0..5 {
+        let body = format!("{place}{}", "\"".repeat(1_000_000));
+        let message = json!({"QueueUrl": "/123456789012/q", "MessageBody": body});
+        caller.call_of(Service::Sqs, "SendMessage", message).unwrap();
+    }
+    let mapping = caller.state.mappings().remove(0);
+    let ask = Ask {
+        most: 10,
+        ..Ask::default()
+    };
+    let messages = caller.received(mapping.queue, ask);
+    assert_eq!(messages.len(), 5);
+    let batches = super::batch_events(&mapping, messages.clone());
+    assert!(batches.len() > 1 && batches.iter().all(|batch| batch.event.len() <= 6 << 20));
+    let event: Value = serde_json::from_slice(&batches[0].event).unwrap();
+    assert_eq!(
+        event["Records"].as_array().unwrap().len(),
+        batches[0].messages.len()
+    );
+    let all: Vec<_> = batches.into_iter().flat_map(|batch| batch.messages).collect();
+    assert_eq!(all, messages);
+    let small = super::batch_events(&mapping, messages[..1].to_vec());
+    assert_eq!(small.len(), 1);
 }
 
 #[test]

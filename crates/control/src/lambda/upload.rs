@@ -64,7 +64,7 @@ impl Upload {
         let zip = STANDARD.decode(&packed).unwrap_or_default();
         if zip.len() > MOST {
             let text = format!("An archive that is uploaded directly can have {MOST} bytes at most.");
-            return Err(error("CodeStorageExceededException", text));
+            return Err(error("RequestEntityTooLargeException", text).with_status(413));
         }
         Ok(Some(Upload { zip, inside }))
     }
@@ -101,4 +101,17 @@ pub(super) fn told(sha256: &str) -> String {
         .filter_map(|place| u8::from_str_radix(sha256.get(place * 2..place * 2 + 2)?, 16).ok())
         .collect();
     STANDARD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_of_more_than_fifty_mebibytes_is_refused() {
+        let mut input = json!({"ZipFile": STANDARD.encode(vec![0; MOST + 1])});
+        let refused = Upload::take(Service::Lambda, "UpdateFunctionCode", &mut input);
+        let error = refused.err().map(|error| (error.status, error.code));
+        assert_eq!(error, Some((413, "RequestEntityTooLargeException".to_owned())));
+    }
 }

@@ -10,6 +10,7 @@ use super::targets::retry_policy;
 use super::universal::{Universal, universal};
 use crate::api::arns::account_of;
 use crate::api::context::{OperationSpec, Request};
+use crate::ids::uuid;
 use crate::lambda::{Event, by_arn};
 use crate::messages::{Asked, MessageOrder, MessageOutcome};
 use crate::operate::{find, find_any};
@@ -200,6 +201,7 @@ impl Calls<'_> {
                 endpoint: "",
                 instance: None,
                 is_proven: false,
+                request_id: "",
             },
         )
     }
@@ -295,6 +297,11 @@ fn invocation(state: &State, region: &str, run: &ScheduledRun, now: Wall) -> Res
         return Err(ApiError::sender("ResourceNotFoundException", text).with_status(404));
     };
     let event = Event {
+        // The same if the run is sent again: it is one event.
+        id: uuid(&mut Rng::named(
+            state.stable_seed(),
+            &format!("event {}", run.key()),
+        )),
         attempt: 0,
         sent: now,
         trace: None,

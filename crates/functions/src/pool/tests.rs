@@ -123,10 +123,30 @@ fn a_change_ends_old_environments_as_soon_as_they_are_idle() {
     let same = cold(pool.invoke(at(0), 3, "g"));
     pool.finished(at(1), idle);
     pool.finished(at(1), same);
-    let published = pool.publish(vec![spec("f", Some(7)), spec("g", None)]);
+    let longer = FunctionSpec {
+        timeout_s: 4,
+        ..spec("f", None)
+    };
+    let published = pool.publish(vec![longer, spec("g", None)]);
     assert_eq!(published.ended, [idle]);
     assert_eq!(pool.finished(at(2), busy), Rest::Ends);
     assert_eq!(pool.publish(Vec::new()).ended, [same]);
+}
+
+#[test]
+fn another_reserved_concurrency_ends_no_environment() {
+    let mut pool = pool(9, &[spec("f", None)]);
+    let busy = cold(pool.invoke(at(0), 1, "f"));
+    pool.ready(busy);
+    let idle = cold(pool.invoke(at(0), 2, "f"));
+    pool.finished(at(1), idle);
+    assert_eq!(pool.publish(vec![spec("f", Some(1))]), Published::default());
+    assert_eq!(pool.invoke(at(2), 3, "f"), Err(InvokeError::ReservedConcurrency));
+    assert_eq!(pool.finished(at(3), busy), Rest::Idle);
+    let warm = Placed::Warm { environment: busy };
+    assert_eq!(pool.invoke(at(4), 4, "f"), Ok(warm));
+    assert_eq!(pool.publish(vec![spec("f", None)]), Published::default());
+    assert_eq!(pool.invoke(at(5), 5, "f"), Ok(Placed::Warm { environment: idle }));
 }
 
 #[test]
@@ -259,7 +279,13 @@ fn step(pool: &mut Pool, caller: &mut Caller, now: Mono, number: u64, event: &Ev
         Event::Publish(reserved) => {
             let all = NAMES.iter().zip(reserved);
             let specs = all.filter(|(_, most)| *most != Some(2));
-            let published = pool.publish(specs.map(|(name, most)| spec(name, most)).collect());
+            // One of them changes what runs, too.
+            let timeout_s = |most: Option<u32>| if most == Some(1) { 4 } else { 3 };
+            let specs = specs.map(|(name, most)| FunctionSpec {
+                timeout_s: timeout_s(most),
+                ..spec(name, most)
+            });
+            let published = pool.publish(specs.collect());
             for invocation in published.refused {
                 assert!(caller.waits.remove(&invocation));
                 caller.close(invocation);
@@ -297,7 +323,7 @@ proptest! {
             check(&pool, &caller);
             for (name, before) in NAMES.iter().zip(before) {
                 let running = pool.count(name).1;
-                let most = pool.functions.get(*name).and_then(|function| function.spec.reserved_concurrency);
+                let most = pool.functions.get(*name).and_then(|function| function.reserved);
                 // A lower limit ends nothing that runs, but admits no more.
                 prop_assert!(running <= before || most.is_none_or(|most| running <= most));
             }

@@ -75,7 +75,10 @@ pub(super) fn unpack(zip: &[u8], root: &Path) -> Result<(), CodeError> {
     if archive.len() > ENTRIES {
         return Err(CodeError::TooMany);
     }
-    let mut left = UNPACKED_BYTES;
+    let mut left = Left {
+        bytes: UNPACKED_BYTES,
+        entries: ENTRIES,
+    };
     for place in 0..archive.len() {
         let mut entry = archive.by_index(place).map_err(no_zip)?;
         unpack_entry(&mut entry, root, &mut left)?;
@@ -83,10 +86,24 @@ pub(super) fn unpack(zip: &[u8], root: &Path) -> Result<(), CodeError> {
     show(root).map_err(disk)
 }
 
+/// What the rest of an archive may become.
+struct Left {
+    bytes: u64,
+    entries: usize,
+}
+
+impl Left {
+    /// Takes so many files, directories and links.
+    fn take(&mut self, entries: usize) -> Result<(), CodeError> {
+        self.entries = self.entries.checked_sub(entries).ok_or(CodeError::TooMany)?;
+        Ok(())
+    }
+}
+
 fn unpack_entry(
     entry: &mut ZipFile<'_, Cursor<&[u8]>>,
     root: &Path,
-    left: &mut u64,
+    left: &mut Left,
 ) -> Result<(), CodeError> {
     let name = entry.name().map_err(no_zip)?.into_owned();
     if name.contains(['\0', '\\']) {
@@ -98,9 +115,11 @@ fn unpack_entry(
     }
     let is_taken = |why: String| CodeError::Unsafe(why.replace(&*root.to_string_lossy(), ""));
     if entry.is_dir() {
-        return make_parents(root, &there).map_err(is_taken);
+        return left.take(make_parents(root, &there).map_err(is_taken)?);
     }
-    make_parents(root, there.parent().unwrap_or(root)).map_err(is_taken)?;
+    // Directories may only be implied by the names of files: a few bytes of an archive could make thousands.
+    let made = make_parents(root, there.parent().unwrap_or(root)).map_err(is_taken)?;
+    left.take(made + 1)?;
     if fs::symlink_metadata(&there).is_ok() {
         return Err(CodeError::Unsafe(format!("{name} is there twice")));
     }
@@ -124,7 +143,7 @@ fn unpack_entry(
         )));
     }
     let mut file = File::create_new(&there).map_err(disk)?;
-    copy(entry, &mut file, left)?;
+    copy(entry, &mut file, &mut left.bytes)?;
     let mode = if mode & 0o111 == 0 { 0o444 } else { 0o555 };
     file.set_permissions(Permissions::from_mode(mode)).map_err(disk)
 }
@@ -286,4 +305,25 @@ fn list(dir: &Path, paths: &mut Vec<PathBuf>) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_that_names_imply_count() {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        // Fewer entries than are allowed, each of which implies a hundred directories.
+        let below = "d/".repeat(99);
+        for place in 0..=ENTRIES / 100 {
+            writer
+                .start_file(format!("{place}/{below}f"), options(0o644))
+                .unwrap();
+        }
+        let zip = finish(writer, None).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let unpacked = unpack(&zip, root.path());
+        assert!(matches!(unpacked, Err(CodeError::TooMany)), "{unpacked:?}");
+    }
 }

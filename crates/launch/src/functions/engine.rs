@@ -114,7 +114,7 @@ impl Engine {
             trace: invocation.trace.unwrap_or_else(new_trace),
             client_context: invocation.client_context,
             wants_log: invocation.wants_log,
-            request_id: new_request_id(),
+            request_id: invocation.request_id.unwrap_or_else(new_request_id),
             begin: invocation.begin,
             done,
             was_lost: false,

@@ -108,6 +108,7 @@ impl Bench {
             wants_log: true,
             client_context: Some("{\"a\":\"ü\"}".to_owned()),
             trace: None,
+            request_id: None,
         };
         let done = Box::new(move |outcome| {
             let _ = sender.send(outcome);

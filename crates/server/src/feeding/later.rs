@@ -59,11 +59,25 @@ async fn handle(internal: &Internal, of: &EventsQueue, message: Delivered<Vec<u8
         delete(internal, of.queue, message.receipt).await;
         return;
     };
+    if internal.read(|_, _, now| now).since(event.sent) >= EVENT_AGE {
+        // It is not run any more. If it cannot be deleted, another receive has it.
+        if delete(internal, of.queue, message.receipt).await {
+            bury(
+                internal,
+                of,
+                &event,
+                "The event was not processed within six hours.",
+            )
+            .await;
+        }
+        return;
+    }
     let begun = Arc::new(AtomicBool::new(false));
     let invocation = Invocation {
         function: of.function.clone(),
         payload: event.payload.clone(),
         trace: event.trace.clone(),
+        request_id: Some(event.id.clone()).filter(|id| !id.is_empty()),
         begin: Some(begin(internal.clone(), of.queue, message.receipt, &begun)),
         ..Invocation::default()
     };

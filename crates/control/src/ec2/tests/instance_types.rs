@@ -62,6 +62,7 @@ fn declared(run: fn(&View<'_>) -> Result<Value, ApiError>, operation: &str, inpu
         endpoint: "",
         instance: None,
         is_proven: false,
+        request_id: "",
     };
     let state = State::new(REGION, "127.64.0.0/10".parse().unwrap());
     let answer = run(&View::new(&request, &Declared, &state)).unwrap();

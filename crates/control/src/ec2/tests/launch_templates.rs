@@ -428,6 +428,7 @@ fn others_resolve_a_template_by_id_or_name() {
         endpoint: "",
         instance: None,
         is_proven: false,
+        request_id: "",
     };
     let view = View::new(&request, &NothingObserved, &caller.state);
     let first = json!({"ImageId": "ami-1", "RamdiskId": "ari-1"});
