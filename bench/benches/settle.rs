@@ -90,6 +90,7 @@ impl Scene {
             caller: "AKID",
             endpoint: "",
             instance: None,
+            request_id: "00000000-0000-4000-8000-000000000000",
             is_proven: false,
         };
         let outcome = operate(&self.state, &request, &ports(&self.observed), &mut self.rng);

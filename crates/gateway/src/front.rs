@@ -2,7 +2,6 @@
 //! which one is closed if there are too many (the one that has kept us waiting for longest). The admin addresses use the
 //! same front.
 
-use crate::serve::UPLOAD_TIME;
 use bytes::Bytes;
 use forebay_units::lock::lock;
 use http::{Request, Response};
@@ -34,6 +33,9 @@ const GRACE: Duration = Duration::from_millis(20);
 const LOOK: Duration = Duration::from_millis(2);
 /// Most time for a body, if it was not answered by then.
 const BODY: Duration = Duration::from_secs(35);
+/// Most time from the head to the answer of a call that uploads a function's archive: up to 50 MiB over a slow line, and
+/// perhaps after another archive.
+pub(crate) const UPLOAD_TIME: Duration = Duration::from_secs(300);
 /// Like [`BODY`], for the archive of a function.
 const ARCHIVE: Duration = UPLOAD_TIME.saturating_add(Duration::from_secs(5));
 /// Interval at which late connections are searched.

@@ -1,7 +1,7 @@
 //! Passes each request of the API through the stages.
 
 use crate::context::ApiContext;
-use crate::front::{self, Answer, Bounds, FrontConnection};
+use crate::front::{self, Answer, Bounds, FrontConnection, UPLOAD_TIME};
 use crate::pages::comes_from_a_page;
 use crate::{authenticate, decode, encode, operate};
 use bytes::Bytes;
@@ -17,8 +17,6 @@ use tokio::net::TcpListener;
 
 /// Most time from a request's head to its answer.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
-/// Like [`REQUEST_TIME`], for the archive of a function: up to 50 MiB over a slow line, and perhaps after another archive.
-pub(crate) const UPLOAD_TIME: Duration = Duration::from_secs(300);
 /// Like [`REQUEST_TIME`], for an invocation: a function may run for 15 minutes.
 const INVOCATION_TIME: Duration = Duration::from_secs(930);
 
