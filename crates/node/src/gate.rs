@@ -278,9 +278,13 @@ impl GroupGate {
         lock(&self.timed).gate.expect(coming);
     }
 
-    /// Number of slots of all targets.
-    pub(crate) fn slots(&self) -> u64 {
-        lock(&self.timed).gate.all_slots()
+    /// Number of slots of these targets.
+    pub(crate) fn slots_of(&self, targets: impl Iterator<Item = TargetId>) -> u64 {
+        let timed = lock(&self.timed);
+        let slots = targets.map(|target| timed.gate.slots(target.0));
+        slots
+            .map(|slots| u64::from(slots.busy) + u64::from(slots.free))
+            .sum()
     }
 
     /// The gate's counters now.

@@ -62,9 +62,14 @@ impl Group {
                 Concurrency::Open => None,
                 Concurrency::Fixed(limit) => Some(limit.into()),
                 // Granted or learned slots are known only at the gate. Over the weights, they tell what one more unit
-                // would add.
+                // would add. Targets that have just left may still be at work, and have no weight.
                 Concurrency::Agent | Concurrency::Auto => {
-                    let slots = self.gate.as_ref().map_or(0, |gate| gate.slots());
+                    let healthy = self
+                        .targets
+                        .values()
+                        .filter(|target| self.counts_as_healthy(target));
+                    let healthy = healthy.map(|target| target.id);
+                    let slots = self.gate.as_ref().map_or(0, |gate| gate.slots_of(healthy));
                     (slots > 0 && weights > 0).then(|| slots as f64 / f64::from(weights))
                 }
             };
