@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use proc_macro2::{TokenStream, TokenTree};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A retired name.
 struct Retired {
@@ -63,7 +63,7 @@ fn faults_of(dir: &Path, name: &str, retired: &[Retired]) -> anyhow::Result<Vec<
         .filter(|retired| retired.scope.as_deref().is_none_or(|scope| scope == name))
         .collect();
     let mut sources = Vec::new();
-    walk(dir, &mut sources)?;
+    crate::root::rust_files(dir, &mut sources)?;
     let mut faults = Vec::new();
     for source in sources {
         let text = std::fs::read_to_string(&source)?;
@@ -124,18 +124,6 @@ fn collect(tokens: TokenStream, into: &mut BTreeSet<String>) {
             TokenTree::Punct(_) | TokenTree::Literal(_) => {}
         }
     }
-}
-
-fn walk(dir: &Path, into: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            walk(&path, into)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.push(path);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
