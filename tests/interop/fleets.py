@@ -1,5 +1,6 @@
 """Auto Scaling groups of real instances behind a load balancer, for the interop suites."""
 
+import atexit
 import os
 import pathlib
 import shutil
@@ -19,6 +20,7 @@ def stage_binary():
     folder.mkdir(mode=0o755, exist_ok=True)
     path = folder / "forebay"
     if not path.exists():
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         shutil.copy(BINARY, path)
         path.chmod(0o755)
     return path

@@ -56,6 +56,11 @@ class Load:
     def failures(self, since=0.0):
         return [(at, status) for at, status in self.met if status != 200 and at >= since]
 
+    def around(self, failures):
+        """All requests that began around these: whether they came at even times, as they should."""
+        first, last = (pick(at for at, _ in failures) for pick in (min, max))
+        return [(round(at - first, 3), status) for at, status in sorted(self.met) if first - 3 <= at <= last + 1]
+
 
 def agent_command():
     """The application and, beside it, the agent that lets one request at a time through to it."""
@@ -99,7 +104,9 @@ def reject_alarm(daemon):
         late = load.failures(serving + 1)
     refusals = load.failures()
     assert {status for _, status in refusals} == {503}, refusals[:5]
-    assert not late, f"{late[:5]}, {serving - began:.1f} s after the beginning at {began:.1f}; {daemon.stderr()[-3000:]}"
+    assert not late, (
+        f"{late[:5]}, {serving - began:.1f} s after the beginning at {began:.1f}; around them {load.around(late)}; {daemon.stderr()[-3000:]}"
+    )
     told = fleet.watch.describe_alarm_history(AlarmName="rejects", HistoryItemType="Action")["AlarmHistoryItems"]
     assert any("Successfully executed" in item["HistorySummary"] for item in told), told
     print(f"reject-alarm: {len(refusals)} of {len(load.met)} refused; first refusal after {refused - began:.1f} s, group grown "

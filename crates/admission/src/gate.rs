@@ -301,6 +301,11 @@ impl<T: Clone, W> Gate<T, W> {
         self.targets.grant(key, ids);
     }
 
+    /// Records the limit that the agent of a target announced. It bounds what `slots` tells; permits alone decide.
+    pub fn announce(&mut self, key: Key, limit: u32) {
+        self.targets.announce(key, Some(limit));
+    }
+
     /// Takes back up to `count` unused permits, the oldest first; requests take the newest.
     pub fn take_back(&mut self, key: Key, count: usize) -> Vec<WorkId> {
         self.targets.take_back(key, count)
@@ -308,6 +313,7 @@ impl<T: Clone, W> Gate<T, W> {
 
     /// Voids a target's unused permits, because the channel to its agent is lost.
     pub fn lost(&mut self, key: Key) {
+        self.targets.announce(key, None);
         self.take_back(key, usize::MAX);
     }
 

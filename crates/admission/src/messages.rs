@@ -203,4 +203,14 @@ pub struct Slots {
     pub free: u32,
     /// Slots lost for now because the target pushed back.
     pub paused: u32,
+    /// The limit that the target's agent announced.
+    pub limit: Option<u32>,
+}
+
+impl Slots {
+    /// Number of slots that the target has. A permit may come before the answer whose slot it grants again, so that
+    /// one slot counts as busy and as free for a moment: an agent's limit bounds the sum.
+    pub fn total(&self) -> u32 {
+        (self.busy + self.free).min(self.limit.unwrap_or(u32::MAX))
+    }
 }

@@ -424,8 +424,9 @@ impl Talk<'_> {
                 let ids = gate.recall(now, target, recall.count as usize);
                 self.give_back(&ids)?;
             }
-            // For operators only: nodes act on permits alone.
+            // Nodes act on permits alone; planners want to know how many there can be.
             Some(from_agent::Message::Limit(limit)) => {
+                gate.announce(target, limit.limit);
                 tracing::debug!(agent = %self.order.address, limit = limit.limit, "the agent's limit");
             }
             // A message that only a later version knows changes nothing here.

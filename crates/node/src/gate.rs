@@ -210,6 +210,11 @@ impl GroupGate {
         self.with(Some(now), |gate, now| gate.grant(now, target.0, ids));
     }
 
+    /// Records the limit that a target's agent announced.
+    pub fn announce(&self, target: TargetId, limit: u32) {
+        self.with(None, |gate, _| gate.announce(target.0, limit));
+    }
+
     /// Takes back up to `count` unused permits for an agent that recalls them.
     pub fn recall(&self, now: Mono, target: TargetId, count: usize) -> Vec<WorkId> {
         self.with(Some(now), |gate, _| gate.take_back(target.0, count))
@@ -281,9 +286,8 @@ impl GroupGate {
     /// Number of slots of these targets.
     pub(crate) fn slots_of(&self, targets: impl Iterator<Item = TargetId>) -> u64 {
         let timed = lock(&self.timed);
-        let slots = targets.map(|target| timed.gate.slots(target.0));
-        slots
-            .map(|slots| u64::from(slots.busy) + u64::from(slots.free))
+        targets
+            .map(|target| u64::from(timed.gate.slots(target.0).total()))
             .sum()
     }
 

@@ -22,13 +22,6 @@ pub struct TraceParent {
 
 impl TraceParent {
     /// Parses a header's value; `None` if it is malformed (W3C Trace Context, sections 3.2 and 4.3).
-    ///
-    /// ```
-    /// use forebay_node::TraceParent;
-    /// let parent = TraceParent::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").unwrap();
-    /// assert!(parent.is_sampled());
-    /// assert!(TraceParent::parse(b"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01").is_none());
-    /// ```
     pub fn parse(value: &[u8]) -> Option<TraceParent> {
         let fits = match (value.len(), value.get(..2)?) {
             (_, b"ff") => false,

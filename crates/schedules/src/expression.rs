@@ -76,13 +76,6 @@ impl Expression {
     ///
     /// # Errors
     /// If it is not valid in this dialect; says why.
-    ///
-    /// ```
-    /// use forebay_schedules::{Dialect, Expression};
-    /// assert!(Expression::parse("rate(5 minutes)", Dialect::Rules).is_ok());
-    /// assert!(Expression::parse("rate(5 minute)", Dialect::Rules).is_err());
-    /// assert!(Expression::parse("cron(0 8 ? * 6#3 *)", Dialect::Scheduler).is_ok());
-    /// ```
     pub fn parse(text: &str, dialect: Dialect) -> Result<Expression, ExpressionError> {
         if text.len() > EXPRESSION_MAX {
             return Err(ExpressionError::TooLong);

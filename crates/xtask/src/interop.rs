@@ -145,12 +145,6 @@ fn own_tests() -> anyhow::Result<()> {
             "--tests",
         ])?)?;
     }
-    // Looking for examples takes seconds in each crate, and few have any.
-    let mut examples = cargo(&["test", "--doc", "--quiet"])?;
-    for package in with_examples()? {
-        examples.args(["--package", &package]);
-    }
-    run_command(&mut examples)?;
     // A build of its own: with this feature, atomics and locks work only in such tests.
     run_command(&mut cargo(&[
         "test",
@@ -161,42 +155,6 @@ fn own_tests() -> anyhow::Result<()> {
         "--lib",
         "schedules",
     ])?)
-}
-
-/// The packages with a code block in a doc comment. They are looked for in the files themselves: what is
-/// tested may be a copy of which git knows nothing.
-fn with_examples() -> anyhow::Result<Vec<String>> {
-    let crates = crate::root::root()?.join("crates");
-    let mut packages = Vec::new();
-    for entry in std::fs::read_dir(&crates)? {
-        let folder = entry?;
-        let mut files = Vec::new();
-        crate::root::rust_files(&folder.path().join("src"), &mut files)?;
-        for file in files {
-            let text = std::fs::read_to_string(&file)?;
-            if text.lines().any(begins_an_example) {
-                let name = folder.file_name().to_string_lossy().into_owned();
-                packages.push(match name.as_str() {
-                    "forebay" | "xtask" => name,
-                    _ => format!("forebay-{name}"),
-                });
-                break;
-            }
-        }
-    }
-    if packages.is_empty() {
-        bail!(
-            "no doc comment has an example: the search for them is wrong, or this step is not needed any more"
-        );
-    }
-    packages.sort();
-    Ok(packages)
-}
-
-fn begins_an_example(line: &str) -> bool {
-    let line = line.trim_start();
-    let comment = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
-    comment.is_some_and(|comment| comment.trim_start().starts_with("```"))
 }
 
 /// Runs these suites, or all.

@@ -72,18 +72,45 @@ fn without_tests(text: &str) -> usize {
         .unwrap_or_else(|| text.lines().count())
 }
 
+fn begins_an_example(line: &str) -> bool {
+    let line = line.trim_start();
+    let comment = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+    comment.is_some_and(|comment| comment.trim_start().starts_with("```"))
+}
+
 impl Tidy {
+    /// The files that git tracks or would track. In a copy without a repository: all but what is built.
     fn tracked(&self) -> anyhow::Result<Vec<PathBuf>> {
         let mut git = std::process::Command::new("git");
         git.args(["ls-files", "--cached", "--others", "--exclude-standard"])
             .current_dir(&self.root);
         let listed = crate::run::output(&mut git)?;
         let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-        Ok(listed
-            .lines()
-            .map(PathBuf::from)
-            .filter(|path| self.root.join(path).is_file())
-            .collect())
+        let mut files: Vec<PathBuf> = listed.lines().map(PathBuf::from).collect();
+        if files.is_empty() {
+            self.below(Path::new(""), &mut files)?;
+        }
+        files.retain(|path| self.root.join(path).is_file());
+        if files.is_empty() {
+            bail!("tidy: no file was found to look at");
+        }
+        Ok(files)
+    }
+
+    fn below(&self, folder: &Path, into: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+        for entry in std::fs::read_dir(self.root.join(folder))? {
+            let entry = entry?;
+            let path = folder.join(entry.file_name());
+            if !entry.file_type()?.is_dir() {
+                into.push(path);
+            } else if !["target", ".git", ".terraform", "__pycache__"]
+                .iter()
+                .any(|built| path.ends_with(built))
+            {
+                self.below(&path, into)?;
+            }
+        }
+        Ok(())
     }
 
     /// Checks for words that must not be committed.
@@ -124,6 +151,11 @@ impl Tidy {
                 self.faults
                     .push(format!("{name}: holds {word}..: no stubs, no silenced tests"));
             }
+        }
+        if text.lines().any(begins_an_example) {
+            self.faults.push(format!(
+                "{name}: has an example in a doc comment, and nothing runs those: make it a unit test"
+            ));
         }
         let stem = path
             .file_stem()

@@ -150,3 +150,19 @@ def test_later(place: Place):
     wait(lambda: len(place.said("later")) >= 31, "the event fails", 15)
     assert sorted(event["number"] for event in place.said("later")) == list(range(31))
     place.delete("later")
+
+
+def test_switched_off(place: Place):
+    """Events of a function without any concurrency fail without a try, as AWS tells people who want to stop a function."""
+    dead, dead_arn = place.queue("off-dead")
+    place.make("off", archive(app_py=LATER), DeadLetterConfig={"TargetArn": dead_arn})
+    place.functions.put_function_concurrency(FunctionName="off", ReservedConcurrentExecutions=0)
+    assert error(place.functions.invoke, FunctionName="off") == "TooManyRequestsException"
+    assert place.functions.invoke(FunctionName="off", InvocationType="Event", Payload='{"number": 1}')["StatusCode"] == 202
+    (letter,) = place.sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=10, MessageAttributeNames=["All"])["Messages"]
+    assert json.loads(letter["Body"]) == {"number": 1}, letter
+    assert "reserved concurrency is 0" in letter["MessageAttributes"]["ErrorMessage"]["StringValue"], letter
+    place.functions.delete_function_concurrency(FunctionName="off")
+    assert place.functions.invoke(FunctionName="off", InvocationType="Event", Payload='{"number": 2}')["StatusCode"] == 202
+    wait(lambda: place.said("off") == [{"number": 2}], lambda: f"the second is run: {place.logs('off')}", 15)
+    place.delete("off")

@@ -352,7 +352,8 @@ fn permits_are_used_once_given_back_and_void_when_the_channel_is_lost() {
         Slots {
             busy: 1,
             free: 1,
-            paused: 0
+            paused: 0,
+            limit: None
         }
     );
     gate.lost(1);
@@ -365,6 +366,26 @@ fn permits_are_used_once_given_back_and_void_when_the_channel_is_lost() {
     let released = gate.poll(MS(1)).unwrap();
     assert_eq!(released.outcome.unwrap().permit, Some(WorkId(4)));
     assert_eq!(gate.leave(MS(1), place, Leaving::Gone), None);
+}
+
+#[test]
+fn a_slot_that_is_granted_again_before_it_is_released_is_one_slot() {
+    let (mut gate, mut rng) = gate(Limit::Permits, 8, 2);
+    gate.announce(1, 1);
+    assert_eq!(gate.slots(1).total(), 0);
+    gate.grant(MS(0), 1, &[WorkId(1)]);
+    assert_eq!(gate.slots(1).total(), 1);
+    let verdict = gate.arrive(MS(0), &arrival(MS(0), 0, 100), &mut rng, || 7);
+    assert_eq!(key_of(&verdict), Some(1));
+    // The permit comes before the last bytes of the answer.
+    gate.grant(MS(1), 1, &[WorkId(2)]);
+    assert_eq!((gate.slots(1).busy, gate.slots(1).free), (1, 1));
+    assert_eq!(gate.slots(1).total(), 1);
+    gate.release(MS(2), 1, None);
+    assert_eq!(gate.slots(1).total(), 1);
+    // The next agent at this address has a limit of its own.
+    gate.lost(1);
+    assert_eq!(gate.slots(1).limit, None);
 }
 
 #[test]
@@ -423,7 +444,8 @@ fn push_back_takes_a_slot_for_a_while() {
         Slots {
             busy: 0,
             free: 0,
-            paused: 1
+            paused: 1,
+            limit: None
         }
     );
     assert!(matches!(

@@ -138,10 +138,6 @@ fn later(
     if payload.len() > LATER {
         return Err(too_large(LATER));
     }
-    if function.reserved == Some(0) {
-        // Without any concurrency the event would wait in vain.
-        return Err(not_asked(InvokeError::ReservedConcurrency));
-    }
     let event = Event {
         id: own_id(view).unwrap_or_else(|| uuid(rng)),
         attempt: 0,

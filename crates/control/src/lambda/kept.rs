@@ -25,6 +25,8 @@ pub struct EventsQueue {
     pub timeout: Duration,
     /// The ARN of the function's dead-letter queue.
     pub dead_letter: Option<String>,
+    /// Whether the function's reserved concurrency is 0, so that its events fail without a try.
+    pub is_off: bool,
 }
 
 /// An event source mapping: a queue whose messages go to a function.
@@ -128,6 +130,7 @@ impl State {
                 function: function.arn.clone(),
                 timeout: Duration::from_secs(u64::from(function.timeout_s)),
                 dead_letter: function.dead_letter.clone(),
+                is_off: function.reserved == Some(0),
             })
         });
         all.collect()

@@ -1,8 +1,8 @@
 //! Resource-based policies of functions: who may invoke them.
 
-use super::errors::{conflict, not_found, other_revision};
+use super::errors::{conflict, invalid, not_found, other_revision};
 use super::functions::changed;
-use super::lookup::named;
+use super::lookup::{named, qualifier};
 use super::records::Function;
 use crate::api::context::{Answered, Tx, View};
 use crate::api::errors::error;
@@ -33,6 +33,11 @@ fn check_revision(view: &View<'_>, function: &Function) -> Result<(), forebay_aw
 
 pub(super) fn add(tx: &mut Tx<'_>) -> Answered {
     let mut function = (*named(tx)?).clone();
+    if qualifier(tx).is_some() {
+        return Err(invalid(
+            "A policy of $LATEST alone is not supported: leave the qualifier out.",
+        ));
+    }
     check_revision(tx, &function)?;
     let input = &tx.request.input;
     let text = |name: &str| input[name].as_str();

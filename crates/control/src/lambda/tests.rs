@@ -278,6 +278,14 @@ fn a_policy_permits_who_is_named() {
         code(caller.lambda("AddPermission", add)),
         "ResourceConflictException"
     );
+    let latest = json!({
+        "FunctionName": "f", "StatementId": "latest", "Action": "lambda:InvokeFunction",
+        "Principal": "elasticloadbalancing.amazonaws.com", "Qualifier": "$LATEST",
+    });
+    assert_eq!(
+        code(caller.lambda("AddPermission", latest)),
+        "InvalidParameterValueException"
+    );
     let policy = caller.lambda("GetPolicy", of.clone()).unwrap();
     let policy: Value = serde_json::from_str(policy["Policy"].as_str().unwrap()).unwrap();
     assert_eq!(
@@ -535,8 +543,14 @@ fn an_event_waits_in_the_functions_own_queue() {
             json!({"FunctionName": "f", "ReservedConcurrentExecutions": 0}),
         )
         .unwrap();
+    // As on AWS, its events are taken, and fail without a try.
     let call = json!({"FunctionName": "f", "InvocationType": "Event"});
-    assert_eq!(code(caller.lambda("Invoke", call)), "TooManyRequestsException");
+    assert_eq!(caller.lambda("Invoke", call).unwrap(), json!({"StatusCode": 202}));
+    assert!(caller.state.events_queues()[0].is_off);
+    caller
+        .lambda("DeleteFunctionConcurrency", json!({"FunctionName": "f"}))
+        .unwrap();
+    assert!(!caller.state.events_queues()[0].is_off);
 }
 
 #[test]

@@ -59,16 +59,16 @@ async fn handle(internal: &Internal, of: &EventsQueue, message: Delivered<Vec<u8
         delete(internal, of.queue, message.receipt).await;
         return;
     };
-    if internal.read(|_, _, now| now).since(event.sent) >= EVENT_AGE {
+    let is_old = internal.read(|_, _, now| now).since(event.sent) >= EVENT_AGE;
+    let ended = match (is_old, of.is_off) {
+        (true, _) => Some("The event was not processed within six hours."),
+        (false, true) => Some("The function's reserved concurrency is 0."),
+        (false, false) => None,
+    };
+    if let Some(why) = ended {
         // It is not run any more. If it cannot be deleted, another receive has it.
         if delete(internal, of.queue, message.receipt).await {
-            bury(
-                internal,
-                of,
-                &event,
-                "The event was not processed within six hours.",
-            )
-            .await;
+            bury(internal, of, &event, why).await;
         }
         return;
     }
