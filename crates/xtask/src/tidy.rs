@@ -79,7 +79,8 @@ fn begins_an_example(line: &str) -> bool {
 }
 
 impl Tidy {
-    /// The files that git tracks or would track. In a copy without a repository: all but what is built.
+    /// The files that git tracks or would track. In a copy without a repository: all but what is
+    /// built, and what tools keep in hidden folders.
     fn tracked(&self) -> anyhow::Result<Vec<PathBuf>> {
         let mut git = std::process::Command::new("git");
         git.args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -100,14 +101,13 @@ impl Tidy {
     fn below(&self, folder: &Path, into: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         for entry in std::fs::read_dir(self.root.join(folder))? {
             let entry = entry?;
-            let path = folder.join(entry.file_name());
+            let name = entry.file_name();
+            let skipped =
+                name == "target" || name == "__pycache__" || name.as_encoded_bytes().starts_with(b".");
             if !entry.file_type()?.is_dir() {
-                into.push(path);
-            } else if !["target", ".git", ".terraform", "__pycache__"]
-                .iter()
-                .any(|built| path.ends_with(built))
-            {
-                self.below(&path, into)?;
+                into.push(folder.join(name));
+            } else if !skipped {
+                self.below(&folder.join(name), into)?;
             }
         }
         Ok(())
