@@ -98,8 +98,8 @@ def reject_alarm(daemon):
         wait(lambda: len(fleet.instances()) > 3, lambda: f"the alarm scales the group: {fleet.activities}", period + 25)
         grown = time.monotonic()
         wait(lambda: len(fleet.healthy()) >= 6, "what was launched serves", 30)
-        serving = time.monotonic()
         # With six, four are busy: nobody is refused any more.
+        serving = time.monotonic()
         time.sleep(20)
         late = load.failures(serving + 1)
     refusals = load.failures()

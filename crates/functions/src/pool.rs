@@ -94,7 +94,7 @@ struct Environment {
 
 #[derive(Debug)]
 struct Function {
-    /// What environments are started from. Its reserved concurrency may be an old one.
+    /// What environments are started from, without the reserved concurrency.
     spec: Arc<FunctionSpec>,
     /// Maximum number of concurrent invocations. Environments know nothing of it, so a change of it ends none.
     reserved: Option<u32>,
@@ -102,12 +102,6 @@ struct Function {
     idle: Vec<u64>,
     /// Environments that are starting with an invocation, which the first free environment takes over.
     starting: BTreeSet<u64>,
-}
-
-/// Whether environments of both are the same, whatever their reserved concurrency, which `new` gets from `old`.
-fn runs_as(new: &mut FunctionSpec, old: &FunctionSpec) -> bool {
-    new.reserved_concurrency = old.reserved_concurrency;
-    new == old
 }
 
 /// All environments. Each call costs the logarithm of their number, except that an eviction looks at all of them.
@@ -143,11 +137,10 @@ impl Pool {
         let mut before = std::mem::take(&mut self.functions);
         let mut published = Published::default();
         for mut spec in specs {
-            let reserved = spec.reserved_concurrency;
+            let reserved = spec.reserved_concurrency.take();
             let function = match before.remove(&spec.arn) {
-                Some(same) if runs_as(&mut spec, &same.spec) => Function { reserved, ..same },
+                Some(same) if *same.spec == spec => Function { reserved, ..same },
                 changed => {
-                    spec.reserved_concurrency = reserved;
                     published
                         .ended
                         .extend(changed.into_iter().flat_map(|old| old.idle));

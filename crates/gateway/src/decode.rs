@@ -39,8 +39,8 @@ const UNWANTED: Duration = Duration::from_secs(1);
 const LEAVING: Duration = Duration::from_millis(20);
 
 /// The room for all bodies together. An archive gets all of its room before it is read: several that wait for more room while
-/// they hold some would wait for each other. Other bodies get theirs as they come, and the oldest ones make room. Pieces are kept for reuse: freed memory would stay in the allocator's arena from which
-/// it came, and there is one per thread.
+/// they hold some would wait for each other. Other bodies get theirs as they come, and the oldest ones make room. Pieces are
+/// kept for reuse: freed memory would stay in the allocator's arena from which it came, and there is one per thread.
 pub(crate) struct Bodies {
     room: Semaphore,
     /// Most free pieces that are kept.

@@ -67,13 +67,9 @@ pub(super) fn set(view: &View<'_>, function: &mut Function) -> Result<(), ApiErr
         function.runtime = name;
     }
     if let Some(role) = text("Role") {
-        let known = view
-            .home()
-            .roles
-            .values()
-            .find(|known| known.arn == role)
-            .cloned();
-        if !known.is_some_and(|known| may_be_assumed_by(&known, "lambda.amazonaws.com")) {
+        let home = view.home();
+        let known = home.roles.values().find(|known| known.arn == role);
+        if !known.is_some_and(|known| may_be_assumed_by(known, "lambda.amazonaws.com")) {
             return Err(invalid(
                 "The role defined for the function cannot be assumed by Lambda.",
             ));
@@ -195,18 +191,15 @@ fn dead_letter(view: &View<'_>) -> Result<Option<String>, ApiError> {
     if arn.is_empty() {
         return Ok(None);
     }
-    let known = view.region().queues.values().any(|queue| queue.arn == arn);
-    if !known {
-        return Err(invalid(format!(
+    match view.region().queues.values().find(|queue| queue.arn == arn) {
+        None => Err(invalid(format!(
             "The dead-letter queue {arn} does not exist: only queues of SQS are served."
-        )));
-    }
-    if arn.ends_with(".fifo") {
-        return Err(invalid(format!(
+        ))),
+        Some(queue) if queue.fifo() => Err(invalid(format!(
             "The dead-letter queue {arn} is a FIFO queue, which a function cannot have: give a standard queue."
-        )));
+        ))),
+        Some(_) => Ok(Some(arn.to_owned())),
     }
-    Ok(Some(arn.to_owned()))
 }
 
 /// A function as answers show it.

@@ -2,7 +2,6 @@
 
 use super::records::{RunPhase, ScheduleClock, ScheduledRun, Target, Timing};
 use crate::tables::{Region, Table};
-use core::time::Duration;
 use forebay_schedules::ScheduleError;
 use forebay_units::Wall;
 use std::sync::Arc;
@@ -49,8 +48,7 @@ pub(crate) fn rearrange(region: &mut Region, arn: &str, now: Wall, changed: Opti
             region.scheduled_runs.remove(&key);
             continue;
         };
-        let window = Duration::from_secs(u64::from(timing.window.unwrap_or(0)) * 60);
-        let begun = run.begun.min(run.scheduled + window);
+        let begun = run.begun.min(run.scheduled + timing.window().length());
         let run = ScheduledRun {
             begun,
             target: Arc::clone(target),

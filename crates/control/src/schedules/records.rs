@@ -31,7 +31,6 @@ impl Timing {
     /// # Errors
     /// If the expression is invalid, which stored ones are not.
     pub fn times(&self) -> Result<Times, ScheduleError> {
-        let window = Window::new(self.window.is_some(), self.window.map(i64::from));
         Times::new(&RawSchedule {
             expression: &self.expression,
             dialect: if self.of_rule {
@@ -43,8 +42,13 @@ impl Timing {
             since: self.since,
             start: self.start,
             end: self.end,
-            window: window.unwrap_or(Window::OFF),
+            window: self.window(),
         })
+    }
+
+    /// The flexible window.
+    pub fn window(&self) -> Window {
+        Window::new(self.window.is_some(), self.window.map(i64::from)).unwrap_or(Window::OFF)
     }
 }
 
