@@ -21,10 +21,17 @@ def queue(name):
     return boto3.resource("sqs", config=CONFIG).get_queue_by_name(QueueName=name)
 
 
+def age():
+    """Seconds since this process began: how long it took to get ready, which a busy machine makes longer."""
+    with open("/proc/self/stat", encoding="ascii") as stat:
+        began = int(stat.read().rsplit(")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - began
+
+
 def work():
     name = boto3.client("ssm", config=CONFIG).get_parameter(Name=PARAMETER)["Parameter"]["Value"]
     source, metrics = queue(name), boto3.client("cloudwatch", config=CONFIG)
-    print(f"works on {source.url}", flush=True)
+    print(f"works on {source.url}, {age():.1f} s after its start", flush=True)
     while True:
         for message in source.receive_messages(AttributeNames=["All"], MaxNumberOfMessages=1, WaitTimeSeconds=5):
             asked = json.loads(message.body)
