@@ -31,8 +31,7 @@ class Run:
         self.terraform.run("init", "-input=false", "-no-color")
 
     def make(self):
-        self.terraform.plan()
-        self.terraform.apply()
+        self.terraform.make()
         self.terraform.assert_unchanged(f"right after {self.name} was made")
 
     def change(self):
