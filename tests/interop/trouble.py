@@ -40,8 +40,10 @@ def shims(directory):
         with contextlib.suppress(OSError):
             words = path.read_bytes().split(b"\0")
             if b"instance-shim" in words[:2] and words[2].startswith(str(directory).encode()) and len(words) == 4:
-                found.setdefault(pathlib.Path(words[2].decode()).name, []).append(int(path.parent.name))
-    return found
+                parent = int((path.parent / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                found.setdefault(pathlib.Path(words[2].decode()).name, {})[int(path.parent.name)] = parent
+    # What a shim has forked looks like the shim until it becomes the instance's program.
+    return {id: [pid for pid, parent in pids.items() if parent not in pids] for id, pids in found.items()}
 
 
 def namespaces(directory):
