@@ -1,6 +1,7 @@
 """What gRPC clients make of the balancer's own answers, and that a retry policy on UNAVAILABLE loses no call: through targets that are
 killed and started again, and with targets that refuse streams. grpcio and grpc-js."""
 
+import atexit
 import json
 import pathlib
 import shutil
@@ -49,6 +50,7 @@ class Server:
 
     def start(self):
         self.process = subprocess.Popen([sys.executable, __file__, "serve", str(self.port)], stdout=subprocess.PIPE, text=True)
+        atexit.register(self.process.kill)
         assert self.process.stdout.readline() == "ready\n"
 
     def kill(self):

@@ -2,8 +2,10 @@
 
 use crate::run::{cargo, is_installed, output, run as run_command};
 use anyhow::{Context as _, anyhow, bail};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// A suite: its name, and its script.
@@ -182,11 +184,16 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
         for &&(name, script) in &beside {
             lanes[lane(name).unwrap_or_default()].push((name, suite(&root, &venv, script)?));
         }
+        let files = &files;
         let lanes = lanes.map(|suites| {
             scope.spawn(move || {
-                let run = |(name, mut suite): (&'static str, Command)| {
+                let run = |(name, suite): (&'static str, Command)| {
                     let began = Instant::now();
-                    (name, suite.output(), began.elapsed())
+                    (
+                        name,
+                        told(suite, &files.join(format!("{name}.log"))),
+                        began.elapsed(),
+                    )
                 };
                 suites.into_iter().map(run).collect::<Vec<_>>()
             })
@@ -201,15 +208,26 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
         for ran in lanes {
             let ran = ran.join().map_err(|_| anyhow!("the suites beside did not end"))?;
             for (name, output, took) in ran {
-                let output = output.with_context(|| format!("cannot run {name}"))?;
+                let (status, output) = output.with_context(|| format!("cannot run {name}"))?;
                 eprintln!("==> interop {name}");
-                eprint!("{}", String::from_utf8_lossy(&output.stdout));
-                eprint!("{}", String::from_utf8_lossy(&output.stderr));
-                verdicts.add(name, output.status.success(), took);
+                eprint!("{}", String::from_utf8_lossy(&output));
+                verdicts.add(name, status.success(), took);
             }
         }
         verdicts.tell()
     })
+}
+
+/// Runs a suite; how it ended, and what it printed. It prints into a file, because a pipe would stay open for as long as a process that the
+/// suite left behind has it.
+fn told(mut suite: Command, log: &Path) -> io::Result<(ExitStatus, Vec<u8>)> {
+    let file = File::create(log)?;
+    let status = suite
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .status()?;
+    Ok((status, std::fs::read(log)?))
 }
 
 /// The results of suites.
