@@ -2,7 +2,7 @@
 take twice as long, each in a region of its own, as the worker reads one parameter there. All is to be done within the latency.
 
 `--full` is the published size, 50 messages of 25 s and of 50 s within 300 s; without, 6 messages of 14.5 s and of 29 s within 45 s: a third of
-that is left over. On a busy machine, where the workers' own starts take most of the time, three times as long is still no failure."""
+that is left over for the workers' own starts, which other work on this machine makes longer. So it runs alone."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 
-from daemon import Daemon, bound, wait
+from daemon import Daemon, wait
 from fleets import FLAGS, add_image
 from workers import Workers, command
 
@@ -54,8 +54,7 @@ def run(daemon, folder):
         why = [(one["StartTime"], one["StatusCode"], one["Cause"])
                for one in fleet.scaling.describe_scaling_activities(AutoScalingGroupName=fleet.name)["Activities"]]
         assert fleet.name in took, f"{fleet.name}: not done: {fleet.counts()} {why}"
-        # A worker's own start is most of what a busy machine makes longer, and nothing that was planned.
-        bound(took[fleet.name], LATENCY, f"{fleet.name}: seconds until done, with workers that were slow by {slowest:.1f} s: {why}", slack=3)
+        assert took[fleet.name] < LATENCY, f"{fleet.name}: done after {took[fleet.name]:.1f} s, within {LATENCY} s was promised: {why}"
     for fleet in fleets:
         # Nothing is left to do: all go.
         wait(lambda fleet=fleet: not fleet.instances(), lambda fleet=fleet: f"{fleet.name}: instances go: {fleet.instances()}", 180)

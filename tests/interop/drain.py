@@ -11,7 +11,7 @@ from load import Rate
 ROUNDS = int(os.environ.get("FOREBAY_DRAIN_ROUNDS", "20"))
 
 
-async def until(condition, what, seconds=120):
+async def until(condition, what, seconds=30):
     deadline = time.monotonic() + seconds
     while not await asyncio.to_thread(condition):
         assert time.monotonic() < deadline, f"did not come to hold: {what}"

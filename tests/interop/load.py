@@ -5,11 +5,6 @@ import collections
 import time
 
 
-def overtaken(numbers):
-    """Of things numbered in the order in which they were sent: the most that overtook one of them."""
-    return max(sum(later > number for later in numbers[:place]) for place, number in enumerate(numbers))
-
-
 class Client:
     """One kept connection; opens another when the balancer closed it between requests."""
 

@@ -217,11 +217,6 @@ async def http(balancer, count):
     return outcomes
 
 
-def memory_kib(daemon):
-    """Without the datapoints of the last minutes, which are kept for time that passes and not for requests."""
-    return daemon.memory_kib() - int(daemon.metric("^forebay_datapoint_memory_bytes ")) // 1024
-
-
 def main():
     with Daemon(pool="127.30.0.0/16") as daemon, Sample("good") as sample:
         balancer = Balancer(daemon, name="malformed")
@@ -230,9 +225,9 @@ def main():
         # The first tenth fills pools and caches; from there on memory must stay flat.
         for what, run in (("API", lambda n: api(daemon, balancer, n)), ("HTTP", lambda n: http(balancer, n))):
             asyncio.run(run(COUNT // 10))
-            before = memory_kib(daemon)
+            before = daemon.memory_kib()
             outcomes = asyncio.run(run(COUNT))
-            grown = memory_kib(daemon) - before
+            grown = daemon.memory_kib() - before
             print(f"{what}: {sum(outcomes.values())} bad requests, by status {dict(outcomes)}; memory {before} KiB, grown by {grown}")
             assert grown < 8192, f"memory grew by {grown} KiB"
         assert "panicked" not in daemon.stderr(), daemon.stderr()

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from daemon import BINARY, Daemon, bound, wait
+from daemon import BINARY, Daemon, wait
 from fleets import FLAGS, Fleet, add_image, sample_command
 from load import Client
 from scaling import Load, agent_command
@@ -57,8 +57,7 @@ def nobody_is_refused(daemon, image, number):
     for word in ("arrivals", "slope", "service time", "headroom", "backlog", "order", "longest wait", "to a refusal", "needed slots ="):
         assert word in told, (word, told)
     flow = page["groups"][0]["target_groups"][0]
-    assert 0.7 < flow["service_seconds"] and 3 < flow["arrivals_per_second"] < 8, flow
-    bound(flow["service_seconds"], 1.0, f"seconds of service: {flow}", slack=3)
+    assert 0.7 < flow["service_seconds"] < 1.0 and 3 < flow["arrivals_per_second"] < 8, flow
     assert flow["slots_of_one"] == 1, flow
     print(f"reject experiment with queue and planner: 0 of {len(load.met)} refused; ordered {grown - began:.1f} s after the load began, serving "
           f"{serving - grown:.1f} s later, {len(fleet.instances())} instances")

@@ -68,7 +68,7 @@ const SUITES: &[(&str, &str)] = &[
     ("terraform-groups", "terraform/groups.py"),
     ("ansible", "ansible/run.py"),
     ("moto", "moto/run.py"),
-    // Their requests keep most slots busy, so a crowded processor refuses some: they begin when the first rush is over.
+    // Their requests keep most slots busy, so a crowded processor refuses some: scaling begins when the first rush is over.
     ("scaling", "scaling.py"),
     ("planner", "planner.py"),
 ];
@@ -76,15 +76,8 @@ const SUITES: &[(&str, &str)] = &[
 /// Suites that wait most of the time, with address pools of their own. Those of a lane run one after another, lanes run
 /// beside all other suites, and their output is printed at the end.
 const BESIDE: [&[&str]; 5] = [
-    &["terraform-groups", "trouble", "scaling", "planner"],
-    &[
-        "sqs",
-        "sqs-kills",
-        "backlog",
-        "backlog-live",
-        "backlog-spot",
-        "malformed",
-    ],
+    &["terraform-groups", "trouble", "scaling"],
+    &["sqs", "sqs-kills", "backlog", "backlog-spot", "malformed"],
     &["article", "schedules", "schedule-kills", "boto3"],
     &[
         "terraform",
@@ -110,6 +103,9 @@ const BESIDE: [&[&str]; 5] = [
         "origins",
     ],
 ];
+
+/// Suites that judge times which a busy processor makes longer: they run when all others are over.
+const ALONE: [&str; 2] = ["backlog-live", "planner"];
 
 /// Runs everything that must pass.
 pub(crate) fn test() -> anyhow::Result<()> {
@@ -177,7 +173,10 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
         .iter()
         .filter(|suite| wanted.is_empty() || wanted.iter().any(|name| name == suite.0));
     let lane = |name: &str| BESIDE.iter().position(|lane| lane.contains(&name));
-    let (beside, others): (Vec<_>, Vec<_>) = wanted.partition(|suite| lane(suite.0).is_some());
+    let (alone, others): (Vec<_>, Vec<_>) = wanted.partition(|suite| ALONE.contains(&suite.0));
+    let (beside, others): (Vec<_>, Vec<_>) = others
+        .into_iter()
+        .partition(|suite: &&(_, _)| lane(suite.0).is_some());
     let mut verdicts = Verdicts::default();
     std::thread::scope(|scope| {
         let mut lanes: [Vec<(&'static str, Command)>; BESIDE.len()] = Default::default();
@@ -198,13 +197,15 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
                 suites.into_iter().map(run).collect::<Vec<_>>()
             })
         });
-        for &&(name, script) in &others {
+        let here = |&&(name, script): &&(&'static str, &'static str), verdicts: &mut Verdicts| {
             eprintln!("==> interop {name}");
             let began = Instant::now();
             let status = suite(&root, &venv, script)?.status();
             let status = status.with_context(|| format!("cannot run {script}"))?;
             verdicts.add(name, status.success(), began.elapsed());
-        }
+            anyhow::Ok(())
+        };
+        others.iter().try_for_each(|suite| here(suite, &mut verdicts))?;
         for ran in lanes {
             let ran = ran.join().map_err(|_| anyhow!("the suites beside did not end"))?;
             for (name, output, took) in ran {
@@ -214,6 +215,7 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
                 verdicts.add(name, status.success(), took);
             }
         }
+        alone.iter().try_for_each(|suite| here(suite, &mut verdicts))?;
         verdicts.tell()
     })
 }
